@@ -1,0 +1,199 @@
+"""The words of the product as frozen values and enums; the enums' values are what goes over the wire."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+MODEL_NAME = "model"
+"""The name under which every model is served: `<base>/model/<version>/`, `/v1/models/model`."""
+DIGITS = 10
+MIN_REPLICAS, MAX_REPLICAS = 1, 8
+MIN_CANARY, MAX_CANARY, DEFAULT_CANARY = 1, 99, 20
+
+Image = NDArray[np.float32]
+"""One digit, (28, 28) float32 in [0, 1], prepared as MNIST was: white ink on black."""
+
+
+class Role(StrEnum):
+    """What a model is to the user."""
+
+    CURRENT = "current"
+    NEW = "new"
+
+    @property
+    def label(self) -> str:
+        """The word on the page: Current or New."""
+        return self.value.capitalize()
+
+
+class Release(StrEnum):
+    """A physical deployment: a role points at one, and promoting swaps the pointers."""
+
+    BLUE = "blue"
+    GREEN = "green"
+
+    @property
+    def other(self) -> Release:
+        """The other one of the two."""
+        return Release.GREEN if self is Release.BLUE else Release.BLUE
+
+
+class Route(StrEnum):
+    """How one request is sent: as the strategy says, or forced to one role by a header."""
+
+    SPLIT = "split"
+    CURRENT = "current"
+    NEW = "new"
+
+
+class State(StrEnum):
+    """How a deployment is doing."""
+
+    STARTING = "starting"
+    READY = "ready"
+    UPDATING = "updating"
+    DEGRADED = "degraded"
+    FAILED = "failed"
+
+
+class Strategy(StrEnum):
+    """The three ways to divide the traffic; each is a range of the split."""
+
+    CURRENT_ONLY = "Current only"
+    NEW_ONLY = "New only"
+    CANARY = "Canary"
+
+    @classmethod
+    def from_split(cls, split: int) -> Strategy:
+        """The strategy that a split of 0 to 100 percent is called."""
+        return {0: cls.CURRENT_ONLY, 100: cls.NEW_ONLY}.get(split, cls.CANARY)
+
+
+@dataclass(frozen=True)
+class ModelCheck:
+    """What was found when a SavedModel was looked at, loaded and tried."""
+
+    base: str
+    version: int
+    input_shape: tuple[int, ...]
+    """Shape of the signature's input, -1 where it is free."""
+    accuracy: float | None
+    """Share of the bundled check digits that it got right, 0 to 1; None if it was not tried."""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One role's model as it was observed."""
+
+    role: Role
+    release: Release
+    base: str
+    wanted: int
+    ready: int
+    state: State
+    version: int | None = None
+    """The version that answers now, or None while nothing does."""
+    accuracy: float | None = None
+    """Of the quick check, 0 to 1."""
+    cause: str = ""
+    """Why it is not ready, in words; empty when it is."""
+    next_step: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What was observed at one moment."""
+
+    taken_at: float
+    """Seconds since the epoch."""
+    current: Deployment | None = None
+    new: Deployment | None = None
+    split_wanted: int = 0
+    split_observed: int = 0
+    waiting_for: str = ""
+    """What keeps the split observed from being the split wanted, in words; empty when they agree."""
+    can_undo_promote: bool = False
+    trouble: str = ""
+    """What is wrong with the engine itself (its gateway is being restarted, say); empty when nothing is."""
+    notices: tuple[str, ...] = ()
+    """What the user should know about how the dashboard started (another port, a damaged state file)."""
+
+    def of(self, role: Role) -> Deployment | None:
+        """The deployment of one role, or None if nothing is deployed there."""
+        return self.current if role is Role.CURRENT else self.new
+
+    @property
+    def strategy(self) -> Strategy:
+        """The strategy that is wanted."""
+        return Strategy.from_split(self.split_wanted)
+
+    @property
+    def settled(self) -> bool:
+        """Whether what is observed is what is wanted."""
+        ready = all(d is None or d.state is State.READY for d in (self.current, self.new))
+        return ready and not self.trouble and self.split_observed == self.split_wanted
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One answer: the ten probabilities and who gave them."""
+
+    probabilities: NDArray[np.float64]
+    """(10,), in [0, 1], summing to 1 within rounding."""
+    role: Role | None
+    """None where the gateway does not say and it cannot be told from the answer."""
+    release: Release | None
+    version: int | None
+    replica: str
+    milliseconds: float
+    """From sending the request to having read the answer."""
+
+    @property
+    def digit(self) -> int:
+        """The most probable digit."""
+        return int(np.argmax(self.probabilities))
+
+    @property
+    def confidence(self) -> float:
+        """The probability of that digit."""
+        return float(np.max(self.probabilities))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Both models' answers to one drawing."""
+
+    current: Prediction
+    new: Prediction
+
+    @property
+    def agree(self) -> bool:
+        """Whether both name the same digit."""
+        return self.current.digit == self.new.digit
+
+
+@dataclass(frozen=True)
+class EngineObject:
+    """One thing that the engine runs: a process here, an object in a cluster."""
+
+    kind: str
+    name: str
+    role: Role | None
+    state: str
+    details: dict[str, str] = field(default_factory=dict)
+    log: str = ""
+    """The last lines that it wrote."""
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A model base that the deploy dialog offers."""
+
+    label: str
+    base: str

@@ -1,0 +1,214 @@
+"""`LocalEngine`: models as processes on this machine, supervised, behind a gateway of their own."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import errno
+import queue
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from mnist_dash.config import Settings
+from mnist_dash.domain import DEFAULT_CANARY, EngineObject, ModelCheck, Role, Snapshot, Suggestion
+from mnist_dash.errors import EngineError, ModelError
+from mnist_dash.local.child import Child, Event
+from mnist_dash.local.fleet import Fleet, Replica
+from mnist_dash.local.health import PROBE_SECONDS, UNHEALTHY_AFTER, answers
+from mnist_dash.local.observe import objects, observe
+from mnist_dash.local.plan import Phase
+from mnist_dash.local.state import BUNDLED, Spec, StateFile, Wanted
+from mnist_dash.savedmodel import check_model_apart
+
+HOST = "127.0.0.1"
+TICK_SECONDS = 0.1
+PORTS_TO_TRY = 100
+BACKLOG = 1024
+
+Check = Callable[[str], ModelCheck]
+
+
+class LocalEngine:
+    """The engine that needs nothing but Python; its verbs are those of `mnist_dash.service.Engine`.
+
+    One lock guards everything: verbs change what is wanted, threads carry it out. All processes end with this
+    one, however it ends.
+    """
+
+    def __init__(
+        self, listener: socket.socket, state: StateFile, wanted: Wanted, *, check: Check = check_model_apart
+    ) -> None:
+        self._lock = threading.RLock()
+        self._closing = threading.Event()
+        self._listener = listener
+        self._url = "http://{}:{}".format(*listener.getsockname())
+        self._state = state
+        self._wanted = wanted
+        self._check = check
+        self._found: dict[int, ModelCheck] = {}
+        self._to_check: queue.SimpleQueue[Spec | None] = queue.SimpleQueue()
+        self._fleet = Fleet(listener, self._on_event)
+        self._step()
+        atexit.register(self.close)
+        for work in (self._keep_stepping, self._keep_probing, self._keep_checking):
+            threading.Thread(target=work, name=work.__name__, daemon=True).start()
+
+    @classmethod
+    def start(cls, settings: Settings) -> LocalEngine:
+        """Bind the gateway's port and bring back what was deployed; at a first start, the bundled models.
+
+        Raises EngineError if no port can be had.
+        """
+        state = StateFile(settings.state_dir)
+        listener = listen(settings.gateway_port, state.notices)
+        wanted = Wanted() if settings.empty else state.load() or first_deployment()
+        return cls(listener, state, wanted)
+
+    @property
+    def gateway_url(self) -> str:
+        return self._url
+
+    @property
+    def gateway_headers(self) -> dict[str, str]:
+        return {}
+
+    def check(self, base: str) -> ModelCheck:
+        return self._check(base)
+
+    def deploy(self, role: Role, check: ModelCheck, replicas: int) -> None:
+        with self._changing():
+            self._fleet.failed_redeploys.pop(self._wanted.release(role), None)
+            self._wanted = self._wanted.deploy(role, check.base, replicas)
+            self._found[self._wanted.generation] = check
+
+    def remove(self, role: Role) -> None:
+        with self._changing():
+            self._fleet.failed_redeploys.pop(self._wanted.release(role), None)
+            self._wanted = self._wanted.remove(role)
+
+    def set_split(self, percent: int) -> None:
+        with self._changing():
+            self._wanted = replace(self._wanted, split=percent)
+
+    def promote(self) -> None:
+        with self._changing():
+            self._wanted = self._wanted.swap(can_undo=self._wanted.spec(Role.CURRENT) is not None)
+
+    def undo_promote(self) -> None:
+        with self._changing():
+            self._wanted = self._wanted.swap(can_undo=False)
+
+    def snapshot(self) -> Snapshot:
+        return replace(self._snapshot, taken_at=time.time())
+
+    def objects(self) -> tuple[EngineObject, ...]:
+        with self._lock:
+            return objects(self._wanted, self._fleet, self._url)
+
+    def suggestions(self) -> tuple[Suggestion, ...]:
+        return tuple(Suggestion(f"Bundled: {base.name}", str(base)) for base in sorted(BUNDLED.iterdir()))
+
+    def close(self) -> None:
+        with self._lock:
+            if self._closing.is_set():
+                return
+            self._closing.set()
+            self._fleet.close()
+            self._listener.close()
+            self._state.close()
+        self._to_check.put(None)
+        atexit.unregister(self.close)
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[None]:
+        with self._lock:
+            if self._closing.is_set():
+                raise EngineError("The dashboard has been closed.", "Start it again.")
+            yield
+            self._state.save(self._wanted)
+            self._step()
+
+    def _step(self) -> None:
+        wanted = self._fleet.step(self._wanted)
+        if wanted != self._wanted:
+            self._wanted = wanted
+            self._state.save(wanted)
+        self._snapshot = observe(wanted, self._fleet, self._found, self._state.notices)
+
+    def _on_event(self, child: Child, event: Event) -> None:
+        with self._lock:
+            if self._closing.is_set():
+                return
+            self._fleet.handle(child, event)
+            replica = self._fleet.replicas.get(child.name)
+            if replica and replica.version and self._unchecked(replica):
+                self._to_check.put(replica.spec)
+            self._step()
+
+    def _unchecked(self, replica: Replica) -> bool:
+        """Whether the version that a replica serves has not been tried on the check digits."""
+        found = self._found.get(replica.spec.generation)
+        return found is None or found.version != replica.version
+
+    def _keep_stepping(self) -> None:
+        """What depends on time (back-off, time-outs) needs no event to go on."""
+        while not self._closing.wait(TICK_SECONDS):
+            with self._lock:
+                if not self._closing.is_set():
+                    self._step()
+
+    def _keep_probing(self) -> None:
+        """Replace a replica that runs but no longer answers."""
+        failures: dict[str, int] = {}
+        with ThreadPoolExecutor(max_workers=16, thread_name_prefix="probe") as pool:
+            while not self._closing.wait(PROBE_SECONDS):
+                with self._lock:
+                    ready = {r.name: r for r in self._fleet.replicas.values() if r.phase is Phase.READY}
+                healthy = pool.map(lambda r: answers(r.port), ready.values())
+                failures = {
+                    name: 0 if ok else failures.get(name, 0) + 1
+                    for name, ok in zip(ready, healthy, strict=True)
+                }
+                self._condemn([ready[name] for name, count in failures.items() if count >= UNHEALTHY_AFTER])
+
+    def _condemn(self, replicas: list[Replica]) -> None:
+        with self._lock:
+            for replica in replicas:
+                self._fleet.condemn(replica, f"It had not answered {UNHEALTHY_AFTER} health checks.")
+
+    def _keep_checking(self) -> None:
+        """Try models that came without a check: brought back at the start, or newer in the folder."""
+        while spec := self._to_check.get():
+            with contextlib.suppress(ModelError):  # the replica's own words tell what is wrong
+                found = self._check(spec.base)
+                with self._lock:
+                    self._found[spec.generation] = found
+
+
+def first_deployment() -> Wanted:
+    """The bundled linear model as Current beside the convolutional one as New, with a small canary."""
+    wanted = Wanted().deploy(Role.CURRENT, str(BUNDLED / "linear"), replicas=1)
+    return replace(wanted.deploy(Role.NEW, str(BUNDLED / "cnn"), replicas=1), split=DEFAULT_CANARY)
+
+
+def listen(port: int, notices: list[str]) -> socket.socket:
+    """A listening socket on this port of the loopback address, or on the next free one with a notice.
+
+    Port 0 is any free one. Raises EngineError if there is none, or if the user may not have it.
+    """
+    for candidate in range(port, min(port + PORTS_TO_TRY, 65536)):
+        try:
+            listener = socket.create_server((HOST, candidate), backlog=BACKLOG)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                continue
+            problem = f"The gateway cannot listen on port {candidate}: {error.strerror}."
+            raise EngineError(problem, "Choose another one with --gateway-port.") from error
+        if candidate != port:
+            notices.append(f"Port {port} is taken: the gateway listens on {candidate}.")
+        return listener
+    raise EngineError(f"No port from {port} on is free.", "Choose another one with --gateway-port.")

@@ -1,0 +1,132 @@
+"""What to do next about one release, and what to call its state: pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from mnist_dash.domain import State
+from mnist_dash.local.state import Spec
+
+GIVE_UP_AFTER = 3
+"""Starts that failed in a row before a release is called failed (or a re-deploy is given up)."""
+FIRST_DELAY, MAX_DELAY = 0.5, 30.0
+"""Seconds between restarts on a crash loop; the first restart comes at once."""
+
+
+class Phase(StrEnum):
+    """The life of one replica."""
+
+    STARTING = "starting"
+    READY = "ready"
+    DRAINING = "draining"
+    """Out of the gateway's table, its last requests being answered."""
+    STOPPING = "stopping"
+    """Told to end."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One replica as it is."""
+
+    name: str
+    generation: int
+    phase: Phase
+
+
+@dataclass(frozen=True)
+class Ends:
+    """How the replicas of one generation ended by themselves."""
+
+    failed_starts: int = 0
+    """In a row, since one last became ready."""
+    in_a_row: int = 0
+    """Ends in a row, since one last stayed up for a while."""
+    words: str = ""
+    """The last words of the last one."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do about one release now."""
+
+    members: tuple[str, ...] = ()
+    """The replicas that get its requests."""
+    start: int = 0
+    drain: tuple[str, ...] = ()
+    taken_over: bool = False
+    """Whether the wanted generation gets the requests."""
+    give_up: bool = False
+    """Whether the wanted generation cannot be had, and there is a former one to fall back to."""
+
+
+def plan(spec: Spec | None, seen: Sequence[Seen], ends: Ends, *, has_fallback: bool) -> Plan:
+    """Decide about one release.
+
+    The replicas of a new generation are all started beside the old ones, and get the requests once all of
+    them are ready (or no old one is left to answer); then the old ones are drained.
+    """
+    serving = [s for s in seen if s.phase in (Phase.STARTING, Phase.READY)]
+    if spec is None:
+        return Plan(drain=tuple(s.name for s in serving))
+    fresh = [s for s in serving if s.generation == spec.generation]
+    old = [s for s in serving if s.generation != spec.generation]
+    fresh_ready, old_ready = _ready(fresh), _ready(old)
+    taken_over = len(fresh_ready) >= spec.replicas or (bool(fresh_ready) and not old_ready)
+    if has_fallback and not taken_over and ends.failed_starts >= GIVE_UP_AFTER:
+        return Plan(members=old_ready, give_up=True)
+    return Plan(
+        members=fresh_ready if taken_over or not old_ready else old_ready,
+        start=max(0, spec.replicas - len(fresh)),
+        drain=tuple(s.name for s in old) if taken_over else (),
+        taken_over=taken_over,
+    )
+
+
+def _ready(seen: Sequence[Seen]) -> tuple[str, ...]:
+    return tuple(s.name for s in seen if s.phase is Phase.READY)
+
+
+def delay(ends: Ends) -> float:
+    """Seconds to wait before the next start: none after one end, then doubling up to half a minute."""
+    return 0.0 if ends.in_a_row <= 1 else min(MAX_DELAY, FIRST_DELAY * 2 ** (ends.in_a_row - 2))
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A state with its cause and next step in words."""
+
+    state: State
+    cause: str = ""
+    next_step: str = ""
+
+
+def condition(spec: Spec, seen: Sequence[Seen], ends: Ends, *, failed_redeploy: str = "") -> Condition:
+    """The state of a release: `seen` are its replicas, `failed_redeploy` what its last re-deploy died of."""
+    fresh = len(_ready([s for s in seen if s.generation == spec.generation]))
+    old = len(_ready([s for s in seen if s.generation != spec.generation]))
+    if failed_redeploy:
+        return Condition(
+            State.FAILED, failed_redeploy, "Mend the model or choose another one, then re-deploy."
+        )
+    if old:
+        words = f" {ends.words}" if ends.failed_starts else ""
+        cause = (
+            f"Re-deploying {spec.base}: {fresh} of {spec.replicas} new replicas ready; "
+            f"the former ones answer meanwhile.{words}"
+        )
+        return Condition(State.UPDATING, cause)
+    if fresh >= spec.replicas:
+        return Condition(State.READY)
+    if fresh == 0 and ends.failed_starts >= GIVE_UP_AFTER:
+        return Condition(
+            State.FAILED,
+            f"The model server ended {ends.failed_starts} times while starting. {ends.words}",
+            "Mend the model or deploy another one; starting is tried again in the meantime.",
+        )
+    if ends.words:
+        return Condition(
+            State.DEGRADED, f"{fresh} of {spec.replicas} replicas ready; one ended. {ends.words}"
+        )
+    return Condition(State.STARTING, f"Loading the model: {fresh} of {spec.replicas} replicas ready.")

@@ -1,0 +1,267 @@
+"""What every engine keeps: the same tests, whichever runs the models."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mnist_dash.domain import Image, Role, Route, Snapshot, State, Strategy
+from mnist_dash.errors import EngineError, ModelError, ServingError
+from mnist_dash.service import Dashboard
+from tests.load import ask, constant_load, within_five_deviations
+
+
+def wait_until(dash: Dashboard, reached: Callable[[Snapshot], bool], timeout: float = 30) -> Snapshot:
+    """The first snapshot of which that is true."""
+    deadline = time.monotonic() + timeout
+    while not reached(snapshot := dash.snapshot()):
+        assert time.monotonic() < deadline, snapshot
+        time.sleep(0.02)
+    return snapshot
+
+
+def break_model(base: str) -> None:
+    """Take the model's file away behind the engine's back."""
+    (Path(base) / "model" / "1" / "saved_model.pb").unlink()
+
+
+@pytest.fixture
+def both(dash: Dashboard, linear: str, cnn: str) -> Dashboard:
+    """Linear as Current, convolutional as New, settled, split 0."""
+    dash.deploy(Role.CURRENT, linear)
+    dash.deploy(Role.NEW, cnn)
+    dash.wait_settled()
+    return dash
+
+
+def test_nothing_deployed_answers_nobody(dash: Dashboard, image: Image) -> None:
+    """With a sentence that says what to do."""
+    wait_until(dash, lambda s: not s.trouble)
+    assert dash.snapshot().settled
+    with pytest.raises(ServingError, match="503"):
+        dash.predict(image)
+
+
+def test_a_deployed_model_predicts(dash: Dashboard, cnn: str, image: Image) -> None:
+    """And the answer says who gave it."""
+    check = dash.deploy(Role.CURRENT, cnn, replicas=2)
+    assert check.accuracy is not None
+    assert check.accuracy > 0.95
+    assert dash.snapshot().current.state is State.STARTING  # type: ignore[union-attr]  # it is deployed
+    current = dash.wait_settled().current
+    assert current is not None
+    assert (current.state, current.ready, current.wanted) == (State.READY, 2, 2)
+    assert (current.base, current.version, current.accuracy) == (cnn, 1, check.accuracy)
+    load = ask(dash, image, 40)
+    assert {answer.digit for answer in load.answers} == {7}
+    assert {answer.role for answer in load.answers} == {Role.CURRENT}
+    assert {answer.version for answer in load.answers} == {1}
+    assert len({answer.replica for answer in load.answers}) == 2
+    assert load.answers[0].milliseconds > 0
+
+
+def test_the_split_divides_the_traffic(both: Dashboard, image: Image) -> None:
+    """Within five standard deviations of what was asked for; 0 and 100 exactly."""
+    both.set_split(20)
+    assert both.wait_settled().strategy is Strategy.CANARY
+    assert within_five_deviations(ask(both, image, 300).roles["new"], 300, 20)
+    both.set_split(100)
+    both.wait_settled()
+    assert ask(both, image, 50).roles == {"new": 50}
+    both.set_split(0)
+    both.wait_settled()
+    assert ask(both, image, 50).roles == {"current": 50}
+
+
+def test_a_route_can_be_forced_under_every_strategy(both: Dashboard, image: Image) -> None:
+    """Comparing asks both, whatever the split."""
+    for split in (0, 100):
+        both.set_split(split)
+        both.wait_settled()
+        assert ask(both, image, 10, Route.CURRENT).roles == {"current": 10}
+        assert ask(both, image, 10, Route.NEW).roles == {"new": 10}
+        comparison = both.compare(image)
+        assert (comparison.current.role, comparison.new.role) == (Role.CURRENT, Role.NEW)
+        assert comparison.agree
+
+
+def test_a_split_is_held_until_new_is_ready(dash: Dashboard, linear: str, cnn: str, image: Image) -> None:
+    """It says what it waits for, and nobody is sent to a model that is not there."""
+    dash.deploy(Role.CURRENT, linear)
+    dash.wait_settled()
+    dash.deploy(Role.NEW, cnn)
+    dash.set_split(100)
+    snapshot = dash.snapshot()
+    assert (snapshot.split_wanted, snapshot.split_observed) == (100, 0)
+    assert "until New has a ready replica" in snapshot.waiting_for
+    assert dash.predict(image).role is Role.CURRENT
+    assert dash.wait_settled().split_observed == 100
+    assert dash.predict(image).role is Role.NEW
+
+
+def test_promote_and_undo_under_load_lose_no_request(
+    both: Dashboard, linear: str, cnn: str, image: Image
+) -> None:
+    """The same replicas answer afterwards, in other roles, and nothing restarted."""
+    replicas = {role: both.predict(image, Route(role.value)).replica for role in Role}
+    both.set_split(50)
+    both.wait_settled()
+    with constant_load(both, image) as load:
+        both.promote()
+        promoted = both.wait_settled()
+        assert both.predict(image, Route.CURRENT).replica == replicas[Role.NEW]
+        assert both.predict(image, Route.NEW).replica == replicas[Role.CURRENT]
+        both.undo_promote()
+        undone = both.wait_settled()
+    assert load.failures == []
+    assert promoted.current.base == cnn  # type: ignore[union-attr]  # it is deployed
+    assert (promoted.split_observed, promoted.can_undo_promote) == (0, True)
+    assert undone.current.base == linear  # type: ignore[union-attr]  # it is deployed
+    assert (undone.split_observed, undone.can_undo_promote) == (0, False)
+    assert both.predict(image, Route.CURRENT).replica == replicas[Role.CURRENT]
+
+
+def test_a_redeploy_under_load_loses_no_request(both: Dashboard, linear: str, image: Image) -> None:
+    """The split is kept, the new model takes over, the number of replicas changes."""
+    both.set_split(50)
+    both.wait_settled()
+    with constant_load(both, image) as load:
+        both.deploy(Role.NEW, linear, replicas=3)
+        assert both.snapshot().new.state is State.UPDATING  # type: ignore[union-attr]  # it is deployed
+        new = both.wait_settled().new
+    assert load.failures == []
+    assert new is not None
+    assert (new.base, new.ready) == (linear, 3)
+    assert both.snapshot().split_observed == 50
+    assert len({answer.replica for answer in ask(both, image, 30, Route.NEW).answers}) == 3
+
+
+def test_an_unfit_model_is_refused_before_anything_changes(both: Dashboard, cnn: str, image: Image) -> None:
+    """With the reason, and the deployed model goes on."""
+    before = both.predict(image, Route.NEW).replica
+    with pytest.raises(ModelError) as caught:
+        both.deploy(Role.NEW, cnn + "/nowhere")
+    assert caught.value.next_step
+    assert both.snapshot().settled
+    assert both.predict(image, Route.NEW).replica == before
+
+
+def test_a_redeploy_that_fails_keeps_the_old_model_serving(
+    both: Dashboard, tmp_path: Path, linear: str, cnn: str, image: Image
+) -> None:
+    """The check passed, but the model is gone when the replica wants it."""
+    other = str(shutil.copytree(cnn, tmp_path / "other"))
+    check = both.check(other)
+    break_model(other)
+    with constant_load(both, image, Route.NEW) as load:
+        both._engine.deploy(Role.NEW, check, 1)
+        with pytest.raises(
+            EngineError, match=r"keeps serving.*saved_model\.pb|saved_model\.pb.*keeps serving"
+        ):
+            both.wait_settled()
+    assert load.failures == []
+    new = both.snapshot().new
+    assert new is not None
+    assert (new.state, new.base, new.ready) == (State.FAILED, cnn, 1)
+    both.deploy(Role.NEW, linear)
+    both.wait_settled()
+
+
+def test_a_first_deployment_that_cannot_start_fails_with_its_last_words(dash: Dashboard, cnn: str) -> None:
+    """What really happened, not that something did."""
+    check = dash.check(cnn)
+    break_model(cnn)
+    dash._engine.deploy(Role.CURRENT, check, 1)
+    with pytest.raises(EngineError, match=r"saved_model\.pb"):
+        dash.wait_settled()
+
+
+def test_removing_new_sends_everything_to_current(both: Dashboard, image: Image) -> None:
+    """Under load no request fails."""
+    both.set_split(100)
+    both.wait_settled()
+    with constant_load(both, image) as load:
+        both.remove(Role.NEW)
+        snapshot = both.wait_settled()
+    assert load.failures == []
+    assert (snapshot.new, snapshot.split_wanted, snapshot.split_observed) == (None, 0, 0)
+    assert both.predict(image).role is Role.CURRENT
+    with pytest.raises(EngineError, match="No New model"):
+        both.set_split(20)
+    with pytest.raises(ServingError, match="New did not answer"):
+        both.compare(image)
+
+
+def test_removing_current_is_possible_and_a_new_one_takes_its_place(
+    both: Dashboard, cnn: str, image: Image
+) -> None:
+    """Until then nobody answers, and the reason is told."""
+    both.remove(Role.CURRENT)
+    both.wait_settled()
+    with pytest.raises(ServingError, match="503"):
+        both.predict(image)
+    both.deploy(Role.CURRENT, cnn)
+    both.wait_settled()
+    assert both.predict(image).role is Role.CURRENT
+
+
+def test_a_new_version_in_the_folder_takes_over_without_a_failed_request(
+    dash: Dashboard, linear: str, cnn: str, image: Image
+) -> None:
+    """As TensorFlow Serving does; the card shows the version that answers, and its accuracy."""
+    dash.deploy(Role.CURRENT, linear)
+    first = dash.wait_settled().current
+    assert first is not None
+    with constant_load(dash, image) as load:
+        shutil.copytree(Path(cnn) / "model" / "1", Path(linear) / "model" / "next")
+        os.rename(Path(linear) / "model" / "next", Path(linear) / "model" / "2")
+        wait_until(dash, lambda s: s.current is not None and s.current.version == 2)
+        assert dash.predict(image).version == 2
+    assert load.failures == []
+    wait_until(dash, lambda s: s.current is not None and s.current.accuracy not in (None, first.accuracy))
+
+
+def test_objects_tell_what_runs(both: Dashboard) -> None:
+    """The gateway and each replica, with where it is and what it wrote."""
+    gateway, *replicas = both.objects()
+    assert gateway.kind == "Gateway"
+    assert gateway.details["Address"] == both.gateway_url
+    assert [replica.role for replica in replicas] == [Role.CURRENT, Role.NEW]
+    assert all(replica.state == "ready" for replica in replicas)
+    assert all("/model/1" in replica.log for replica in replicas)
+
+
+@pytest.mark.parametrize("replicas", [0, 9, -1])
+def test_a_number_of_replicas_out_of_range_is_refused(dash: Dashboard, cnn: str, replicas: int) -> None:
+    """Before the model is looked at."""
+    with pytest.raises(EngineError, match="1 to 8"):
+        dash.deploy(Role.CURRENT, cnn, replicas)
+    assert dash.snapshot().current is None
+
+
+def test_what_cannot_work_is_refused_with_the_reason(dash: Dashboard) -> None:
+    """Nothing is deployed."""
+    with pytest.raises(EngineError, match="Deploy a Current model first"):
+        dash.set_split(20)
+    with pytest.raises(EngineError, match="Deploy a New model first"):
+        dash.promote()
+    with pytest.raises(EngineError, match="no promotion"):
+        dash.undo_promote()
+    with pytest.raises(EngineError, match="No Current model"):
+        dash.remove(Role.CURRENT)
+    with pytest.raises(EngineError, match="0 to 100"):
+        dash.set_split(101)
+
+
+def test_a_closed_dashboard_says_so(dash: Dashboard, linear: str) -> None:
+    """And closing twice does no harm."""
+    check = dash.check(linear)
+    dash.close()
+    dash.close()
+    with pytest.raises(EngineError, match="closed"):
+        dash._engine.deploy(Role.CURRENT, check, 1)

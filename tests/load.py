@@ -1,0 +1,73 @@
+"""Constant requests through a gateway while something changes behind it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mnist_dash.domain import Image, Prediction, Route
+from mnist_dash.errors import ServingError
+from mnist_dash.service import Dashboard
+
+
+@dataclass
+class Load:
+    """What came back."""
+
+    answers: list[Prediction] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+    @property
+    def roles(self) -> Counter[str]:
+        """How often each role answered."""
+        return Counter(str(answer.role) for answer in self.answers)
+
+
+def ask(dash: Dashboard, image: Image, times: int, route: Route = Route.SPLIT) -> Load:
+    """Ask one after the other."""
+    return Load([dash.predict(image, route) for _ in range(times)])
+
+
+@contextmanager
+def constant_load(
+    dash: Dashboard, image: Image, route: Route = Route.SPLIT, threads: int = 2
+) -> Iterator[Load]:
+    """Keep asking from several threads until the block ends; at least one answer before and after it."""
+    load, stop = Load(), threading.Event()
+
+    def keep_asking() -> None:
+        while not stop.is_set():
+            try:
+                load.answers.append(dash.predict(image, route))
+            except ServingError as error:
+                load.failures.append(str(error))
+
+    workers = [threading.Thread(target=keep_asking, daemon=True) for _ in range(threads)]
+    for worker in workers:
+        worker.start()
+    try:
+        _wait_for_answers(load, threads)
+        yield load
+        _wait_for_answers(load, len(load.answers) + 10 * threads)
+    finally:
+        stop.set()
+        for worker in workers:
+            worker.join()
+
+
+def _wait_for_answers(load: Load, count: int, timeout: float = 20) -> None:
+    deadline = time.monotonic() + timeout
+    while len(load.answers) < count and not load.failures and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+def within_five_deviations(hits: int, draws: int, percent: int) -> bool:
+    """Whether a count of independent draws is as likely as anything in daily life."""
+    share = percent / 100
+    return bool(abs(hits - draws * share) <= 5 * np.sqrt(draws * share * (1 - share)))

@@ -1,0 +1,242 @@
+"""The REST client: what it sends, what it makes of answers, and a plain sentence for each way to fail."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import pytest
+import requests
+from requests.adapters import BaseAdapter
+from urllib3 import HTTPResponse
+
+from mnist_dash.domain import Release, Role, Route
+from mnist_dash.errors import ServingError
+from mnist_dash.serving import ServingClient
+
+IMAGE = np.linspace(0, 1, 784, dtype=np.float32).reshape(28, 28)
+TEN = [0.0, 0.1, 0.0, 0.0, 0.0, 0.0, 0.0, 0.9, 0.0, 0.0]
+
+Answer = tuple[int, Any, dict[str, str]]
+Handler = Callable[[requests.PreparedRequest], Answer]
+
+
+class Transport(BaseAdapter):
+    """Answers requests from a function, and remembers them."""
+
+    def __init__(self, handler: Handler) -> None:
+        super().__init__()
+        self.handler, self.requests = handler, list[requests.PreparedRequest]()
+
+    def send(self, request: requests.PreparedRequest, *_: Any, **options: Any) -> requests.Response:
+        assert options["timeout"], "every call has a time-out"
+        self.requests.append(request)
+        status, body, headers = self.handler(request)
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        response = requests.Response()
+        response.status_code = status
+        response.headers.update(headers)
+        response.raw = HTTPResponse(BytesIO(raw), status=status, preload_content=False)
+        response.request = request
+        return response
+
+    def close(self) -> None:
+        pass
+
+
+def metadata(*shape: int) -> dict[str, Any]:
+    tensor = {"dtype": "DT_FLOAT", "tensor_shape": {"dim": [{"size": str(n), "name": ""} for n in shape]}}
+    signature = {"serving_default": {"inputs": {"x": tensor}, "outputs": {}}}
+    return {"metadata": {"signature_def": {"signature_def": signature}}}
+
+
+def model(
+    shape: tuple[int, ...] = (-1, 28, 28, 1),
+    answer: Any = None,
+    status: int = 200,
+    headers: dict[str, str] | None = None,
+) -> Handler:
+    """One model behind the gateway."""
+
+    def handle(request: requests.PreparedRequest) -> Answer:
+        if request.method == "GET":
+            return 200, metadata(*shape), {}
+        return status, {"predictions": [TEN]} if answer is None else answer, headers or {}
+
+    return handle
+
+
+def client(handler: Handler) -> tuple[ServingClient, Transport]:
+    transport = Transport(handler)
+    return ServingClient("http://gateway", headers={"Host": "my.example.com"}, transport=transport), transport
+
+
+def test_a_prediction_says_who_answered() -> None:
+    """From the headers of gateway and replica."""
+    headers = {"X-Served-By": "role=new, release=green, replica=green-3", "X-Model-Version": "12"}
+    prediction = client(model(headers=headers))[0].predict(IMAGE)
+    assert (prediction.role, prediction.release) == (Role.NEW, Release.GREEN)
+    assert (prediction.replica, prediction.version) == ("green-3", 12)
+    assert (prediction.digit, prediction.confidence) == (7, 0.9)
+    np.testing.assert_allclose(prediction.probabilities, TEN)
+
+
+def test_without_those_headers_it_says_nothing_rather_than_guess() -> None:
+    """Another gateway may not tell."""
+    prediction = client(model(headers={"X-Served-By": "role=boss"}))[0].predict(IMAGE)
+    assert (prediction.role, prediction.release, prediction.version, prediction.replica) == (
+        None,
+        None,
+        None,
+        "",
+    )
+
+
+@pytest.mark.parametrize("shape", [(-1, 28, 28, 1), (-1, 28, 28), (-1, 784)])
+def test_the_signature_decides_the_shape(shape: tuple[int, ...]) -> None:
+    """And the pixels keep their order."""
+    serving, transport = client(model(shape))
+    serving.predict(IMAGE)
+    instances = np.array(json.loads(transport.requests[-1].body or b"")["instances"])
+    assert instances.shape == (1, *shape[1:])
+    np.testing.assert_array_equal(instances.ravel().astype(np.float32), IMAGE.ravel())
+
+
+@pytest.mark.parametrize(
+    ("route", "header"), [(Route.SPLIT, None), (Route.CURRENT, "never"), (Route.NEW, "always")]
+)
+def test_a_route_is_forced_by_header(route: Route, header: str | None) -> None:
+    """With the gateway's own headers beside it."""
+    serving, transport = client(model())
+    serving.predict(IMAGE, route)
+    assert transport.requests[-1].headers.get("X-Mnist-Route") == header
+    assert transport.requests[-1].headers["Host"] == "my.example.com"
+    assert transport.requests[-1].url == "http://gateway/v1/models/model:predict"
+
+
+def test_the_shape_is_asked_for_once() -> None:
+    """One request a prediction from then on."""
+    serving, transport = client(model())
+    for _ in range(3):
+        serving.predict(IMAGE)
+    assert [r.method for r in transport.requests] == ["GET", "POST", "POST", "POST"]
+
+
+def test_a_new_model_of_another_shape_is_asked_again_where_the_gateway_sent_the_request() -> None:
+    """The choice stays the gateway's: the second request is forced to the model that was chosen."""
+
+    def handle(request: requests.PreparedRequest) -> Answer:
+        to_new = request.headers.get("X-Mnist-Route") != "never"  # the split always chooses New here
+        if request.method == "GET":
+            return 200, metadata(-1, 784) if to_new else metadata(-1, 28, 28), {}
+        fits = np.shape(json.loads(request.body or b"")["instances"]) == ((1, 784) if to_new else (1, 28, 28))
+        served_by = {"X-Served-By": f"role={'new' if to_new else 'current'}"}
+        return (200, {"predictions": [TEN]}, served_by) if fits else (400, {"error": "shape"}, served_by)
+
+    serving, transport = client(handle)
+    assert serving.predict(IMAGE, Route.SPLIT).role is Role.NEW
+    assert transport.requests[-1].headers["X-Mnist-Route"] == "always"
+    assert serving.predict(IMAGE, Route.CURRENT).role is Role.CURRENT
+
+
+def test_a_model_that_was_replaced_by_one_of_another_shape_is_asked_anew() -> None:
+    """A remembered shape is forgotten with the first refusal."""
+    shapes = [(-1, 28, 28)]
+
+    def handle(request: requests.PreparedRequest) -> Answer:
+        if request.method == "GET":
+            return 200, metadata(*shapes[-1]), {}
+        fits = np.shape(json.loads(request.body or b"")["instances"])[1:] == shapes[-1][1:]
+        return (
+            (200, {"predictions": [TEN]}, {})
+            if fits
+            else (400, {"error": "shape"}, {"X-Served-By": "role=current"})
+        )
+
+    serving, _ = client(handle)
+    serving.predict(IMAGE)
+    shapes.append((-1, 784))
+    assert serving.predict(IMAGE).digit == 7
+
+
+def test_a_model_that_refuses_its_own_shape_is_asked_three_times() -> None:
+    """Then the refusal is told as it is."""
+    serving, transport = client(model(answer={"error": "no"}, status=400))
+    with pytest.raises(ServingError, match=r"refused the request \(400\)\. no\."):
+        serving.predict(IMAGE)
+    assert [r.method for r in transport.requests] == ["GET", "POST"] * 3
+
+
+def test_logits_become_probabilities() -> None:
+    """Softmax, as the model's training meant them."""
+    prediction = client(model(answer={"predictions": [[0, 0, 0, 20, 0, 0, 0, 0, 0, -5]]}))[0].predict(IMAGE)
+    assert prediction.digit == 3
+    assert prediction.probabilities.sum() == pytest.approx(1)
+
+
+def test_of_several_outputs_the_one_with_ten_values_counts() -> None:
+    """TensorFlow Serving answers with objects then."""
+    answer = {"predictions": [{"features": [1.0, 2.0], "probabilities": TEN}]}
+    assert client(model(answer=answer))[0].predict(IMAGE).digit == 7
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "words"),
+    [
+        (400, {"error": "bad shape"}, r"refused the request \(400\)\. bad shape\."),
+        (404, {"error": "Servable not found"}, r"knows no such model \(404\)\. Servable not found\."),
+        (500, {"error": "boom"}, r"server failed \(500\)\. boom\."),
+        (502, b"<html>", r"broke off or took too long \(502\)"),
+        (
+            503,
+            {"error": "No Current model is ready."},
+            r"No model is there to answer \(503\)\. No Current model is ready\.",
+        ),
+        (504, b"", r"took too long \(504\)"),
+        (301, b"", r"server failed \(301\)"),
+        (200, b"<html>hello</html>", "not JSON"),
+        (200, b"[" * 100_000, "not JSON"),
+        (200, {}, "no predictions"),
+        (200, [1, 2], "no predictions"),
+        (200, {"predictions": []}, "no predictions"),
+        (200, {"predictions": [["a"] * 10]}, "no predictions"),
+        (200, {"predictions": [[0.1] * 9]}, r"shape \(9,\)"),
+        (200, {"predictions": [[TEN]]}, r"shape \(1, 10\)"),
+        (200, b'{"predictions": [[NaN, 0, 0, 0, 0, 0, 0, 0, 0, 0]]}', "NaN or infinity"),
+        (200, b'{"predictions": [[Infinity, 0, 0, 0, 0, 0, 0, 0, 0, 0]]}', "NaN or infinity"),
+    ],
+)
+def test_each_useless_answer_has_its_sentence(status: int, answer: Any, words: str) -> None:
+    """One family of errors, whatever came."""
+    with pytest.raises(ServingError, match=words):
+        client(model(answer=answer, status=status))[0].predict(IMAGE)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (requests.ConnectTimeout(), "did not answer in time"),
+        (requests.ReadTimeout(), "did not answer in time"),
+        (requests.ConnectionError("Connection refused"), "cannot be reached: Connection refused"),
+        (requests.exceptions.ChunkedEncodingError("cut"), "broke off: cut"),
+    ],
+)
+def test_each_way_not_to_get_an_answer_has_its_sentence(error: Exception, words: str) -> None:
+    """None of the HTTP library's own errors gets out."""
+
+    def fail(_: requests.PreparedRequest) -> Answer:
+        raise error
+
+    with pytest.raises(ServingError, match=words):
+        client(fail)[0].predict(IMAGE)
+
+
+def test_a_refused_connection_is_told_in_the_systems_words(unused_port: int) -> None:
+    """Through the real transport."""
+    serving = ServingClient(f"http://127.0.0.1:{unused_port}")
+    with pytest.raises(ServingError, match="cannot be reached: Connection refused"):
+        serving.predict(IMAGE)
+    serving.close()

@@ -1,30 +1,36 @@
 """MNIST Dash: roll out a new MNIST model beside the current one, live in the browser."""
 
-from mnist_dash.config import EngineKind, Settings
-from mnist_dash.digit import prepare
-from mnist_dash.domain import (
-    Comparison,
-    Deployment,
-    EngineObject,
-    ModelCheck,
-    Prediction,
-    Release,
-    Role,
-    Route,
-    Snapshot,
-    State,
-    Strategy,
-    Suggestion,
-)
-from mnist_dash.errors import (
-    DrawingError,
-    EngineError,
-    MnistDashError,
-    ModelError,
-    ServingError,
-    SettingsError,
-)
-from mnist_dash.service import Dashboard, Engine, open_dashboard
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mnist_dash.config import EngineKind, Settings
+    from mnist_dash.digit import prepare
+    from mnist_dash.domain import (
+        Comparison,
+        Deployment,
+        EngineObject,
+        ModelCheck,
+        Prediction,
+        Release,
+        Role,
+        Route,
+        Snapshot,
+        State,
+        Strategy,
+        Suggestion,
+    )
+    from mnist_dash.errors import (
+        DrawingError,
+        EngineError,
+        MnistDashError,
+        ModelError,
+        ServingError,
+        SettingsError,
+    )
+    from mnist_dash.service import Dashboard, Engine, open_dashboard
 
 __all__ = [
     "Comparison",
@@ -52,3 +58,15 @@ __all__ = [
     "open_dashboard",
     "prepare",
 ]
+
+_HOMES = ("errors", "domain", "config", "digit", "service")
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for: the engine's processes start sooner without."""
+    if name in __all__:
+        for home in _HOMES:
+            module = importlib.import_module(f"{__name__}.{home}")
+            if name in vars(module):
+                return vars(module)[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

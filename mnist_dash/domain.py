@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:  # not at run time: the gateway's process has no other use for numpy, and starts sooner
+    import numpy as np
+    from numpy.typing import NDArray
 
 MODEL_NAME = "model"
 """The name under which every model is served: `<base>/model/<version>/`, `/v1/models/model`."""
 DIGITS = 10
+ROUTE_HEADER = "X-Mnist-Route"
+"""Sends one request to one role, whatever the strategy: `always` is New, `never` is Current."""
+SERVED_BY_HEADER = "X-Served-By"
+"""Who answered: `role=new, release=green, replica=green-1`, a dictionary of tokens as in RFC 8941."""
+VERSION_HEADER = "X-Model-Version"
+"""The version that answered."""
 MIN_REPLICAS, MAX_REPLICAS = 1, 8
 MIN_CANARY, MAX_CANARY, DEFAULT_CANARY = 1, 99, 20
 
-Image = NDArray[np.float32]
+Image: TypeAlias = "NDArray[np.float32]"
 """One digit, (28, 28) float32 in [0, 1], prepared as MNIST was: white ink on black."""
 
 
@@ -48,6 +56,15 @@ class Route(StrEnum):
     SPLIT = "split"
     CURRENT = "current"
     NEW = "new"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a request must carry to be sent that way."""
+        return {ROUTE_HEADER: FORCING[self]} if self in FORCING else {}
+
+
+FORCING = {Route.CURRENT: "never", Route.NEW: "always"}
+"""The route header's values, as the canary annotations of ingress-nginx have them."""
 
 
 class State(StrEnum):
@@ -100,6 +117,8 @@ class Deployment:
     """The version that answers now, or None while nothing does."""
     accuracy: float | None = None
     """Of the quick check, 0 to 1."""
+    input_shape: tuple[int, ...] = ()
+    """Of the model's signature, -1 where it is free; empty while it is not known."""
     cause: str = ""
     """Why it is not ready, in words; empty when it is."""
     next_step: str = ""
@@ -157,12 +176,12 @@ class Prediction:
     @property
     def digit(self) -> int:
         """The most probable digit."""
-        return int(np.argmax(self.probabilities))
+        return int(self.probabilities.argmax())
 
     @property
     def confidence(self) -> float:
         """The probability of that digit."""
-        return float(np.max(self.probabilities))
+        return float(self.probabilities.max())
 
 
 @dataclass(frozen=True)

@@ -182,7 +182,8 @@ class Dashboard:
         comparison = Comparison(current=current.result(), new=new.result())
         if comparison.new.role is Role.CURRENT:  # what a gateway does while New has nobody
             raise ServingError(
-                "New did not answer: the gateway sent its request to Current.", "Wait for a ready replica of New."
+                "New did not answer: the gateway sent its request to Current.",
+                "Wait for a ready replica of New.",
             )
         return comparison
 

@@ -14,18 +14,19 @@ import requests
 from numpy.typing import NDArray
 from requests.adapters import BaseAdapter, HTTPAdapter
 
-from mnist_dash.domain import DIGITS, MODEL_NAME, Image, Prediction, Release, Role, Route
-from mnist_dash.errors import ServingError
+from mnist_dash.domain import (
+    DIGITS,
+    MODEL_NAME,
+    SERVED_BY_HEADER,
+    VERSION_HEADER,
+    Image,
+    Prediction,
+    Release,
+    Role,
+    Route,
+)
+from mnist_dash.errors import ModelError, ServingError
 from mnist_dash.savedmodel import shape_for, to_probabilities
-
-ROUTE_HEADER = "X-Mnist-Route"
-SERVED_BY_HEADER = "X-Served-By"
-VERSION_HEADER = "X-Model-Version"
-_FORCED: dict[Route, dict[str, str]] = {
-    Route.SPLIT: {},
-    Route.CURRENT: {ROUTE_HEADER: "never"},
-    Route.NEW: {ROUTE_HEADER: "always"},
-}
 
 CONNECT_SECONDS, READ_SECONDS = 3.0, 15.0
 ATTEMPTS = 3
@@ -62,7 +63,8 @@ class ServingClient:
         choice stays the gateway's.
         """
         started = time.perf_counter()
-        asked, chosen = route, Route.CURRENT if route is Route.SPLIT else route
+        asked = route
+        chosen: Route = Route.CURRENT if route is Route.SPLIT else route
         for _ in range(ATTEMPTS):  # models may change roles between the question and the answer
             response = self._post(image, self._shape(chosen), asked)
             if response.status_code != requests.codes.bad_request:
@@ -72,7 +74,12 @@ class ServingClient:
         return _prediction(response, (time.perf_counter() - started) * 1000)
 
     def _post(self, image: Image, shape: tuple[int, ...], route: Route) -> requests.Response:
-        instances = np.ascontiguousarray(shape_for(image[np.newaxis], shape), dtype=np.float32)
+        try:
+            instances = np.ascontiguousarray(shape_for(image[np.newaxis], shape), dtype=np.float32)
+        except (
+            ModelError
+        ) as error:  # no check saw it: a newer version in the folder, or another program's model
+            raise ServingError(error.problem, error.next_step) from error
         body = orjson.dumps({"instances": instances}, option=orjson.OPT_SERIALIZE_NUMPY)
         return self._send("POST", ":predict", route, body)
 
@@ -90,7 +97,7 @@ class ServingClient:
                 method,
                 f"{self._model_url}{verb}",
                 data=body,
-                headers=_FORCED[route],
+                headers=route.headers,
                 timeout=(CONNECT_SECONDS, READ_SECONDS),
                 allow_redirects=False,
             )
@@ -124,7 +131,7 @@ def _prediction(response: requests.Response, milliseconds: float) -> Prediction:
 
 
 def _refuser(response: requests.Response, asked: Route) -> Route:
-    """The route to the model that refused; where the gateway does not say, not Current: its shape was sent."""
+    """The route to the model that refused; if nobody says, New: on the split, Current's shape was sent."""
     if role := _served_by(response).get("role"):
         return Route.CURRENT if role == Role.CURRENT else Route.NEW
     return Route.NEW if asked is Route.SPLIT else asked
@@ -172,7 +179,7 @@ def _probabilities(answer: Any) -> NDArray[np.float64]:
         rows = answer["predictions"]
         row = rows[0]
         if isinstance(row, dict):
-            row = next(value for value in row.values() if np.shape(value) == (DIGITS,))
+            row = _answering(row)
         values = np.asarray(row, dtype=np.float64)
     except (KeyError, IndexError, TypeError, ValueError, StopIteration):
         raise ServingError("The answer holds no predictions.", "Is it a model of MNIST digits?") from None
@@ -183,7 +190,14 @@ def _probabilities(answer: Any) -> NDArray[np.float64]:
         )
     if not np.isfinite(values).all():
         raise ServingError("The model answered with NaN or infinity.", "It is broken: deploy another one.")
-    return to_probabilities(values[np.newaxis])[0]
+    probabilities: NDArray[np.float64] = to_probabilities(values[np.newaxis])[0]
+    return probabilities
+
+
+def _answering(outputs: dict[str, Any]) -> Any:
+    """Of several outputs the one with ten values; if there are more, the one that is called probabilities."""
+    ten = {name: value for name, value in outputs.items() if np.shape(value) == (DIGITS,)}
+    return next((value for name, value in ten.items() if "prob" in name.lower()), next(iter(ten.values())))
 
 
 def _input_shape(metadata: Any) -> tuple[int, ...]:
@@ -196,7 +210,6 @@ def _input_shape(metadata: Any) -> tuple[int, ...]:
 
 
 def _served_by(response: requests.Response) -> dict[str, str]:
-    """`role=new, release=green, replica=green-1`, a dictionary of tokens as in RFC 8941."""
     return parse_keqv_list(parse_http_list(response.headers.get(SERVED_BY_HEADER, "")))
 
 

@@ -144,7 +144,7 @@ def test_a_new_model_of_another_shape_is_asked_again_where_the_gateway_sent_the_
 
 def test_a_model_that_was_replaced_by_one_of_another_shape_is_asked_anew() -> None:
     """A remembered shape is forgotten with the first refusal."""
-    shapes = [(-1, 28, 28)]
+    shapes: list[tuple[int, ...]] = [(-1, 28, 28)]
 
     def handle(request: requests.PreparedRequest) -> Answer:
         if request.method == "GET":

@@ -77,6 +77,11 @@ class LocalEngine:
         return {}
 
     def check(self, base: str) -> ModelCheck:
+        if base.startswith("gs:"):
+            raise ModelError(
+                f"The local engine reads folders, not {base}.",
+                f"Copy it here first: gcloud storage cp -r {base.rstrip('/')} .",
+            )
         return self._check(base)
 
     def deploy(self, role: Role, check: ModelCheck, replicas: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from mnist_dash.domain import Deployment, EngineObject, ModelCheck, Role, Snapshot
 from mnist_dash.local.fleet import Fleet, Replica
@@ -67,10 +67,22 @@ def _deployment(role: Role, wanted: Wanted, fleet: Fleet, found: Found) -> Deplo
         state=state.state,
         version=max((r.version for r in answering if r.version), default=None),
         accuracy=check.accuracy if check else None,
+        input_shape=check.input_shape if check else (),
         cause=state.cause,
         next_step=state.next_step,
-        warnings=check.warnings if check else (),
+        warnings=(*(check.warnings if check else ()), *_differing_input(role, check, wanted, found)),
     )
+
+
+def _differing_input(role: Role, check: ModelCheck | None, wanted: Wanted, found: Found) -> Iterator[str]:
+    """A word on New's card if one request cannot fit both models."""
+    current = wanted.spec(Role.CURRENT)
+    other = found.get(current.generation) if current else None
+    if role is Role.NEW and check and other and check.input_shape[1:] != other.input_shape[1:]:
+        yield (
+            f"It takes {check.input_shape[1:]}, Current {other.input_shape[1:]}: the dashboard adapts, "
+            "but another program's request fits only one of them."
+        )
 
 
 def _others(ready: Sequence[Replica], fresh: Sequence[Replica]) -> list[Replica]:

@@ -14,6 +14,7 @@ from mnist_dash.domain import Image, Role, Route, Snapshot, State, Strategy
 from mnist_dash.errors import EngineError, ModelError, ServingError
 from mnist_dash.service import Dashboard
 from tests.load import ask, constant_load, within_five_deviations
+from tests.savedmodels import FLAT, make_base
 
 
 def wait_until(dash: Dashboard, reached: Callable[[Snapshot], bool], timeout: float = 30) -> Snapshot:
@@ -226,6 +227,20 @@ def test_a_new_version_in_the_folder_takes_over_without_a_failed_request(
     wait_until(dash, lambda s: s.current is not None and s.current.accuracy not in (None, first.accuracy))
 
 
+def test_two_models_of_different_input_share_one_split(
+    dash: Dashboard, tmp_path: Path, linear: str, image: Image
+) -> None:
+    """The dashboard adapts to whichever model the gateway chose; the card warns other programs."""
+    dash.deploy(Role.CURRENT, linear)
+    dash.deploy(Role.NEW, str(make_base(tmp_path / "flat", FLAT)))
+    dash.set_split(50)
+    new = dash.wait_settled().new
+    assert {answer.role for answer in ask(dash, image, 60).answers} == set(Role)
+    assert new is not None
+    assert new.input_shape == (-1, 784)
+    assert "fits only one of them" in " ".join(new.warnings)
+
+
 def test_objects_tell_what_runs(both: Dashboard) -> None:
     """The gateway and each replica, with where it is and what it wrote."""
     gateway, *replicas = both.objects()
@@ -233,7 +248,7 @@ def test_objects_tell_what_runs(both: Dashboard) -> None:
     assert gateway.details["Address"] == both.gateway_url
     assert [replica.role for replica in replicas] == [Role.CURRENT, Role.NEW]
     assert all(replica.state == "ready" for replica in replicas)
-    assert all("/model/1" in replica.log for replica in replicas)
+    assert all("Serving version 1" in replica.log for replica in replicas)
 
 
 @pytest.mark.parametrize("replicas", [0, 9, -1])

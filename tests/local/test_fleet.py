@@ -141,7 +141,10 @@ def test_a_failed_redeploy_keeps_the_old_model_and_says_why(both: Stage) -> None
 def test_a_crash_loop_is_slowed_down(stage: Stage) -> None:
     """The second replacement waits half a second, the third one second."""
     stage.step(lambda w: w.deploy(Role.CURRENT, "/a", 1))
-    started = lambda: len(stage.children.replicas("blue"))  # noqa: E731  # reads better than a def here
+
+    def started() -> int:
+        return len(stage.children.replicas("blue"))
+
     stage.children.replicas("blue")[-1].say(event="exit", code=1)
     assert started() == 2
     stage.children.replicas("blue")[-1].say(event="exit", code=1)

@@ -1,0 +1,238 @@
+"""The model server against a naive one: the same model, the same requests, the same run.
+
+    pip install -e '.[bench]' && python benchmarks/server.py [linear|cnn ...]
+
+Each server is a process; the load comes from this one, over kept connections. Only one server is asked at a
+time, and they take turns in short rounds, so that whatever else the machine does meets all of them. The
+naive one is FastAPI with OpenVINO (`naive_server.py`), and a second one with TensorFlow where that is
+installed. Takes about 25 s, with TensorFlow a minute.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import resource
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from mnist_dash.digits import load_digits
+
+MODELS = Path(str(files("mnist_dash") / "data" / "models"))
+STARTS, ROUNDS, ROUND_SECONDS, MOST_REQUESTS = 3, 3, 0.6, 5_000
+CONCURRENCY = (1, 8)
+TIMEOUT = 30.0
+
+
+@dataclass
+class Contender:
+    """One server and what was measured of it."""
+
+    name: str
+    argv: Sequence[str]
+    starts: list[float] = field(default_factory=list)
+    """Seconds from starting the process to the first answer."""
+    seconds: dict[int, float] = field(default_factory=lambda: dict.fromkeys(CONCURRENCY, 0.0))
+    latencies: dict[int, list[float]] = field(default_factory=lambda: {c: [] for c in CONCURRENCY})
+    megabytes: float = 0.0
+
+    def rate(self, concurrency: int) -> float:
+        """Requests per second."""
+        return len(self.latencies[concurrency]) / self.seconds[concurrency]
+
+    def milliseconds(self, concurrency: int, percentile: float) -> float:
+        """A percentile of the latency."""
+        return float(np.percentile(self.latencies[concurrency], percentile)) * 1e3
+
+    def figures(self) -> dict[str, float]:
+        """All of it, by what it is called in the table."""
+        found = {"start to first answer, s": float(np.median(self.starts)), "resident, MB": self.megabytes}
+        for concurrency in CONCURRENCY:
+            found[f"requests/s at {concurrency}"] = self.rate(concurrency)
+            found[f"p50 at {concurrency}, ms"] = self.milliseconds(concurrency, 50)
+            found[f"p99 at {concurrency}, ms"] = self.milliseconds(concurrency, 99)
+        return found
+
+
+def contenders(model: str, port: int) -> list[Contender]:
+    """Ours first; all on one port, for only one runs while starts are measured, or on the ports after it."""
+    python, naive = sys.executable, str(Path(__file__).with_name("naive_server.py"))
+    base = MODELS / model
+    ours = ["-m", "mnist_dash.local.server", "--model-base", str(base), "--port"]
+    found = [Contender("ours", [python, *ours, str(port)])]
+    for number, backend in enumerate(["openvino", "tensorflow"], 1):
+        if find_spec(backend):
+            argv = [python, naive, backend, str(base / "model" / "1"), str(port + number)]
+            found.append(Contender(f"FastAPI + {backend}", argv))
+    return found
+
+
+class Client:
+    """One kept connection that sends the same bytes again and again: as little work as a client can do."""
+
+    def __init__(self, port: int, body: bytes) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), TIMEOUT)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        head = "POST /v1/models/model:predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        self._request = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+    def ask(self) -> bytes:
+        """The body of an answer that must be a 200."""
+        self._socket.sendall(self._request)
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            answer += self._read()
+        head, _, body = answer.partition(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
+        while len(body) < length:
+            body += self._read()
+        assert head.startswith(b"HTTP/1.1 200"), answer
+        return body
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._socket.close()
+
+    def _read(self) -> bytes:
+        part = self._socket.recv(1 << 16)
+        assert part, "The server closed the connection."
+        return part
+
+
+@contextlib.contextmanager
+def running(contender: Contender, body: bytes) -> Iterator[psutil.Process]:
+    """The server as a process that has answered once; how long that took is noted."""
+    began = time.perf_counter()
+    with subprocess.Popen(contender.argv, stdout=subprocess.DEVNULL) as process:
+        try:
+            first_answer(int(contender.argv[-1]), body, process)
+            contender.starts.append(time.perf_counter() - began)
+            yield psutil.Process(process.pid)
+        finally:
+            process.terminate()
+
+
+def first_answer(port: int, body: bytes, process: subprocess.Popen[bytes]) -> bytes:
+    """Ask until there is an answer."""
+    end = time.monotonic() + TIMEOUT
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            client = Client(port, body)
+        except ConnectionRefusedError:
+            time.sleep(0.005)
+            continue
+        with contextlib.closing(client):
+            return client.ask()
+    sys.exit(f"{process.args!r} did not start")
+
+
+def load(contender: Contender, concurrency: int, body: bytes) -> None:
+    """One round of requests from so many clients; the first of each is not counted."""
+    clients = [Client(int(contender.argv[-1]), body) for _ in range(concurrency)]
+    for client in clients:
+        client.ask()
+    latencies: list[list[float]] = [[] for _ in clients]
+    began = time.perf_counter()
+
+    def work(client: Client, mine: list[float]) -> None:
+        now = time.perf_counter()
+        while now - began < ROUND_SECONDS and len(mine) < MOST_REQUESTS // concurrency:
+            client.ask()
+            before, now = now, time.perf_counter()
+            mine.append(now - before)
+
+    threads = [threading.Thread(target=work, args=pair) for pair in zip(clients, latencies, strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    contender.seconds[concurrency] += time.perf_counter() - began
+    contender.latencies[concurrency] += itertools.chain.from_iterable(latencies)
+    for client in clients:
+        client.close()
+
+
+def measure(model: str) -> list[Contender]:
+    """Everything about the servers of one model."""
+    body = request_body(model)
+    found = contenders(model, free_ports(3))
+    for _ in range(STARTS - 1):
+        for contender in found:
+            with running(contender, body):
+                pass
+    with contextlib.ExitStack() as stack:
+        processes = [stack.enter_context(running(contender, body)) for contender in found]
+        agree(found, body)
+        for _ in range(ROUNDS):
+            for concurrency in CONCURRENCY:
+                for contender in found:
+                    load(contender, concurrency, body)
+        for contender, process in zip(found, processes, strict=True):
+            contender.megabytes = process.memory_info().rss / 1e6
+    return found
+
+
+def request_body(model: str) -> bytes:
+    """One digit as the bundled model takes it."""
+    image = load_digits().images[0]
+    return json.dumps(
+        {"instances": [(image[..., np.newaxis] if model == "cnn" else image).tolist()]}
+    ).encode()
+
+
+def agree(found: Sequence[Contender], body: bytes) -> None:
+    """Make sure that they do the same work."""
+    answers = []
+    for contender in found:
+        with contextlib.closing(Client(int(contender.argv[-1]), body)) as client:
+            answers.append(json.loads(client.ask())["predictions"])
+    assert all(np.allclose(answers[0], answer, atol=1e-5) for answer in answers)
+
+
+def free_ports(count: int) -> int:
+    """The first of so many free ports in a row."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            first: int = listener.getsockname()[1]
+        with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+            for port in range(first, first + count):
+                stack.enter_context(socket.create_server(("127.0.0.1", port)))
+            return first
+
+
+def show(model: str, found: Sequence[Contender]) -> None:
+    """A table of what was measured, with the ratio to ours of the same run."""
+    print(f"\n{model:<26}" + "".join(f"{contender.name:>30}" for contender in found))
+    ours = found[0].figures()
+    for name, value in ours.items():
+        row = f"{name:<26}{value:>30.2f}"
+        for contender in found[1:]:
+            theirs = contender.figures()[name]
+            row += f"{theirs:>20.2f} ({theirs / value:5.2f}x)"
+        print(row)
+
+
+def main(models: Sequence[str]) -> None:
+    """Measure and print."""
+    began, used = time.perf_counter(), sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
+    for model in models:
+        show(model, measure(model))
+    seconds = time.perf_counter() - began
+    own = sum(resource.getrusage(resource.RUSAGE_SELF)[:2]) - used
+    print(f"\n{seconds:.0f} s in all. The load itself took {own / seconds:.0%} of one core on average.")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:] or ["linear", "cnn"])

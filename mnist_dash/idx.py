@@ -1,0 +1,88 @@
+"""MNIST as it is distributed: four gzipped files in the IDX format."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from mnist_dash.errors import SettingsError
+
+FILES: Final = (
+    "train-images-idx3-ubyte.gz",
+    "train-labels-idx1-ubyte.gz",
+    "t10k-images-idx3-ubyte.gz",
+    "t10k-labels-idx1-ubyte.gz",
+)
+SOURCE: Final = "https://storage.googleapis.com/cvdf-datasets/mnist/"
+UNSIGNED_BYTE: Final = 0x08
+FIELD: Final = 28
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Images (n, 28, 28) and their labels (n,), both uint8; 0 is the background and 255 full ink."""
+
+    images: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Mnist:
+    """The two parts of MNIST: 60,000 digits to train with and 10,000 to test with."""
+
+    train: Labelled
+    test: Labelled
+
+
+def read_mnist(folder: Path) -> Mnist:
+    """Read the four files of `FILES` in `folder`.
+
+    Raises SettingsError, naming what is missing or unfit and where the files can be had.
+    """
+    missing = [name for name in FILES if not (folder / name).is_file()]
+    if missing:
+        raise SettingsError(
+            f"The MNIST folder {folder} lacks {', '.join(missing)}.",
+            f"Put the four files {', '.join(FILES)} from {SOURCE} in it, or name their folder with --mnist.",
+        )
+    train_images, train_labels, test_images, test_labels = (folder / name for name in FILES)
+    return Mnist(read_labelled(train_images, train_labels), read_labelled(test_images, test_labels))
+
+
+def read_labelled(images_path: Path, labels_path: Path) -> Labelled:
+    """Read a file of images and the file of their labels; raises SettingsError where the two do not fit."""
+    images, labels = read_idx(images_path), read_idx(labels_path)
+    fit = images.shape[1:] == (FIELD, FIELD) and labels.shape == images.shape[:1]
+    if not fit or len(labels) == 0 or labels.max() > 9:
+        raise SettingsError(
+            f"{images_path} has the shape {images.shape} and {labels_path} the shape {labels.shape};"
+            " wanted (n, 28, 28) and (n,), n at least 1, with labels 0 to 9.",
+            f"Download both again from {SOURCE}.",
+        )
+    return Labelled(images, labels)
+
+
+def read_idx(path: Path) -> npt.NDArray[np.uint8]:
+    """Read one gzipped IDX file of unsigned bytes into an array of the shape it states.
+
+    The format is two zero bytes, the type, the number of dimensions, each dimension as a big-endian
+    32-bit integer, then the data in C order. Raises SettingsError for anything else.
+    """
+    try:
+        raw = gzip.decompress(path.read_bytes())
+        zeros, kind, dimensions = struct.unpack_from(">HBB", raw)
+        shape = struct.unpack_from(f">{dimensions}I", raw, 4)
+        if (zeros, kind) != (0, UNSIGNED_BYTE):
+            raise ValueError("it does not begin as an IDX file of unsigned bytes does")
+        return np.frombuffer(raw, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
+    except (OSError, EOFError, ValueError, struct.error, zlib.error) as error:
+        raise SettingsError(
+            f"{path} cannot be read as gzipped IDX: {error}.", f"Download it again from {SOURCE}."
+        ) from error

@@ -1,0 +1,84 @@
+"""Middle: what the models said."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from mnist_dash import charts
+from mnist_dash.charts import percent
+from mnist_dash.domain import Comparison, Prediction
+from mnist_dash.errors import MnistDashError
+from mnist_dash.panels.look import ink, plain, role_badge
+from mnist_dash.panels.visit import Answer
+
+WORDS_HEIGHT, WORDS_OF_BOTH_HEIGHT = 128, 168
+"""Room for the words above the bars, so that the bars stay where they are whatever is said."""
+
+
+def show(answer: Answer | None, compare: bool, outdated: bool, why_not: str) -> None:
+    """Show an answer, or how to get one; `outdated` says that the drawing has changed since."""
+    said = answer.said if answer else None
+    st.header("Answer", anchor=False)
+    height = WORDS_OF_BOTH_HEIGHT if compare else WORDS_HEIGHT
+    with st.container(height=height, border=False, key="answer"):
+        if isinstance(said, Prediction):
+            _one(said)
+        elif isinstance(said, Comparison):
+            _both(said)
+        elif isinstance(said, MnistDashError):
+            st.warning(plain(said.next_step), title=plain(said.problem), icon=":material/warning:")
+        elif why_not:
+            st.info(plain(why_not), title="Nobody can answer now", icon=":material/info:")
+        else:
+            st.markdown("Draw a digit from 0 to 9, then press **Predict**, or switch **Live** on.")
+    _bars(said, charts.HEIGHT - height)
+    st.caption("The drawing has changed since this answer: press Predict again." if outdated else "&nbsp;")
+
+
+def in_words(said: Prediction) -> str:
+    """One answer as a sentence: who says what, and how sure it is."""
+    who = said.role.label if said.role else "The model"
+    return f"{who} says {said.digit} with {percent(said.confidence)}"
+
+
+def _one(said: Prediction) -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        st.metric(_badge(said), said.digit, width=110)
+        with st.container(gap="xsmall", width=204):
+            _spoken(in_words(said))
+            st.caption("  \n".join(_details(said)))
+
+
+def _both(said: Comparison) -> None:
+    if said.agree:
+        _spoken(f"Agree: both say {said.current.digit}")
+    else:
+        _spoken(f"Disagree: Current says {said.current.digit}, New says {said.new.digit}")
+    for column, one in zip(st.columns(2), (said.current, said.new), strict=True):
+        with column, st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+            st.metric(_badge(one), one.digit, width=78)
+            st.caption("  \n".join([f"**{percent(one.confidence)}**", *_details(one)]), width=80)
+
+
+def _spoken(words: str) -> None:
+    """Text that a screen reader says as soon as it appears; Streamlit's own text is silent."""
+    st.html(f'<strong role="alert">{words}</strong>')
+
+
+def _badge(said: Prediction) -> str:
+    return role_badge(said.role) if said.role else ":gray-badge[Unknown model]"
+
+
+def _details(said: Prediction) -> list[str]:
+    version = f"version {said.version}" if said.version is not None else ""
+    return [line for line in (version, said.replica, f"{said.milliseconds:.1f} ms") if line]
+
+
+def _bars(said: Prediction | Comparison | MnistDashError | None, height: int) -> None:
+    if isinstance(said, Comparison):
+        figure, words = charts.paired_bars(said, ink()), charts.described_pair(said)
+    elif isinstance(said, Prediction):
+        figure, words = charts.bars(said, ink()), charts.described(said)
+    else:
+        figure, words = charts.bars(None, ink()), "No answer yet: ten empty bars."
+    st.plotly_chart(figure, key="bars", height=height, config=charts.CONFIG, alt=words)

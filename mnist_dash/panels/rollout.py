@@ -1,0 +1,59 @@
+"""Right: the two models, the strategy and the promotion; what changes elsewhere is seen by itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+import streamlit as st
+
+from mnist_dash.domain import Role, Snapshot
+from mnist_dash.panels import model_card, promotion, strategy
+from mnist_dash.panels.known import Known
+from mnist_dash.panels.look import ink, plain
+from mnist_dash.panels.visit import visit
+from mnist_dash.service import Dashboard
+
+REFRESH_SECONDS: Final = 1.0
+
+
+def roll_out(dash: Dashboard, known: Known) -> None:
+    """Show what is deployed, with the controls that change it, and keep all of the page fresh."""
+    _panel(dash, known)
+    _watch(dash)
+
+
+@st.fragment
+def _panel(dash: Dashboard, known: Known) -> None:
+    snapshot = dash.snapshot()
+    if Known.from_snapshot(snapshot) != known:
+        st.rerun()
+    visit().drawn = _seen(snapshot)
+    _tell()
+    st.header("Roll out", anchor=False)
+    if snapshot.trouble:
+        st.error(plain(snapshot.trouble), icon=":material/error:")
+    for role in Role:
+        model_card.show(role, snapshot)
+    strategy.show(dash, snapshot)
+    promotion.show(dash, snapshot)
+
+
+@st.fragment(run_every=REFRESH_SECONDS)
+def _watch(dash: Dashboard) -> None:
+    """Run the page again if something else is to be seen; it draws nothing, so that watching costs little."""
+    if _seen(dash.snapshot()) != visit().drawn:
+        st.rerun()
+
+
+def _seen(snapshot: Snapshot) -> tuple[Snapshot, str]:
+    """What the page is drawn from: the snapshot without its time, and the colour of text."""
+    return replace(snapshot, taken_at=0), ink()
+
+
+def _tell() -> None:
+    """Show what the last click led to, for a few seconds."""
+    told, visit().told = visit().told, []
+    for words, well in told:
+        icon = ":material/check:" if well else ":material/error:"
+        st.toast(plain(words), icon=icon, duration="short" if well else "long")

@@ -1,0 +1,109 @@
+"""Right, middle: how the traffic is divided, and the button that divides it otherwise."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import streamlit as st
+
+from mnist_dash import rules
+from mnist_dash.domain import DEFAULT_CANARY, MAX_CANARY, MIN_CANARY, Role, Snapshot, Strategy
+from mnist_dash.errors import MnistDashError
+from mnist_dash.panels.look import plain, role_badge
+from mnist_dash.panels.visit import visit
+from mnist_dash.service import Dashboard
+
+CHOSEN, CANARY_PERCENT = "strategy", "canary-percent"
+STRATEGIES: Final = tuple(Strategy)
+
+
+def show(dash: Dashboard, snapshot: Snapshot) -> None:
+    """Show the split that is in force and the controls that change it."""
+    _follow(snapshot)
+    with st.container(border=True, gap="xsmall", key="strategy-card"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="in-force"):
+            st.subheader("Strategy", anchor=False)
+            st.markdown(f"In force: {traffic(snapshot.split_observed)}", width="content")
+        if held := waiting(snapshot):
+            st.caption(held)
+        chosen = st.radio("Strategy", STRATEGIES, key=CHOSEN, horizontal=True, label_visibility="collapsed")
+        _slider(chosen)
+        unsent = None if _chosen_split() == snapshot.split_wanted else _chosen_split()
+        _set_button(dash, unsent, rules.why_not_strategy(snapshot, chosen))
+
+
+def in_words(split: int) -> str:
+    """A split as the page says it."""
+    strategy = Strategy.from_split(split)
+    return f"{strategy}, {split} % to New" if strategy is Strategy.CANARY else str(strategy)
+
+
+def traffic(split: int) -> str:
+    """Each role's share of the requests, as badges."""
+    shares = {Role.CURRENT: 100 - split, Role.NEW: split}
+    return " ".join(role_badge(role, f" {share} %") for role, share in shares.items())
+
+
+def waiting(snapshot: Snapshot) -> str:
+    """What the split that is wanted waits for; empty once it is in force."""
+    if snapshot.split_observed == snapshot.split_wanted:
+        return ""
+    reason = snapshot.waiting_for or "The gateway has not taken it up yet."
+    return f":material/hourglass_top: Wanted: {in_words(snapshot.split_wanted)}. {plain(reason)}"
+
+
+def _follow(snapshot: Snapshot) -> None:
+    """Set the controls to the split that is wanted, unless the visitor has chosen another and not sent it."""
+    now, state = visit(), st.session_state
+    shown = CHOSEN in state
+    if shown and now.split_shown == snapshot.split_wanted:
+        return
+    if not shown or _chosen_split() == now.split_shown:
+        state[CHOSEN] = snapshot.strategy
+        if snapshot.strategy is Strategy.CANARY:
+            state[CANARY_PERCENT] = snapshot.split_wanted
+    now.split_shown = snapshot.split_wanted
+
+
+def _chosen_split() -> int:
+    state = st.session_state
+    percent: int = state.get(CANARY_PERCENT, DEFAULT_CANARY)
+    ends = {Strategy.CURRENT_ONLY: 0, Strategy.NEW_ONLY: 100}
+    return ends.get(state.get(CHOSEN, Strategy.CURRENT_ONLY), percent)
+
+
+def _slider(chosen: Strategy) -> None:
+    st.session_state.setdefault(CANARY_PERCENT, DEFAULT_CANARY)
+    st.slider(
+        "Percent of the requests that New receives",
+        MIN_CANARY,
+        MAX_CANARY,
+        key=CANARY_PERCENT,
+        format="%d %%",
+        disabled=chosen is not Strategy.CANARY,
+        label_visibility="collapsed",
+    )
+
+
+def _set_button(dash: Dashboard, unsent: int | None, why_not: str) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", key="strategy-buttons"):
+        st.button(
+            "Set strategy",
+            key="set-strategy",
+            icon=":material/alt_route:",
+            on_click=_set,
+            args=(dash,),
+            disabled=bool(why_not),
+        )
+        st.caption(
+            why_not or ("" if unsent is None else f"Not sent yet: {in_words(unsent)}."), width="stretch"
+        )
+
+
+def _set(dash: Dashboard) -> None:
+    try:
+        dash.set_split(_chosen_split())
+    except MnistDashError as error:
+        visit().tell(str(error), well=False)
+    else:
+        visit().tell(f"The strategy is set: {in_words(_chosen_split())}.")

@@ -1,0 +1,106 @@
+"""What one visitor's page remembers between two runs of the script, besides its widgets."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import cast
+
+import numpy as np
+import streamlit as st
+
+from mnist_dash.domain import Comparison, Image, Prediction, Release, Role, Snapshot
+from mnist_dash.errors import MnistDashError
+
+STROKE_SECONDS = 1.0
+"""How long after a click on Predict a stroke still belongs to it: the canvas sends a stroke 0.2 s late."""
+
+
+class Verb(StrEnum):
+    """What is asked about in a dialog before it is done."""
+
+    DEPLOY = "deploy"
+    REMOVE = "remove"
+    PROMOTE = "promote"
+
+
+@dataclass
+class Dialog:
+    """The dialog that is open."""
+
+    verb: Verb
+    role: Role
+    confirmed: bool = False
+    """Whether its button was pressed, so that the next run carries it out."""
+    problem: MnistDashError | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What was said about one picture; the picture is None where there was no digit in the drawing."""
+
+    picture: Image | None
+    said: Prediction | Comparison | MnistDashError
+    current_release: Release | None = None
+    """Who was Current when it was given: after a promotion its roles would be wrong."""
+
+    def is_about(self, picture: Image | None) -> bool:
+        """Whether it was given to this very picture."""
+        if picture is None or self.picture is None:
+            return picture is self.picture
+        return np.array_equal(picture, self.picture)
+
+
+@dataclass
+class Visit:
+    """One browser tab's state; what is deployed is never kept here, but read from the dashboard."""
+
+    sheet: int = 0
+    """Counts the sheets of paper: a new one clears the canvas."""
+    sample: Image | None = None
+    """The bundled digit that lies on the sheet."""
+    answer: Answer | None = None
+    asked_at: float = field(default=-STROKE_SECONDS)
+    dialog: Dialog | None = None
+    split_shown: int | None = None
+    """The split that the strategy's controls were last set to by the page rather than by the visitor."""
+
+    told: list[tuple[str, bool]] = field(default_factory=list)
+    """What is to be told in passing, and whether it went well; a callback cannot show it by itself."""
+
+    drawn: tuple[Snapshot, str] | None = None
+    """What the page shows, to tell whether it is still so; nothing is ever read from here."""
+
+    def tell(self, words: str, well: bool = True) -> None:
+        """Have the next run tell something in passing."""
+        self.told.append((words, well))
+
+    def new_sheet(self, sample: Image | None = None) -> None:
+        """Put a new sheet on the canvas: blank, or with a digit on it."""
+        self.sheet += 1
+        self.sample = sample
+        self.answer = None
+        self.asked_at = -STROKE_SECONDS
+
+    def just_asked(self) -> bool:
+        """Whether Predict was pressed so recently that the last stroke may still be on its way."""
+        return time.monotonic() - self.asked_at < STROKE_SECONDS
+
+    def open(self, verb: Verb, role: Role) -> None:
+        """Open a dialog; the next run of the whole page shows it."""
+        self.dialog = Dialog(verb, role)
+
+    def close(self) -> None:
+        """Close the dialog that is open, if any."""
+        self.dialog = None
+
+    def confirm(self) -> None:
+        """Note that the dialog's button was pressed."""
+        if self.dialog:
+            self.dialog.confirmed = True
+
+
+def visit() -> Visit:
+    """This visitor's state, the one key of `st.session_state` that is not a widget's."""
+    return cast(Visit, st.session_state.setdefault("visit", Visit()))

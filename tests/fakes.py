@@ -1,0 +1,215 @@
+"""In-memory stand-ins for what `Dashboard` is built on: every state and failure can be scripted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_dash.domain import (
+    Deployment,
+    EngineObject,
+    Image,
+    ModelCheck,
+    Prediction,
+    Release,
+    Role,
+    Route,
+    Snapshot,
+    State,
+    Suggestion,
+)
+from mnist_dash.errors import MnistDashError
+from mnist_dash.service import Dashboard
+from mnist_dash.serving import ServingClient
+
+LINEAR, CNN = "/models/linear", "/models/cnn"
+
+
+def deployment(role: Role = Role.CURRENT, **changes: object) -> Deployment:
+    """A ready deployment: Current is the linear model on blue, New the CNN on green."""
+    current = role is Role.CURRENT
+    ready = Deployment(
+        role=role,
+        release=Release.BLUE if current else Release.GREEN,
+        base=LINEAR if current else CNN,
+        wanted=1,
+        ready=1,
+        state=State.READY,
+        version=1,
+        accuracy=0.925 if current else 0.995,
+    )
+    return replace(ready, **changes)  # type: ignore[arg-type]  # the fields' types are the caller's business
+
+
+def snapshot(**changes: object) -> Snapshot:
+    """Both models ready, Canary with 20 % on New."""
+    both = Snapshot(
+        taken_at=0.0,
+        current=deployment(Role.CURRENT),
+        new=deployment(Role.NEW),
+        split_wanted=20,
+        split_observed=20,
+    )
+    return replace(both, **changes)  # type: ignore[arg-type]  # the fields' types are the caller's business
+
+
+@dataclass
+class FakeEngine:
+    """An engine that carries every change out at once, unless `held`: then it waits for `settle()`.
+
+    `now` is the next snapshot and may be replaced at any time; `refusal` is raised by the next verbs, and
+    `unfit` by the check of a model base; `calls` records the verbs.
+    """
+
+    now: Snapshot = field(default_factory=snapshot)
+    gateway_url: str = "http://localhost:8080"
+    gateway_headers: dict[str, str] = field(default_factory=dict)
+    unfit: dict[str, MnistDashError] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    refusal: MnistDashError | None = None
+    held: bool = False
+    closed: bool = False
+    calls: list[tuple[object, ...]] = field(default_factory=list)
+    running: tuple[EngineObject, ...] = (
+        EngineObject("gateway", "gateway", None, "running", {"port": "8080", "pid": "100"}, "listening"),
+        EngineObject("replica", "blue-1", Role.CURRENT, "ready", {"port": "9001", "pid": "101"}, "loaded"),
+        EngineObject("replica", "green-1", Role.NEW, "ready", {"port": "9002", "pid": "102"}, "warmed up"),
+    )
+
+    def check(self, base: str) -> ModelCheck:
+        """What the check of a model base finds; raises what `unfit` says."""
+        if base in self.unfit:
+            raise self.unfit[base]
+        return ModelCheck(base, 1, (-1, 28, 28, 1), 0.99, self.warnings)
+
+    def deploy(self, role: Role, check: ModelCheck, replicas: int) -> None:
+        """Put the model in the role's place; `held` leaves it starting, or updating if there was one."""
+        self._called("deploy", role, check.base, replicas)
+        before = self.now.of(role)
+        model = deployment(role, base=check.base, wanted=replicas, ready=replicas, accuracy=check.accuracy)
+        if before:
+            model = replace(model, release=before.release)
+        if self.held:
+            state = State.UPDATING if before else State.STARTING
+            model = replace(model, state=state, ready=before.ready if before else 0, cause="It is loading.")
+        self._change(**{role.value: model}, can_undo_promote=False)
+
+    def remove(self, role: Role) -> None:
+        """Empty the role's place; without New the split is 0."""
+        self._called("remove", role)
+        split = {"split_wanted": 0, "split_observed": 0} if role is Role.NEW else {}
+        self._change(**{role.value: None}, can_undo_promote=False, **split)
+
+    def set_split(self, percent: int) -> None:
+        """Write the split; `held` leaves the observed one as it was."""
+        self._called("set_split", percent)
+        observed = self.now.split_observed if self.held else percent
+        waiting = "The gateway has not taken it up yet." if self.held else ""
+        self._change(split_wanted=percent, split_observed=observed, waiting_for=waiting)
+
+    def promote(self) -> None:
+        """Swap the two, with all traffic on Current."""
+        self._called("promote")
+        self._swap(can_undo=True)
+
+    def undo_promote(self) -> None:
+        """Swap the two back."""
+        self._called("undo_promote")
+        self._swap(can_undo=False)
+
+    def snapshot(self) -> Snapshot:
+        """What `now` says."""
+        return self.now
+
+    def objects(self) -> tuple[EngineObject, ...]:
+        """What `running` says."""
+        return self.running
+
+    def suggestions(self) -> tuple[Suggestion, ...]:
+        """The two bundled models."""
+        return (Suggestion("Linear", LINEAR), Suggestion("CNN", CNN))
+
+    def close(self) -> None:
+        """Remember that it was closed."""
+        self.closed = True
+
+    def settle(self) -> None:
+        """Carry out what was held."""
+        for role in Role:
+            if model := self.now.of(role):
+                ready = replace(model, ready=model.wanted, state=State.READY, cause="", next_step="")
+                self._change(**{role.value: ready})
+        self._change(split_observed=self.now.split_wanted, waiting_for="")
+
+    def _called(self, *call: object) -> None:
+        if self.refusal:
+            raise self.refusal
+        self.calls.append(call)
+
+    def _change(self, **changes: object) -> None:
+        self.now = replace(self.now, **changes)  # type: ignore[arg-type]  # as in `snapshot`
+
+    def _swap(self, can_undo: bool) -> None:
+        current, new = self.now.current, self.now.new
+        self._change(
+            current=new and replace(new, role=Role.CURRENT),
+            new=current and replace(current, role=Role.NEW),
+            split_wanted=0,
+            split_observed=0,
+            can_undo_promote=can_undo,
+        )
+
+
+def sure_of(digit: int, share: float = 0.91) -> NDArray[np.float64]:
+    """Ten probabilities, with `share` on one digit and the rest spread evenly."""
+    probabilities = np.full(10, (1 - share) / 9)
+    probabilities[digit] = share
+    return probabilities
+
+
+class FakeServing(ServingClient):
+    """Answers from the engine's snapshot; on the split, every n-th request goes to New as the split says.
+
+    `says` holds each role's probabilities; `error` is raised instead of an answer; `asked` records requests.
+    """
+
+    def __init__(self, engine: FakeEngine, says: dict[Role, NDArray[np.float64]] | None = None) -> None:
+        self.engine = engine
+        self.says = says or {Role.CURRENT: sure_of(7), Role.NEW: sure_of(7, 0.99)}
+        self.error: MnistDashError | None = None
+        self.asked: list[tuple[Image, Route]] = []
+        self.closed = False
+        self._credit = 0
+
+    def predict(self, image: Image, route: Route = Route.SPLIT) -> Prediction:
+        """The scripted answer of the role that the route and the split choose."""
+        self.asked.append((image, route))
+        if self.error:
+            raise self.error
+        role = self._choose(route)
+        model = self.engine.now.of(role) or deployment(role)
+        return Prediction(self.says[role], role, model.release, model.version, f"{model.release}-1", 3.2)
+
+    def close(self) -> None:
+        """Remember that it was closed."""
+        self.closed = True
+
+    def _choose(self, route: Route) -> Role:
+        if route is not Route.SPLIT:
+            return Role(route.value)
+        self._credit += self.engine.now.split_observed
+        if self._credit < 100:
+            return Role.CURRENT
+        self._credit -= 100
+        return Role.NEW
+
+
+def dashboard(
+    engine: FakeEngine, answers: Sequence[NDArray[np.float64]] = ()
+) -> tuple[Dashboard, FakeServing]:
+    """A dashboard on the fakes; `answers` are Current's and New's probabilities."""
+    serving = FakeServing(engine, dict(zip(Role, answers, strict=True)) if answers else None)
+    return Dashboard(engine, serving), serving

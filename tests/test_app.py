@@ -1,0 +1,726 @@
+"""The page, run by Streamlit's AppTest on an engine in memory: each verb, and how each failure is told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import streamlit as st
+from numpy.typing import NDArray
+from streamlit.testing.v1 import AppTest
+
+from mnist_dash.config import Settings
+from mnist_dash.domain import Role, Route, Snapshot, State, Strategy
+from mnist_dash.errors import EngineError, ModelError, ServingError, SettingsError
+from mnist_dash.panels import drawing, objects, shared
+from mnist_dash.panels.visit import Visit
+from mnist_dash.service import Dashboard
+from tests import fakes
+from tests.fakes import CNN, LINEAR, FakeEngine, FakeServing, deployment, snapshot, sure_of
+
+APP = str(Path(__file__).parents[1] / "app.py")
+CANVAS_SHAPE = (280, 280, 4)
+
+
+class Page:
+    """One visitor's browser tab: widgets are found by key, and every run must be without an exception."""
+
+    def __init__(self) -> None:
+        self.at = AppTest.from_file(APP, default_timeout=20)
+        self.run()
+
+    def run(self) -> Page:
+        """Run the whole script once more."""
+        self.at.run()
+        assert not self.at.exception
+        return self
+
+    def click(self, key: str) -> Page:
+        """Press a button."""
+        self.at.button(key).click()
+        return self.run()
+
+    def switch(self, key: str) -> Page:
+        """Switch a toggle on."""
+        self.at.toggle(key).set_value(True)
+        return self.run()
+
+    def choose(self, strategy: Strategy, percent: int | None = None) -> Page:
+        """Choose a strategy without sending it."""
+        self.at.radio("strategy").set_value(strategy)
+        self.run()
+        if percent is not None:
+            self.at.slider("canary-percent").set_value(percent)
+            self.run()
+        return self
+
+    @property
+    def text(self) -> str:
+        """All that can be read on the page."""
+        at = self.at
+        alerts = [f"{one.proto.title} {one.value}" for one in (*at.error, *at.warning, *at.info)]
+        spoken = [one.value for one in (*at.markdown, *at.caption, *at.subheader, *at.toast, *at.code)]
+        spoken += [one.proto.body for one in at.get("html")]
+        metrics = [f"{one.label} {one.value}" for one in at.metric]
+        return "\n".join([*alerts, *spoken, *metrics])
+
+    def has(self, key: str) -> bool:
+        """Whether there is a button with this key."""
+        return any(button.key == key for button in self.at.button)
+
+
+@pytest.fixture(autouse=True)
+def no_shared_dashboard() -> Iterator[None]:
+    """The cache lives as long as the process, and so would one test's dashboard in the next."""
+    st.cache_resource.clear()
+    yield
+    st.cache_resource.clear()
+
+
+@pytest.fixture
+def engine() -> FakeEngine:
+    """The engine of the page under test."""
+    return FakeEngine()
+
+
+@pytest.fixture
+def serving(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> FakeServing:
+    """What answers; with it the page opens a dashboard on the fakes."""
+    dash, serving = fakes.dashboard(engine)
+    monkeypatch.setattr(Settings, "from_env", Settings)
+    monkeypatch.setattr(shared, "open_dashboard", lambda _: dash)
+    return serving
+
+
+@pytest.fixture
+def page(serving: FakeServing) -> Page:
+    """A visitor who has just come."""
+    assert serving
+    return Page()
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> Paper:
+    """What is drawn on the canvas, since only a browser can draw."""
+    paper = Paper()
+    monkeypatch.setattr(drawing, "canvas", paper.seen)
+    return paper
+
+
+class Paper:
+    """Stands in for the canvas in the browser."""
+
+    def __init__(self) -> None:
+        self.pixels: NDArray[np.uint8] | None = None
+        self.sheet = 0
+
+    def draw_one(self, left: int = 130) -> None:
+        """Draw a vertical stroke."""
+        self.pixels = np.zeros(CANVAS_SHAPE, np.uint8)
+        self.pixels[..., 3] = 255
+        self.pixels[50:230, left : left + 20, :3] = 255
+
+    def seen(self, visit: Visit) -> NDArray[np.uint8] | None:
+        """The pixels; a new sheet is blank, or bears the sample."""
+        if visit.sheet != self.sheet:
+            self.sheet, self.pixels = visit.sheet, None
+            if visit.sample is not None:
+                grey = np.kron(visit.sample, np.ones((10, 10)))
+                self.pixels = (grey * 255).astype(np.uint8)
+        return self.pixels
+
+
+# Predict
+
+
+def test_predict_shows_digit_probability_model_version_and_time(page: Page, drawn: Paper) -> None:
+    """One click answers what a data scientist wants to know of one request."""
+    drawn.draw_one()
+    page.click("predict")
+    assert "Current says 7 with 91.0 %" in page.text
+    assert page.at.metric[0].value == "7"
+    for words in ("version 1", "blue-1", "3.2 ms"):
+        assert words in page.text
+
+
+def test_predict_goes_the_way_of_the_strategy(page: Page, serving: FakeServing, drawn: Paper) -> None:
+    """The page's own requests are divided like everybody else's."""
+    drawn.draw_one()
+    for _ in range(5):
+        page.click("predict")
+    assert [route for _, route in serving.asked] == [Route.SPLIT] * 5
+    assert "New says 7 with 99.0 %" in page.text
+
+
+@pytest.mark.parametrize(("split", "who"), [(0, "Current"), (100, "New")])
+def test_a_split_of_0_or_100_has_one_model_answer(
+    page: Page, engine: FakeEngine, drawn: Paper, split: int, who: str
+) -> None:
+    """The ends of the range are strategies of their own."""
+    engine.now = snapshot(split_wanted=split, split_observed=split)
+    drawn.draw_one()
+    page.run().click("predict")
+    assert f"{who} says 7" in page.text
+    assert page.at.radio("strategy").value == Strategy.from_split(split)
+
+
+def test_an_empty_canvas_asks_for_a_digit(page: Page, serving: FakeServing) -> None:
+    """Nothing is sent for a canvas on which nothing was drawn; this is the real canvas component."""
+    page.click("predict")
+    assert "The drawing is empty. Draw a digit first." in page.text
+    assert serving.asked == []
+
+
+def test_a_dot_is_told_not_to_be_a_digit(page: Page, drawn: Paper, serving: FakeServing) -> None:
+    """What the preparation refuses is told in its words."""
+    drawn.pixels = np.zeros(CANVAS_SHAPE, np.uint8)
+    drawn.pixels[100:110, 100:110] = 255
+    page.click("predict")
+    assert "only a dot" in page.text
+    assert serving.asked == []
+
+
+def test_the_complaint_goes_once_there_is_a_digit(page: Page, drawn: Paper) -> None:
+    """An old complaint beside a new drawing would be wrong."""
+    page.click("predict")
+    drawn.draw_one()
+    page.at.session_state["visit"].asked_at = -10.0
+    assert "The drawing is empty" not in page.run().text
+
+
+def test_a_stroke_that_arrives_after_the_click_is_asked_about(
+    page: Page, drawn: Paper, serving: FakeServing
+) -> None:
+    """The canvas sends a stroke 0.2 s late, and a quick hand presses Predict before that."""
+    page.click("predict")
+    drawn.draw_one()
+    page.run()
+    assert len(serving.asked) == 1
+    assert "says 7" in page.text
+
+
+def test_without_live_a_stroke_is_not_asked_about(page: Page, drawn: Paper, serving: FakeServing) -> None:
+    """Drawing alone sends nothing."""
+    drawn.draw_one()
+    page.run()
+    assert serving.asked == []
+
+
+def test_live_asks_about_each_new_drawing_once(page: Page, drawn: Paper, serving: FakeServing) -> None:
+    """Reruns that bring no stroke ask nothing."""
+    page.switch("live")
+    drawn.draw_one()
+    page.run().run()
+    assert len(serving.asked) == 1
+    drawn.draw_one()
+    assert drawn.pixels is not None
+    drawn.pixels[100:120, 60:200, :3] = 255
+    page.run()
+    assert len(serving.asked) == 2
+
+
+def test_an_answer_to_an_earlier_drawing_says_so(page: Page, drawn: Paper) -> None:
+    """Nobody takes an old answer for one about what is on the canvas now."""
+    drawn.draw_one()
+    page.click("predict")
+    page.at.session_state["visit"].asked_at = -10.0
+    assert drawn.pixels is not None
+    drawn.pixels[100:120, 60:200, :3] = 255
+    assert "The drawing has changed since this answer" in page.run().text
+
+
+def test_clear_empties_canvas_and_answer(page: Page, drawn: Paper) -> None:
+    """A new sheet begins anew."""
+    drawn.draw_one()
+    page.click("predict").click("clear")
+    assert drawn.pixels is None
+    assert "says 7" not in page.text
+
+
+def test_a_sample_can_be_predicted_without_drawing(page: Page, drawn: Paper, serving: FakeServing) -> None:
+    """Those who cannot draw put one of MNIST's digits on the canvas."""
+    page.click("sample").click("predict")
+    (picture, _), *_ = serving.asked
+    assert drawn.pixels is not None
+    assert picture.max() > 0.5
+    assert "says 7" in page.text
+
+
+@pytest.mark.parametrize("compare", [False, True])
+def test_a_failed_prediction_is_told_with_its_next_step(
+    page: Page, drawn: Paper, serving: FakeServing, compare: bool
+) -> None:
+    """A serving error is an answer too."""
+    serving.error = ServingError("The gateway cannot be reached.", "See under Objects whether it runs.")
+    drawn.draw_one()
+    if compare:
+        page.switch("compare")
+    page.click("predict")
+    assert "The gateway cannot be reached. See under Objects whether it runs." in page.text
+
+
+# Compare
+
+
+def test_compare_asks_both_models_about_one_drawing(page: Page, drawn: Paper, serving: FakeServing) -> None:
+    """Both routes are forced, whatever the strategy is."""
+    drawn.draw_one()
+    page.switch("compare").click("predict")
+    assert {route for _, route in serving.asked} == {Route.CURRENT, Route.NEW}
+    assert np.array_equal(serving.asked[0][0], serving.asked[1][0])
+    assert "Agree: both say 7" in page.text
+
+
+def test_compare_says_in_words_that_the_models_disagree(
+    page: Page, drawn: Paper, serving: FakeServing
+) -> None:
+    """Two digits are named with their models."""
+    serving.says = {Role.CURRENT: sure_of(1), Role.NEW: sure_of(7)}
+    drawn.draw_one()
+    page.switch("compare").click("predict")
+    assert "Disagree: Current says 1, New says 7" in page.text
+
+
+def test_switching_compare_on_asks_the_other_model_too(
+    page: Page, drawn: Paper, serving: FakeServing
+) -> None:
+    """An answer that is there already becomes a comparison without another click."""
+    drawn.draw_one()
+    page.click("predict").switch("compare")
+    assert len(serving.asked) == 3
+    assert "both say 7" in page.text
+
+
+def test_compare_is_off_with_the_reason_where_there_is_no_new_model(page: Page, engine: FakeEngine) -> None:
+    """What cannot work says why."""
+    engine.now = snapshot(new=None, split_wanted=0, split_observed=0)
+    toggle = page.run().at.toggle("compare")
+    assert toggle.disabled
+    assert "No New model is deployed" in toggle.proto.help
+
+
+# Deploy and remove
+
+
+def test_deploy_puts_a_model_in_an_empty_place(page: Page, engine: FakeEngine) -> None:
+    """The dialog asks for base and replicas, deploys, and closes."""
+    engine.now = snapshot(new=None, split_wanted=0, split_observed=0)
+    page.run()
+    assert page.at.button("deploy-new").label == "Deploy"
+    page.click("deploy-new")
+    page.at.text_input("deploy-base").set_value(CNN)
+    page.at.number_input("deploy-replicas").set_value(2)
+    page.click("deploy-confirm")
+    assert engine.calls == [("deploy", Role.NEW, CNN, 2)]
+    assert "New: version 1 is being deployed." in page.text
+    assert not page.run().has("deploy-confirm")
+
+
+def test_redeploy_starts_from_what_is_deployed(page: Page, engine: FakeEngine) -> None:
+    """Only what is to be changed needs to be typed."""
+    engine.now = snapshot(new=deployment(Role.NEW, wanted=3, ready=3))
+    page.run()
+    assert page.at.button("deploy-new").label == "Re-deploy"
+    page.click("deploy-new")
+    assert page.at.text_input("deploy-base").value == CNN
+    assert page.at.number_input("deploy-replicas").value == 3
+    page.click("deploy-confirm")
+    assert engine.calls == [("deploy", Role.NEW, CNN, 3)]
+
+
+def test_each_role_s_dialog_starts_from_its_own_model(page: Page) -> None:
+    """What was typed for one role does not turn up in the other's dialog."""
+    page.click("deploy-new")
+    page.at.text_input("deploy-base").set_value("/somewhere/else")
+    page.run()
+    page.at.session_state["visit"].close()
+    page.run().click("deploy-current")
+    assert page.at.text_input("deploy-base").value == LINEAR
+
+
+def test_a_suggestion_fills_in_the_base(page: Page) -> None:
+    """The bundled models need no typing."""
+    page.click("deploy-new").click("suggest-0")
+    assert page.at.text_input("deploy-base").value == LINEAR
+
+
+def test_the_dialog_shows_the_fixed_model_name(page: Page) -> None:
+    """The name is `model`, and cannot be changed."""
+    name = page.click("deploy-new").at.text_input("deploy-name")
+    assert (name.value, name.disabled) == ("model", True)
+    assert "<base>/model/<version>/" in page.text
+
+
+def test_an_unfit_model_keeps_the_dialog_with_what_was_typed(page: Page, engine: FakeEngine) -> None:
+    """Problem and next step stand in the dialog, and nothing has changed."""
+    engine.unfit["/nowhere"] = ModelError("There is no folder /nowhere.", "Check the path.")
+    page.click("deploy-new")
+    page.at.text_input("deploy-base").set_value("/nowhere")
+    page.at.number_input("deploy-replicas").set_value(4)
+    page.click("deploy-confirm")
+    assert "There is no folder /nowhere. Check the path." in page.text
+    assert page.at.text_input("deploy-base").value == "/nowhere"
+    assert page.at.number_input("deploy-replicas").value == 4
+    assert engine.calls == []
+
+
+def test_a_mended_mistake_deploys(page: Page, engine: FakeEngine) -> None:
+    """The dialog that told of a mistake goes on to work."""
+    engine.unfit["/nowhere"] = ModelError("There is no folder /nowhere.", "Check the path.")
+    page.click("deploy-new")
+    page.at.text_input("deploy-base").set_value("/nowhere")
+    page.click("deploy-confirm")
+    page.at.text_input("deploy-base").set_value(CNN)
+    page.click("deploy-confirm")
+    assert engine.calls == [("deploy", Role.NEW, CNN, 1)]
+    assert "There is no folder" not in page.text
+
+
+def test_warnings_of_the_check_are_told(page: Page, engine: FakeEngine) -> None:
+    """A poor quick check is no refusal, but it is said."""
+    engine.warnings = ("It got only 31 % of the check digits right.",)
+    page.click("deploy-new").click("deploy-confirm")
+    assert "It got only 31 % of the check digits right." in page.text
+
+
+@pytest.mark.parametrize(
+    ("role", "effect"),
+    [(Role.NEW, "All traffic then goes to Current."), (Role.CURRENT, "Nobody is answered")],
+)
+def test_remove_tells_its_effect_before_it_acts(
+    page: Page, engine: FakeEngine, role: Role, effect: str
+) -> None:
+    """Nothing is removed by a single click."""
+    page.click(f"remove-{role}")
+    assert effect in page.text
+    assert engine.calls == []
+    page.click("remove-confirm")
+    assert engine.calls == [("remove", role)]
+    assert not page.run().has("remove-confirm")
+
+
+def test_cancel_changes_nothing(page: Page, engine: FakeEngine) -> None:
+    """A dialog can be left."""
+    page.click("remove-new").click("cancel")
+    assert not page.run().has("remove-confirm")
+    assert engine.calls == []
+
+
+def test_a_refusal_keeps_the_dialog_with_its_reason(page: Page, engine: FakeEngine) -> None:
+    """An engine that refuses is heard."""
+    page.click("remove-new")
+    engine.refusal = EngineError("Another change is under way.", "Wait until it is done.")
+    page.click("remove-confirm")
+    assert "Another change is under way. Wait until it is done." in page.text
+    assert page.has("remove-confirm")
+
+
+# Strategy
+
+
+@pytest.mark.parametrize(
+    ("strategy", "percent", "split"),
+    [(Strategy.CURRENT_ONLY, None, 0), (Strategy.NEW_ONLY, None, 100), (Strategy.CANARY, 35, 35)],
+)
+def test_set_strategy_sends_the_split(
+    page: Page, engine: FakeEngine, strategy: Strategy, percent: int | None, split: int
+) -> None:
+    """Each strategy is one number."""
+    page.choose(strategy, percent).click("set-strategy")
+    assert engine.calls == [("set_split", split)]
+    assert f"Current {100 - split} %" in page.text
+    assert f"New {split} %" in page.text
+
+
+def test_choosing_alone_sends_nothing(page: Page, engine: FakeEngine) -> None:
+    """Only the button changes the traffic, and the page says that it waits for it."""
+    page.choose(Strategy.CANARY, 70)
+    assert engine.calls == []
+    assert "Not sent yet: Canary, 70 % to New." in page.text
+
+
+@pytest.mark.usefixtures("serving")
+def test_a_fresh_visitor_starts_from_what_is_in_force(engine: FakeEngine) -> None:
+    """After a reload the controls show the engine's truth, a Canary as a Canary with its percentage."""
+    engine.now = snapshot(split_wanted=65, split_observed=65)
+    fresh = Page()
+    assert fresh.at.radio("strategy").value == Strategy.CANARY
+    assert fresh.at.slider("canary-percent").value == 65
+
+
+@pytest.mark.usefixtures("serving")
+def test_the_slider_starts_at_20_where_no_canary_runs(engine: FakeEngine) -> None:
+    """The default of the first canary."""
+    engine.now = snapshot(split_wanted=0, split_observed=0)
+    fresh = Page()
+    assert fresh.at.radio("strategy").value == Strategy.CURRENT_ONLY
+    assert fresh.at.slider("canary-percent").value == 20
+    assert fresh.at.slider("canary-percent").disabled
+
+
+def test_an_unsent_choice_outlives_another_browser_s_change(page: Page, engine: FakeEngine) -> None:
+    """What is in force is shown beside what was chosen."""
+    page.choose(Strategy.CANARY, 70)
+    engine.now = snapshot(split_wanted=0, split_observed=0)
+    page.run()
+    assert page.at.radio("strategy").value == Strategy.CANARY
+    assert page.at.slider("canary-percent").value == 70
+    assert "Current 100 %" in page.text
+
+
+def test_controls_that_were_not_touched_follow_another_browser(page: Page, engine: FakeEngine) -> None:
+    """A visitor who has chosen nothing sees the new strategy in the controls, too."""
+    engine.now = snapshot(split_wanted=100, split_observed=100)
+    assert page.run().at.radio("strategy").value == Strategy.NEW_ONLY
+
+
+def test_a_held_split_says_what_it_waits_for(page: Page, engine: FakeEngine) -> None:
+    """Wanted and observed are different things."""
+    engine.held = True
+    page.choose(Strategy.CANARY, 50).click("set-strategy")
+    assert "Wanted: Canary, 50 % to New. The gateway has not taken it up yet." in page.text
+    engine.settle()
+    assert "Wanted:" not in page.run().text
+
+
+@pytest.mark.parametrize("strategy", [Strategy.NEW_ONLY, Strategy.CANARY])
+def test_a_strategy_without_its_model_is_off_with_the_reason(
+    page: Page, engine: FakeEngine, strategy: Strategy
+) -> None:
+    """Traffic cannot go to a model that is not there."""
+    engine.now = snapshot(new=None, split_wanted=0, split_observed=0)
+    page.run().choose(strategy)
+    assert page.at.button("set-strategy").disabled
+    assert "No New model is deployed" in page.text
+
+
+def test_a_refused_strategy_is_told(page: Page, engine: FakeEngine) -> None:
+    """A refusal after the click reaches the visitor, too."""
+    engine.refusal = EngineError("The gateway is being restarted.", "Try again in a moment.")
+    page.choose(Strategy.NEW_ONLY).click("set-strategy")
+    assert "The gateway is being restarted. Try again in a moment." in page.text
+
+
+# Promote and undo
+
+
+def test_promote_shows_before_and_after_and_then_swaps(page: Page, engine: FakeEngine) -> None:
+    """Who is what before and after is on the card; the click comes after it."""
+    page.click("promote")
+    assert engine.calls == []
+    for words in ("**Now**", "**Afterwards**", LINEAR, CNN, "All traffic then goes to the new Current."):
+        assert words in page.text
+    page.click("promote-confirm")
+    assert engine.calls == [("promote",)]
+    assert engine.now.current is not None
+    assert engine.now.current.base == CNN
+    assert page.run().at.radio("strategy").value == Strategy.CURRENT_ONLY
+
+
+def test_a_promotion_can_be_undone_by_a_button_that_names_its_effect(page: Page, engine: FakeEngine) -> None:
+    """The button is there after a promotion only."""
+    assert not page.has("undo-promote")
+    page.click("promote").click("promote-confirm").run()
+    assert page.at.button("undo-promote").label == f"Undo: make {LINEAR} the Current again"
+    page.click("undo-promote")
+    assert engine.calls == [("promote",), ("undo_promote",)]
+    assert engine.now == snapshot(split_wanted=0, split_observed=0)
+
+
+def test_promote_is_off_with_the_reason_while_new_is_not_ready(page: Page, engine: FakeEngine) -> None:
+    """A model that answers nobody is not made the Current."""
+    starting = deployment(Role.NEW, ready=0, state=State.STARTING, cause="It is loading.")
+    engine.now = snapshot(new=starting)
+    button = page.run().at.button("promote")
+    assert button.disabled
+    assert "New has no ready replica yet. It is loading." in page.text
+
+
+def test_an_answer_goes_when_the_roles_are_swapped(page: Page, drawn: Paper) -> None:
+    """It named a model by a role that another model has now."""
+    drawn.draw_one()
+    page.click("predict")
+    page.at.session_state["visit"].asked_at = -10.0
+    page.click("promote").click("promote-confirm")
+    assert "Current says 7" not in page.run().text
+
+
+# States
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_every_state_is_told_in_words_with_its_cause(page: Page, engine: FakeEngine, state: State) -> None:
+    """State, replicas, cause and next step are on the card."""
+    model = deployment(
+        Role.NEW, wanted=2, ready=1, state=state, cause="One exited.", next_step="See its log."
+    )
+    engine.now = snapshot(new=model)
+    page.run()
+    for words in (state.value.capitalize(), "1 of 2 replicas ready", "One exited. See its log."):
+        assert words in page.text
+
+
+def test_a_card_shows_base_version_and_accuracy(page: Page) -> None:
+    """What is deployed is named, and how good it is."""
+    for words in (f"`{CNN}` version 1", "quick check 99.5 %", f"`{LINEAR}` version 1", "quick check 92.5 %"):
+        assert words in page.text
+
+
+NOTHING = Snapshot(taken_at=0.0)
+
+
+def test_an_empty_engine_says_what_to_do_first(page: Page, engine: FakeEngine) -> None:
+    """With nothing deployed, everything but Deploy is off and says why."""
+    engine.now = NOTHING
+    page.run()
+    assert page.at.button("predict").disabled
+    assert "Deploy a Current model first." in page.text
+    for key in ("remove-current", "remove-new", "promote"):
+        assert page.at.button(key).disabled
+
+
+def test_trouble_of_the_engine_is_told_and_goes_by_itself(page: Page, engine: FakeEngine) -> None:
+    """The page needs no reload when the engine is well again."""
+    engine.now = snapshot(trouble="The gateway is being restarted.")
+    page.run()
+    assert "The gateway is being restarted." in page.text
+    assert page.at.button("predict").disabled
+    engine.now = snapshot()
+    page.run()
+    assert "The gateway is being restarted." not in page.text
+    assert not page.at.button("predict").disabled
+
+
+def test_notices_of_the_start_are_shown(page: Page, engine: FakeEngine) -> None:
+    """Another port than the usual one must be known."""
+    engine.now = snapshot(notices=("Port 8080 is taken: the gateway uses 8081.",))
+    assert "Port 8080 is taken: the gateway uses 8081." in page.run().text
+
+
+def test_two_browsers_see_the_same(page: Page) -> None:
+    """What one visitor changes, the other one sees."""
+    other = Page()
+    page.choose(Strategy.NEW_ONLY).click("set-strategy")
+    other.run()
+    assert "New 100 %" in other.text
+    assert other.at.radio("strategy").value == Strategy.NEW_ONLY
+
+
+# Below
+
+
+def test_call_it_names_the_gateway_and_its_headers(page: Page, engine: FakeEngine) -> None:
+    """The commands run as they are, behind a virtual host too."""
+    engine.gateway_headers = {"Host": "mnist.example"}
+    page.at.session_state["below"] = "Call it"
+    page.run()
+    curl = page.at.code[0].value
+    assert "http://localhost:8080/v1/models/model:predict" in curl
+    assert "-H 'Host: mnist.example'" in curl
+    assert "X-Mnist-Route" not in curl
+
+
+@pytest.mark.parametrize(("route", "header"), [(Route.CURRENT, "never"), (Route.NEW, "always")])
+def test_call_it_can_force_the_route(page: Page, route: Route, header: str) -> None:
+    """Each role can be asked by a header under every strategy."""
+    page.at.session_state["below"] = "Call it"
+    page.run()
+    page.at.radio("call-route").set_value(route)
+    page.run()
+    assert f"-H 'X-Mnist-Route: {header}'" in page.at.code[0].value
+    assert f"'X-Mnist-Route': '{header}'" in page.at.code[2].value
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [("", 3), ("replica", 2), ("GREEN-1", 1), ("9001", 1), ("replica warmed", 1), ("nonsense", 0)],
+)
+def test_objects_are_found_by_any_of_their_words(engine: FakeEngine, wanted: str, found: int) -> None:
+    """Name, kind, state, details and log are searched, in any case and order."""
+    assert len([one for one in engine.objects() if objects.matches(one, wanted)]) == found
+
+
+def test_the_objects_tab_shows_details_and_log_of_each(page: Page) -> None:
+    """What runs, on which port, and what it wrote last."""
+    page.at.session_state["object-replica-green-1"] = True
+    page.run()
+    assert [one.label for one in page.at.expander] == [
+        "gateway **gateway** running",
+        "replica **blue-1** ready :violet-badge[:material/circle: Current]",
+        "replica **green-1** ready :orange-badge[:material/change_history: New]",
+    ]
+    for words in ("port `9002` · pid `102`", "warmed up"):
+        assert words in page.text
+
+
+# Settings and start
+
+
+def opens(monkeypatch: pytest.MonkeyPatch, outcome: Exception | Dashboard) -> None:
+    """Let the next `open_dashboard` end so."""
+
+    def open_dashboard(_: Settings) -> Dashboard:
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    monkeypatch.setattr(Settings, "from_env", Settings)
+    monkeypatch.setattr(shared, "open_dashboard", open_dashboard)
+
+
+def test_a_wrong_setting_is_told_on_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However the page was started, the same sentence is on it."""
+    opens(monkeypatch, SettingsError("--gateway-port: 'x' is not a port number from 0 to 65535."))
+    page = Page()
+    assert "--gateway-port: 'x' is not a port number from 0 to 65535." in page.text
+    assert not page.has("predict")
+
+
+def test_a_wrong_setting_ends_the_program_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything starts, in the terminal."""
+    opens(monkeypatch, SettingsError("--engine: 'cloud' is not local or kubernetes."))
+    with pytest.raises(SystemExit) as ended:
+        shared.start()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "--engine: 'cloud' is not local or kubernetes.\n"
+
+
+def test_an_engine_that_cannot_start_does_not_end_the_program(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It may start later; the terminal says why it did not."""
+    opens(monkeypatch, EngineError("The gateway did not start.", "Is another program using its port?"))
+    shared.start()
+    assert "The gateway did not start. Is another program using its port?" in caplog.text
+
+
+def test_the_dashboard_is_closed_when_the_server_ends(
+    monkeypatch: pytest.MonkeyPatch, engine: FakeEngine
+) -> None:
+    """Nothing survives the server."""
+    opens(monkeypatch, fakes.dashboard(engine)[0])
+    shared.start()
+
+    async def serve() -> None:
+        async with shared.lifespan(st.App(APP)):
+            assert not engine.closed
+
+    asyncio.run(serve())
+    assert engine.closed
+
+
+def test_an_engine_that_cannot_start_is_told_until_it_can(
+    monkeypatch: pytest.MonkeyPatch, engine: FakeEngine
+) -> None:
+    """The page goes on trying, and then works without a reload."""
+    opens(monkeypatch, EngineError("The gateway did not start.", "Is another program using its port?"))
+    page = Page()
+    assert "The gateway did not start. Is another program using its port?" in page.text
+    assert "tries again" in page.text
+    opens(monkeypatch, fakes.dashboard(engine)[0])
+    assert page.run().has("predict")

@@ -200,12 +200,12 @@ def first_deployment() -> Wanted:
     return replace(wanted.deploy(Role.NEW, str(BUNDLED / "cnn"), replicas=1), split=DEFAULT_CANARY)
 
 
-def listen(port: int, notices: list[str]) -> socket.socket:
+def listen(port: int, notices: list[str], *, ports_to_try: int = PORTS_TO_TRY) -> socket.socket:
     """A listening socket on this port of the loopback address, or on the next free one with a notice.
 
     Port 0 is any free one. Raises EngineError if there is none, or if the user may not have it.
     """
-    for candidate in range(port, min(port + PORTS_TO_TRY, 65536)):
+    for candidate in range(port, min(port + ports_to_try, 65536)):
         try:
             listener = socket.create_server((HOST, candidate), backlog=BACKLOG)
         except OSError as error:

@@ -226,22 +226,20 @@ class Fleet:
                     self.ends[replica.spec.generation] = replace(ends, failed_starts=0)
             case {"event": "version", "version": int(version)}:
                 replica.version = version
+            case {"event": "ending"} if replica.phase in (Phase.STARTING, Phase.READY):
+                self._count_end(replica, "It was told to end from outside.")
+                replica.enter(Phase.STOPPING, self._clock())
             case {"event": "exit"}:
-                self._bury(replica)
+                del self.replicas[replica.name]
+                if replica.phase in (Phase.STARTING, Phase.READY):
+                    self._count_end(replica, replica.verdict or replica.child.last_words)
 
-    def _bury(self, replica: Replica) -> None:
-        del self.replicas[replica.name]
-        if replica.phase not in (Phase.STARTING, Phase.READY):
-            return
+    def _count_end(self, replica: Replica, words: str) -> None:
         generation, now = replica.spec.generation, self._clock()
         before = self.ends.get(generation, Ends())
         steady = replica.phase is Phase.READY and now - replica.since > STEADY
         failed = before.failed_starts + 1 if replica.phase is Phase.STARTING else 0
-        ends = Ends(
-            failed_starts=failed,
-            in_a_row=1 if steady else before.in_a_row + 1,
-            words=replica.verdict or replica.child.last_words,
-        )
+        ends = Ends(failed, in_a_row=1 if steady else before.in_a_row + 1, words=words)
         self.ends[generation] = ends
         self._next_start[generation] = now + delay(ends)
 

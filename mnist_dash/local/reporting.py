@@ -17,6 +17,9 @@ class Reporter(Listener, Protocol):
     def listening(self, host: str, port: int, version: int) -> None:
         """The model is loaded and connections are accepted."""
 
+    def ending(self) -> None:
+        """It was told to end, and soon takes no more requests."""
+
 
 class ForPeople:
     """One line on stdout when it is ready, and what happens later on stderr."""
@@ -24,6 +27,9 @@ class ForPeople:
     def listening(self, host: str, port: int, version: int) -> None:
         shown = f"[{host}]" if ":" in host else host
         print(f"Serving version {version} at http://{shown}:{port}/v1/models/model", flush=True)
+
+    def ending(self) -> None:
+        pass  # whoever told it to knows
 
     def version(self, version: int) -> None:
         log(f"Version {version} has taken over.")
@@ -42,6 +48,9 @@ class ForSupervisor:
     def listening(self, host: str, port: int, version: int) -> None:
         log(f"Serving version {version} on {host}:{port}.")
         self._write(event="listening", port=port, version=version)
+
+    def ending(self) -> None:
+        self._write(event="ending")
 
     def version(self, version: int) -> None:
         log(f"Version {version} has taken over.")

@@ -32,6 +32,8 @@ from mnist_dash.local.versions import Versions
 from mnist_dash.local.watching import Watcher
 from mnist_dash.savedmodel import Model
 
+LAST_CALL_SECONDS = 0.25
+"""For how long a supervised server takes requests after SIGTERM: the gateway has to learn of it first."""
 DRAIN_SECONDS = 4
 """For how long requests may go on after SIGTERM."""
 IDLE_SECONDS = 300
@@ -123,7 +125,7 @@ def _serve(options: Options, reporter: Reporter) -> None:
 
     executor = ThreadPoolExecutor(BIG_AT_ONCE, thread_name_prefix="big")
     server = _HttpServer(_http_config(RestApi(versions, executor)), ready)
-    _heed_the_end(server.ask_to_end, options.supervised)
+    _heed_the_end(server.ask_to_end, reporter if options.supervised else None)
     listener = _bound(options.host, options.port)
     watcher.load_first()
     try:
@@ -163,12 +165,20 @@ def _http_config(app: RestApi) -> uvicorn.Config:
     return config
 
 
-def _heed_the_end(ask_to_end: Callable[..., None], supervised: bool) -> None:
-    signal.signal(signal.SIGTERM, ask_to_end)
-    # Ctrl-C goes to the whole terminal: under supervision, what it means is for the parent to say.
-    signal.signal(signal.SIGINT, signal.SIG_IGN if supervised else ask_to_end)
-    if supervised:
-        lifeline.hold(sys.stdin.fileno(), ask_to_end)
+def _heed_the_end(ask_to_end: Callable[..., None], supervisor: Reporter | None) -> None:
+    if not supervisor:
+        signal.signal(signal.SIGTERM, ask_to_end)
+        signal.signal(signal.SIGINT, ask_to_end)
+        return
+
+    def last_call(*_: object) -> None:
+        supervisor.ending()
+        threading.Timer(LAST_CALL_SECONDS, ask_to_end).start()
+
+    signal.signal(signal.SIGTERM, last_call)
+    # Ctrl-C goes to the whole terminal: what it means is for the supervisor to say.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    lifeline.hold(sys.stdin.fileno(), ask_to_end)
 
 
 def _bound(host: str, port: int) -> socket.socket:

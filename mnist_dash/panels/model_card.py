@@ -66,6 +66,6 @@ def _model_line(model: Deployment) -> str:
 
 
 def _facts(model: Deployment) -> str:
-    accuracy = "" if model.accuracy is None else f"quick check {percent(model.accuracy)}"
+    accuracy = "" if model.accuracy is None else f"{percent(model.accuracy)} of 200 check digits"
     facts = [f"{model.ready} of {model.wanted} replicas ready", model.release.value, accuracy]
     return " · ".join(filter(None, facts))

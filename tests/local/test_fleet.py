@@ -100,6 +100,15 @@ def test_a_dead_replica_leaves_the_table_and_is_replaced_at_once(both: Stage) ->
     assert both.members["split"] == 20
 
 
+def test_a_replica_that_is_told_to_end_from_outside_leaves_the_table_before_it_ends(both: Stage) -> None:
+    """It goes on taking requests for a moment, and its replacement starts meanwhile."""
+    both.children.replicas("green")[0].say(event="ending")
+    assert both.members == {"current": ["blue-1"], "new": [], "split": 0}
+    assert len(both.children.replicas("green")) == 2
+    both.children.replicas("green")[0].say(event="exit", code=0)
+    assert len(both.children.replicas("green")) == 2
+
+
 def test_old_replicas_are_ended_only_after_their_requests_are_answered(both: Stage) -> None:
     """Ready, table changed, drained, then told to end: in this order."""
     both.step(lambda w: w.deploy(Role.NEW, "/c", 1))

@@ -1,0 +1,159 @@
+"""What only the local engine promises: its processes, its port, its memory (tests/contract has the verbs)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mnist_dash.config import Settings
+from mnist_dash.digits import load_digits
+from mnist_dash.domain import Image, Role, State
+from mnist_dash.errors import EngineError, ModelError
+from mnist_dash.local.engine import listen
+from mnist_dash.local.state import BUNDLED
+from mnist_dash.service import Dashboard, open_dashboard
+from tests.load import constant_load
+
+IMAGE: Image = load_digits().images[0]
+
+
+def settings(tmp_path: Path, **changes: object) -> Settings:
+    return Settings(gateway_port=0, state_dir=tmp_path / "state", **changes)  # type: ignore[arg-type]  # the test's business
+
+
+def pid_of(dash: Dashboard, name: str) -> int:
+    """The process of one object."""
+    return next(int(one.details["Process"]) for one in dash.objects() if one.name.startswith(name))
+
+
+def wait_for_another(dash: Dashboard, name: str, pid: int, timeout: float = 20) -> None:
+    """Return once the object's process is another one and ready."""
+    deadline = time.monotonic() + timeout
+    while not any(
+        one.name.startswith(name) and one.state == "ready" and one.details.get("Process") != str(pid)
+        for one in dash.objects()
+    ):
+        assert time.monotonic() < deadline, dash.objects()
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def dash(tmp_path: Path) -> Iterator[Dashboard]:
+    """A dashboard at its first start, settled."""
+    with open_dashboard(settings(tmp_path)) as dash:
+        dash.wait_settled()
+        yield dash
+
+
+def test_the_first_start_deploys_both_bundled_models_with_a_canary_of_20_percent(dash: Dashboard) -> None:
+    """And their accuracy is known soon."""
+    snapshot = dash.snapshot()
+    assert snapshot.current is not None
+    assert snapshot.new is not None
+    assert (snapshot.current.base, snapshot.new.base) == (str(BUNDLED / "linear"), str(BUNDLED / "cnn"))
+    assert snapshot.split_observed == 20
+    deadline = time.monotonic() + 20
+    while not all(model and model.accuracy for model in (dash.snapshot().current, dash.snapshot().new)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_later_start_brings_back_what_was_deployed(tmp_path: Path) -> None:
+    """Roles after a promotion, replicas, split and the undo."""
+    with open_dashboard(settings(tmp_path)) as dash:
+        dash.wait_settled()
+        dash.promote()
+        dash.deploy(Role.NEW, str(BUNDLED / "cnn"), replicas=2)
+        dash.set_split(35)
+        dash.wait_settled()
+    with open_dashboard(settings(tmp_path)) as dash:
+        again = dash.wait_settled()
+        assert again.current is not None
+        assert again.new is not None
+        assert (again.current.base, again.current.release) == (str(BUNDLED / "cnn"), "green")
+        assert (again.new.base, again.new.wanted) == (str(BUNDLED / "cnn"), 2)
+        assert again.split_observed == 35
+
+
+def test_a_damaged_state_file_is_a_notice_and_a_first_start(tmp_path: Path) -> None:
+    """Never a crash."""
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "state.json").write_text("{")
+    with open_dashboard(settings(tmp_path)) as dash:
+        assert "damaged" in dash.snapshot().notices[0]
+        assert dash.wait_settled().split_observed == 20
+
+
+def test_starting_empty_deploys_nothing(tmp_path: Path) -> None:
+    """For those who want to begin with a bare table."""
+    with open_dashboard(settings(tmp_path, empty=True)) as dash:
+        assert dash.snapshot().current is None
+        assert dash.snapshot().new is None
+
+
+@pytest.mark.parametrize(("how", "lost"), [(signal.SIGKILL, 2), (signal.SIGTERM, 0)])
+def test_a_replica_that_ends_is_replaced(dash: Dashboard, how: signal.Signals, lost: int) -> None:
+    """Only what was under way in a killed one is lost: until there is another, Current answers for New."""
+    pid = pid_of(dash, "green")
+    with constant_load(dash, IMAGE) as load:
+        os.kill(pid, how)
+        wait_for_another(dash, "green", pid)
+    assert len(load.failures) <= lost, load.failures
+    assert dash.wait_settled().new.state is State.READY  # type: ignore[union-attr]  # it is deployed
+
+
+def test_a_replica_that_hangs_is_replaced(dash: Dashboard) -> None:
+    """It runs, but answers no health check; the reason stays in the words of its release."""
+    pid = pid_of(dash, "green")
+    os.kill(pid, signal.SIGSTOP)
+    wait_for_another(dash, "green", pid)
+    dash.wait_settled()
+
+
+def test_a_gateway_that_is_killed_comes_back_on_the_same_port(dash: Dashboard) -> None:
+    """Connections wait meanwhile; only a request that was under way in it is lost."""
+    pid, url = pid_of(dash, "gateway"), dash.gateway_url
+    os.kill(pid, signal.SIGKILL)
+    wait_for_another(dash, "gateway", pid)
+    assert dash.gateway_url == url
+    assert dash.predict(IMAGE).milliseconds > 0
+    dash.wait_settled()
+
+
+def test_a_taken_port_is_replaced_by_the_next_free_one_with_a_notice(unused_port: int) -> None:
+    """Two dashboards with default settings do not meet."""
+    notices: list[str] = []
+    with socket.create_server(("127.0.0.1", unused_port)), listen(unused_port, notices) as listener:
+        assert listener.getsockname()[1] > unused_port
+        assert notices == [
+            f"Port {unused_port} is taken: the gateway listens on {listener.getsockname()[1]}."
+        ]
+
+
+def test_no_free_port_is_an_error_that_names_the_flag() -> None:
+    """There is none above the last one."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(EngineError, match="--gateway-port"):
+            listen(port, [], ports_to_try=1)
+
+
+def test_a_bucket_is_refused_with_what_to_do(dash: Dashboard) -> None:
+    """Replicas here read folders."""
+    with pytest.raises(ModelError, match=r"reads folders, not gs://b/m\. Copy it here first"):
+        dash.deploy(Role.NEW, "gs://b/m")
+
+
+def test_the_bundled_models_are_suggested(dash: Dashboard) -> None:
+    """Each can be deployed as it stands."""
+    assert [suggestion.base for suggestion in dash.suggestions()] == [
+        str(BUNDLED / "cnn"),
+        str(BUNDLED / "linear"),
+    ]
+    assert all(dash.check(suggestion.base).accuracy for suggestion in dash.suggestions())

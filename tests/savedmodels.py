@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_dash.saved_model_pb import saved_model_class
+from mnist_dash.savedmodel.saved_model_pb import saved_model_class
 
 DATA = Path(__file__).parent / "data"
 FLAT, ROWS, SAME, FROZEN, INVERTED, PYTHON = "flat", "rows", "same", "frozen", "inverted", "python"

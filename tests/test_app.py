@@ -565,7 +565,12 @@ def test_every_state_is_told_in_words_with_its_cause(page: Page, engine: FakeEng
 
 def test_a_card_shows_base_version_and_accuracy(page: Page) -> None:
     """What is deployed is named, and how good it is."""
-    for words in (f"`{CNN}` version 1", "99.5 % of 200 check digits", f"`{LINEAR}` version 1", "92.5 % of 200 check digits"):
+    for words in (
+        f"`{CNN}` version 1",
+        "99.5 % of 200 check digits",
+        f"`{LINEAR}` version 1",
+        "92.5 % of 200 check digits",
+    ):
         assert words in page.text
 
 

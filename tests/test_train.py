@@ -12,11 +12,11 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from mnist_dash.augment import batches, change_stroke, distort, keep, transform
 from mnist_dash.digits import load_digits
 from mnist_dash.errors import SettingsError
 from mnist_dash.idx import FILES, Labelled, read_idx, read_mnist
-from mnist_dash.train import build_parser, main
+from mnist_dash.train.augment import batches, change_stroke, distort, keep, transform
+from mnist_dash.train.command import build_parser, main
 
 Array = npt.NDArray[np.uint8]
 

@@ -1,0 +1,5 @@
+"""Run the gateway."""
+
+from mnist_dash.local.gateway.process import main
+
+main()

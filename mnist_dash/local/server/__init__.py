@@ -1,0 +1,1 @@
+"""The model server: one model behind TensorFlow Serving's REST API; `python -m mnist_dash.local.server`."""

@@ -1,0 +1,175 @@
+"""The model's folder, watched for another version that should answer.
+
+As TensorFlow Serving does under its default policy (github tensorflow/serving,
+sources/storage_path/file_system_storage_path_source.cc), the highest version that is present is the one
+wanted. A higher one takes over; if the one that answers is deleted, the highest of those left takes over; if
+none is left, nothing is served until one appears; if the folder itself is gone or cannot be read, all stays
+as it is. The one that answers does so until the next is ready, and is not read again if its files change.
+
+Unlike there, a version that does not load is tried again as soon as its files have changed, not once a
+minute: that is what a version looks like while it is being copied in.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from mnist_dash.errors import ModelError
+from mnist_dash.local.server.predict import Predictor, Runnable
+from mnist_dash.local.server.versions import Versions
+
+POLL_SECONDS = 0.25
+PATIENCE_SECONDS = 2.0
+"""For how long after its last change a version that does not load may be one that is being copied."""
+RETRY_SECONDS = 10.0
+"""After which a version that did not load is tried again though its files have not changed."""
+
+Files = frozenset[tuple[str, int, int]]
+"""Path, size and time of the last change of every file."""
+
+
+class Listener(Protocol):
+    """Is told what becomes of versions, in the thread that watches."""
+
+    def version(self, version: int) -> None:
+        """This version has taken over."""
+
+    def trouble(self, problem: str) -> None:
+        """The version that should answer cannot; `problem` says why."""
+
+
+@dataclass
+class _Candidate:
+    """The version that should answer and does not yet."""
+
+    version: int
+    files: Files
+    since: float
+    """When it was first seen with these files."""
+    tried: float | None = None
+    problem: str = ""
+    told: bool = False
+
+
+class Watcher:
+    """Makes the version that answers the one that the folder says it should be."""
+
+    def __init__(
+        self,
+        folder: Path,
+        versions: Versions,
+        load: Callable[[Path], Runnable],
+        listener: Listener,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._folder = folder
+        self._versions = versions
+        self._load = load
+        self._listener = listener
+        self._clock = clock
+        self._candidate: _Candidate | None = None
+
+    def load_first(self) -> int:
+        """Load the highest version, let it answer, and return its number; raises ModelError."""
+        present = self._present()
+        if not present:
+            lack = "does not exist" if present is None else "holds no numbered version"
+            step = f"Put a SavedModel there, the first as {self._folder / '1'}."
+            raise ModelError(f"{self._folder} {lack}.", step)
+        predictor = self._ready(present[max(present)])
+        self._versions.serve(predictor)
+        return predictor.version
+
+    def run(self, stop: threading.Event) -> None:
+        """Look again and again until `stop` is set."""
+        while not stop.wait(POLL_SECONDS):
+            self.poll()
+
+    def poll(self) -> None:
+        """Look once; another version takes over if it is there and ready."""
+        present = self._present()
+        if present is None:
+            return
+        served = self._versions.served
+        if not present:
+            self._consider(None)
+            self._serve_nothing()
+        elif served is not None and served.version == max(present):
+            self._consider(None)
+        else:
+            self._pursue(max(present), present[max(present)])
+
+    def _present(self) -> Mapping[int, Path] | None:
+        """The numbered versions and their folders; None if that cannot be told."""
+        try:
+            with os.scandir(self._folder) as entries:
+                return {
+                    int(entry.name): Path(entry.path)
+                    for entry in entries
+                    if entry.name.isascii() and entry.name.isdecimal() and entry.is_dir()
+                }
+        except OSError:
+            return None
+
+    def _serve_nothing(self) -> None:
+        if self._versions.served is not None:
+            self._versions.serve(None)
+            self._listener.trouble(f"{self._folder} holds no version any more, so nothing is served.")
+
+    def _pursue(self, version: int, folder: Path) -> None:
+        now, files = self._clock(), _files(folder)
+        candidate = self._candidate
+        if candidate is None or (candidate.version, candidate.files) != (version, files):
+            self._consider(_Candidate(version, files, since=now))
+        elif candidate.tried is None or now - candidate.tried >= RETRY_SECONDS:
+            candidate.tried = now
+            self._try(candidate, folder)
+        elif not candidate.told and now - candidate.since >= PATIENCE_SECONDS:
+            candidate.told = True
+            self._versions.failed(version, candidate.problem)
+            self._listener.trouble(candidate.problem)
+
+    def _consider(self, candidate: _Candidate | None) -> None:
+        if self._candidate is not None:
+            self._versions.forget_loading(self._candidate.version)
+        if candidate is not None:
+            self._versions.loading(candidate.version)
+        self._candidate = candidate
+
+    def _try(self, candidate: _Candidate, folder: Path) -> None:
+        try:
+            predictor = self._ready(folder)
+        except ModelError as error:
+            candidate.problem = str(error)
+        except Exception as error:  # the version that answers is not to suffer from whatever the new one is
+            candidate.problem = f"{folder} cannot be loaded: {str(error) or type(error).__name__}."
+        else:
+            if _files(folder) == candidate.files:  # else it was read while it was being written
+                self._candidate = None
+                self._versions.serve(predictor)
+                self._listener.version(predictor.version)
+
+    def _ready(self, folder: Path) -> Predictor:
+        predictor = Predictor(self._load(folder))
+        predictor.warm_up()
+        return predictor
+
+
+def _files(folder: Path) -> Files:
+    """What lies in a folder; what vanishes meanwhile is left out."""
+    found = set()
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            try:
+                status = os.stat(os.path.join(parent, name))
+            except OSError:
+                continue
+            found.add((os.path.join(parent, name), status.st_size, status.st_mtime_ns))
+    return frozenset(found)

@@ -1,0 +1,31 @@
+"""What a SavedModel is: its signatures, loading it, and whether it is a model of MNIST digits.
+
+`python -m mnist_dash.savedmodel BASE` checks a model base and prints what it found as JSON.
+"""
+
+from __future__ import annotations
+
+from mnist_dash.savedmodel.check import check_model, check_model_apart
+from mnist_dash.savedmodel.inference import Model
+from mnist_dash.savedmodel.saved_model_pb import read_signatures
+from mnist_dash.savedmodel.signature import (
+    Adapter,
+    Signature,
+    Tensor,
+    adapter_of,
+    shape_for,
+    to_probabilities,
+)
+
+__all__ = [
+    "Adapter",
+    "Model",
+    "Signature",
+    "Tensor",
+    "adapter_of",
+    "check_model",
+    "check_model_apart",
+    "read_signatures",
+    "shape_for",
+    "to_probabilities",
+]

@@ -1,0 +1,135 @@
+"""A path in a Cloud Storage bucket, as if it were a folder."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from mnist_dash.errors import ModelError
+from mnist_dash.storage.cloud_storage import Access, explained, patience
+from mnist_dash.storage.place import MAX_BYTES, Entries, Progress
+
+if TYPE_CHECKING:
+    from mnist_dash.storage.place import Client
+
+MOST_NAMES = 1000
+_BUCKET = re.compile(r"(?=[a-z0-9].)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*(?<=.[a-z0-9])(?<=...)")
+_NAMING = "https://cloud.google.com/storage/docs/buckets#naming"
+
+
+@dataclass(frozen=True)
+class BucketPlace:
+    """What lies under one path of a bucket, as if paths were folders."""
+
+    bucket: str
+    path: str
+    """Without slashes at its ends; empty for the bucket itself."""
+    access: Access = field(default_factory=Access, repr=False, compare=False)
+
+    @classmethod
+    def from_url(cls, url: str, client: Client | None = None) -> BucketPlace:
+        """Read `gs://bucket/path`; raises ModelError, before any call, if it breaks the rules for names."""
+        bucket, _, path = url.removeprefix("gs:").lstrip("/").partition("/")
+        path = path.rstrip("/")
+        if not url.startswith("gs://") or url.startswith("gs:///"):
+            meant = f"gs://{bucket}/{path}".rstrip("/")
+            raise ModelError(f"{url} is not written as a bucket's address.", f"Did you mean {meant}?")
+        if wrong := _wrong_bucket(bucket) or _wrong_path(path):
+            raise ModelError(f"{url} cannot be read: {wrong}.", f"Check it; the rules are at {_NAMING}.")
+        return cls(bucket, path, Access(client))
+
+    def __str__(self) -> str:
+        return f"gs://{self.bucket}/{self.path}".rstrip("/")
+
+    @property
+    def name(self) -> str:
+        return self.path.rpartition("/")[2] or self.bucket
+
+    @property
+    def parent(self) -> BucketPlace | None:
+        return BucketPlace(self.bucket, self.path.rpartition("/")[0], self.access) if self.path else None
+
+    def __truediv__(self, name: str) -> BucketPlace:
+        return BucketPlace(self.bucket, f"{self.path}/{name}".lstrip("/"), self.access)
+
+    @property
+    def _prefix(self) -> str:
+        return f"{self.path}/" if self.path else ""
+
+    def entries(self) -> Entries:
+        """What lies right under it, at most 1000 names; raises as `Place.entries` does."""
+        with explained(str(self), self.bucket):
+            listed = self._list(delimiter="/", max_results=MOST_NAMES)
+            files = [blob.name.removeprefix(self._prefix) for blob in listed]
+            folders = sorted(prefix.removeprefix(self._prefix).rstrip("/") for prefix in listed.prefixes)
+            if self.path and not files and not folders:
+                raise NotADirectoryError if self._is_object() else FileNotFoundError(str(self))
+        # An object named `path/` stands for the empty folder; it has no name below it.
+        return Entries(tuple(filter(None, folders)), tuple(filter(None, files)))
+
+    def fetch(self, into: Path, progress: Progress | None = None, max_bytes: int = MAX_BYTES) -> Path:
+        """Copy everything under the path to the folder `into`, which appears when all of it is there.
+
+        If `into` exists, it is taken as it is. Raises ModelError if there is more than `max_bytes`, or if
+        something cannot be read.
+        """
+        if into.exists():
+            return into
+        with explained(str(self), self.bucket):
+            listed = [blob for blob in self._list() if not blob.name.endswith("/")]
+            blobs = {self._local_name(blob.name): blob for blob in listed}
+            total = sum(blob.size for blob in listed)
+            if total > max_bytes:
+                problem = f"{self} holds {total:,} bytes, more than the {max_bytes:,} that are fetched."
+                raise ModelError(problem, "Give a smaller model; one of MNIST digits needs far less.")
+            _download(blobs, into, total, progress)
+        return into
+
+    def _list(self, **options: Any) -> Any:
+        return self.access.client.list_blobs(self.bucket, prefix=self._prefix, **patience(), **options)
+
+    def _is_object(self) -> bool:
+        return bool(self.access.client.bucket(self.bucket).blob(self.path).exists(**patience()))
+
+    def _local_name(self, name: str) -> str:
+        """The path of an object below `into`; an object may be named anything, `../x` too."""
+        relative = name.removeprefix(self._prefix)
+        if "\\" in relative or any(part in ("", ".", "..") for part in relative.split("/")):
+            raise ModelError(f"gs://{self.bucket}/{name} cannot be stored as a file.", "Remove or rename it.")
+        return relative
+
+
+def _download(blobs: dict[str, Any], into: Path, total: int, progress: Progress | None) -> None:
+    into.parent.mkdir(parents=True, exist_ok=True)
+    done = 0
+    with TemporaryDirectory(prefix=".fetching-", dir=into.parent) as folder:
+        whole = Path(folder) / into.name
+        for name, blob in blobs.items():
+            target = whole / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            blob.download_to_filename(target, **patience())
+            done += blob.size
+            if progress:
+                progress(done, total)
+        whole.rename(into)
+
+
+def _wrong_bucket(name: str) -> str:
+    """What is wrong with a bucket's name, as a clause; empty if nothing is."""
+    if not name:
+        return "it names no bucket"
+    if not _BUCKET.fullmatch(name) or re.fullmatch(r"\d+(\.\d+){3}", name):
+        rule = "3 to 63 of a-z, 0-9, `-`, `_` and `.`, with a letter or digit at both ends, and no IP address"
+        return f"a bucket's name is {rule}, unlike {name!r}"
+    return ""
+
+
+def _wrong_path(path: str) -> str:
+    if re.search(r"[*?\[\]#\r\n\0]", path):
+        return "a path is one path, without `*`, `?`, `[`, `]`, `#` or line ends"
+    if path and any(part in ("", ".", "..") for part in path.split("/")):
+        return "a path has no empty part, `.` or `..`"
+    return "a path has at most 1024 bytes" if len(path.encode()) > 1024 else ""

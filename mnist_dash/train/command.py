@@ -1,0 +1,110 @@
+"""Train the two bundled models and choose the bundled digits.
+
+Training needs the extra `train`: pip install -e '.[train]'.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+
+from mnist_dash.digits import choose_digits, write_digits
+from mnist_dash.domain import MODEL_NAME
+from mnist_dash.errors import MnistDashError
+from mnist_dash.idx import FILES, SOURCE, Mnist, read_mnist
+from mnist_dash.train import recipes
+
+
+class Product(StrEnum):
+    """What can be made."""
+
+    LINEAR = "linear"
+    CNN = "cnn"
+    DIGITS = "digits"
+
+
+RECIPES = {Product.LINEAR: recipes.LINEAR, Product.CNN: recipes.CNN}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Make what the command line asks for; returns the exit status."""
+    options = build_parser().parse_args(arguments)
+    try:
+        mnist = read_mnist(options.mnist)
+        for product in options.only:
+            print(make(product, mnist, options), flush=True)
+    except MnistDashError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m mnist_dash.train", description=__doc__)
+    add = parser.add_argument
+    wanted = f"folder with {', '.join(FILES)} from {SOURCE} (default: %(default)s)"
+    add("--mnist", type=Path, default=Path("mnist"), metavar="DIR", help=wanted)
+    products = list(Product)
+    add(
+        "--only",
+        nargs="+",
+        type=Product,
+        default=products,
+        choices=products,
+        help="what to make (default: all)",
+    )
+    usual = f"passes over the training digits (default: {recipes.LINEAR.epochs} and {recipes.CNN.epochs})"
+    add("--epochs", type=positive, metavar="N", help=usual)
+    add(
+        "--out",
+        type=Path,
+        default=Path("trained"),
+        metavar="DIR",
+        help="where to write (default: %(default)s)",
+    )
+    add("--seed", type=int, default=1, metavar="N", help="of all chance in training (default: %(default)s)")
+    return parser
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1; raises ValueError for anything else."""
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
+def make(product: Product, mnist: Mnist, options: argparse.Namespace) -> str:
+    """Make one product and say in a line what came out."""
+    if product is Product.DIGITS:
+        return make_digits(mnist, options.out / "digits.npz")
+    folder = options.out / "models" / product / MODEL_NAME / "1"
+    return make_model(product, mnist, folder, options.epochs, options.seed)
+
+
+def make_digits(mnist: Mnist, path: Path) -> str:
+    """Choose labelled test digits and write them to `path`."""
+    chosen = choose_digits(mnist.test)
+    write_digits(chosen, path)
+    return f"digits: {len(chosen.labels):,} in {path.stat().st_size / 1000:.0f} kB -> {path}"
+
+
+def make_model(product: Product, mnist: Mnist, folder: Path, epochs: int | None, seed: int) -> str:
+    """Train one model, measure it on the test digits and export it as a SavedModel to `folder`."""
+    recipe = RECIPES[product]
+    started = time.monotonic()
+    model = recipes.train(recipe, mnist.train, epochs or recipe.epochs, seed)
+    seconds = time.monotonic() - started
+    right = recipes.accuracy(model, mnist.test)
+    model.export(folder, verbose=False)
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    return (
+        f"{product}: {right:.2%} of {len(mnist.test.labels):,} test digits,"
+        f" {model.count_params():,} parameters, {size / 1000:,.0f} kB,"
+        f" trained in {seconds:,.0f} s -> {folder}"
+    )

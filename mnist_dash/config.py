@@ -100,7 +100,7 @@ FLAGS: tuple[Flag, ...] = (
         _switch,
         "one of 1, true, yes, 0, false, no",
         "off",
-        "start with nothing deployed",
+        "start with nothing deployed; the first change replaces what was remembered",
         switch=True,
     ),
 )

@@ -156,7 +156,8 @@ class Snapshot:
     def settled(self) -> bool:
         """Whether what is observed is what is wanted."""
         ready = all(d is None or d.state is State.READY for d in (self.current, self.new))
-        return ready and not self.trouble and self.split_observed == self.split_wanted
+        moving = self.trouble or self.waiting_for or self.split_observed != self.split_wanted
+        return ready and not moving
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ Each returns the reason as a sentence with its next step, or "" where nothing st
 
 from __future__ import annotations
 
-from mnist_dash.domain import Role, Route, Snapshot, Strategy
+from mnist_dash.domain import Role, Route, Snapshot, State, Strategy
 
 NO_CURRENT = (
     "No Current model is deployed, and without one the gateway answers nobody. Deploy a Current model first."
@@ -46,6 +46,8 @@ def why_not_promote(snapshot: Snapshot) -> str:
     """Why New cannot be made the Current."""
     if snapshot.new is None:
         return NO_NEW
+    if snapshot.new.state is State.UPDATING:
+        return "New is being re-deployed. Wait until it is ready."
     if snapshot.new.ready == 0:
         return f"New has no ready replica yet. {snapshot.new.cause}".strip()
     return ""

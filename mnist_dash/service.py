@@ -177,8 +177,11 @@ class Dashboard:
 
     def compare(self, image: Image) -> Comparison:
         """Ask both models about one digit at the same time; raises ServingError if either does not answer."""
-        current = self._pool.submit(self._serving.predict, image, Route.CURRENT)
-        new = self._pool.submit(self._serving.predict, image, Route.NEW)
+        try:
+            current = self._pool.submit(self._serving.predict, image, Route.CURRENT)
+            new = self._pool.submit(self._serving.predict, image, Route.NEW)
+        except RuntimeError:  # the pool was shut down
+            raise EngineError("The dashboard has been closed.", "Start it again.") from None
         comparison = Comparison(current=current.result(), new=new.result())
         if comparison.new.role is Role.CURRENT:  # what a gateway does while New has nobody
             raise ServingError(

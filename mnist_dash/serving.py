@@ -62,16 +62,18 @@ class ServingClient:
         gateway then chose a New model that wants another shape, New is asked again by header, so that the
         choice stays the gateway's.
         """
-        started = time.perf_counter()
         asked = route
         chosen: Route = Route.CURRENT if route is Route.SPLIT else route
         for _ in range(ATTEMPTS):  # models may change roles between the question and the answer
-            response = self._post(image, self._shape(chosen), asked)
+            shape = self._shape(chosen)
+            started = time.perf_counter()
+            response = self._post(image, shape, asked)
+            milliseconds = (time.perf_counter() - started) * 1000
             if response.status_code != requests.codes.bad_request:
                 break
             asked = chosen = _refuser(response, asked)
             self._shapes.pop(chosen, None)
-        return _prediction(response, (time.perf_counter() - started) * 1000)
+        return _prediction(response, milliseconds)
 
     def _post(self, image: Image, shape: tuple[int, ...], route: Route) -> requests.Response:
         try:
@@ -210,7 +212,8 @@ def _input_shape(metadata: Any) -> tuple[int, ...]:
 
 
 def _served_by(response: requests.Response) -> dict[str, str]:
-    return parse_keqv_list(parse_http_list(response.headers.get(SERVED_BY_HEADER, "")))
+    header = response.headers.get(SERVED_BY_HEADER, "")  # other programs put other things in it
+    return parse_keqv_list([item for item in parse_http_list(header) if "=" in item])
 
 
 def _member(kind: type[E], value: str | None) -> E | None:

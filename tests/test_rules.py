@@ -49,6 +49,7 @@ def test_with_both_models_ready_nothing_stands_in_the_way() -> None:
         ),
         (rules.why_not_promote(replace(BOTH, new=None)), "Deploy a New model first"),
         (rules.why_not_promote(replace(BOTH, new=YOUNG)), "Loading the model."),
+        (rules.why_not_promote(replace(BOTH, new=replace(NEW, state=State.UPDATING))), "re-deployed"),
         (rules.why_not_undo_promote(BOTH), "no promotion to take back"),
         (rules.why_not_undo_promote(replace(BOTH, new=YOUNG, can_undo_promote=True)), "no ready replica"),
         (rules.why_not_remove(EMPTY, Role.NEW), "No New model is deployed"),

@@ -57,9 +57,10 @@ class Child:
 
     @property
     def last_words(self) -> str:
-        """Its last line, or how it ended if it said nothing."""
+        """Why it ended: its last line if it ended with an error of its own, else how it was ended."""
+        code = self._process.poll()
         said = next((line for line in reversed(tuple(self._log)) if line.strip()), "")
-        return said or _ending(self._process.poll())
+        return said if said and (code is None or code > 0) else _ending(code)
 
     def send(self, line: bytes) -> None:
         """Write one line to its stdin; nothing happens if it is gone."""
@@ -121,5 +122,6 @@ def _ending(code: int | None) -> str:
     if code is None:
         return ""
     if code < 0:
-        return f"It was ended by signal {signal.Signals(-code).name}."
+        known = {number.value: number.name for number in signal.Signals}
+        return f"It was ended by signal {known.get(-code, -code)}."
     return f"It ended with exit code {code}."

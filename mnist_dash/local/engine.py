@@ -5,17 +5,17 @@ from __future__ import annotations
 import atexit
 import contextlib
 import errno
+import logging
 import queue
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from mnist_dash.config import Settings
 from mnist_dash.domain import DEFAULT_CANARY, EngineObject, ModelCheck, Role, Snapshot, Suggestion
-from mnist_dash.errors import EngineError, ModelError
+from mnist_dash.errors import EngineError, MnistDashError, ModelError
 from mnist_dash.local.child import Child, Event
 from mnist_dash.local.fleet import Fleet, Replica
 from mnist_dash.local.health import PROBE_SECONDS, UNHEALTHY_AFTER, answers
@@ -30,6 +30,7 @@ PORTS_TO_TRY = 100
 BACKLOG = 1024
 
 Check = Callable[[str], ModelCheck]
+log = logging.getLogger("mnist_dash")
 
 
 class LocalEngine:
@@ -50,9 +51,10 @@ class LocalEngine:
         self._wanted = wanted
         self._check = check
         self._found: dict[int, ModelCheck] = {}
-        self._to_check: queue.SimpleQueue[Spec | None] = queue.SimpleQueue()
+        self._to_check: queue.SimpleQueue[tuple[Spec, int] | None] = queue.SimpleQueue()
         self._fleet = Fleet(listener, self._on_event)
-        self._step()
+        with self._lock:
+            self._step()
         atexit.register(self.close)
         for work in (self._keep_stepping, self._keep_probing, self._keep_checking):
             threading.Thread(target=work, name=work.__name__, daemon=True).start()
@@ -63,10 +65,14 @@ class LocalEngine:
 
         Raises EngineError if no port can be had.
         """
-        state = StateFile(settings.state_dir)
-        listener = listen(settings.gateway_port, state.notices)
-        wanted = Wanted() if settings.empty else state.load() or first_deployment()
-        return cls(listener, state, wanted)
+        with contextlib.ExitStack() as undo:
+            state = StateFile(settings.state_dir)
+            undo.callback(state.close)
+            listener = undo.enter_context(listen(settings.gateway_port, state.notices))
+            wanted = Wanted() if settings.empty else state.load() or first_deployment()
+            engine = cls(listener, state, wanted)
+            undo.pop_all()
+            return engine
 
     @property
     def gateway_url(self) -> str:
@@ -86,13 +92,13 @@ class LocalEngine:
 
     def deploy(self, role: Role, check: ModelCheck, replicas: int) -> None:
         with self._changing():
-            self._fleet.failed_redeploys.pop(self._wanted.release(role), None)
-            self._wanted = self._wanted.deploy(role, check.base, replicas)
+            deployed = self._snapshot.of(role)
+            serving = deployed is not None and deployed.ready > 0
+            self._wanted = self._wanted.deploy(role, check.base, replicas, serving=serving)
             self._found[self._wanted.generation] = check
 
     def remove(self, role: Role) -> None:
         with self._changing():
-            self._fleet.failed_redeploys.pop(self._wanted.release(role), None)
             self._wanted = self._wanted.remove(role)
 
     def set_split(self, percent: int) -> None:
@@ -108,7 +114,7 @@ class LocalEngine:
             self._wanted = self._wanted.swap(can_undo=False)
 
     def snapshot(self) -> Snapshot:
-        return replace(self._snapshot, taken_at=time.time())
+        return self._snapshot
 
     def objects(self) -> tuple[EngineObject, ...]:
         with self._lock:
@@ -133,6 +139,7 @@ class LocalEngine:
         with self._lock:
             if self._closing.is_set():
                 raise EngineError("The dashboard has been closed.", "Start it again.")
+            self._fleet.failed_redeploys.clear()  # whoever changes something has read why the last one failed
             yield
             self._state.save(self._wanted)
             self._step()
@@ -145,13 +152,13 @@ class LocalEngine:
         self._snapshot = observe(wanted, self._fleet, self._found, self._state.notices)
 
     def _on_event(self, child: Child, event: Event) -> None:
-        with self._lock:
+        with self._lock, _going_on():
             if self._closing.is_set():
                 return
             self._fleet.handle(child, event)
             replica = self._fleet.replicas.get(child.name)
             if replica and replica.version and self._unchecked(replica):
-                self._to_check.put(replica.spec)
+                self._to_check.put((replica.spec, replica.version))
             self._step()
 
     def _unchecked(self, replica: Replica) -> bool:
@@ -162,7 +169,7 @@ class LocalEngine:
     def _keep_stepping(self) -> None:
         """What depends on time (back-off, time-outs) needs no event to go on."""
         while not self._closing.wait(TICK_SECONDS):
-            with self._lock:
+            with self._lock, _going_on():
                 if not self._closing.is_set():
                     self._step()
 
@@ -183,15 +190,31 @@ class LocalEngine:
     def _condemn(self, replicas: list[Replica]) -> None:
         with self._lock:
             for replica in replicas:
-                self._fleet.condemn(replica, f"It had not answered {UNHEALTHY_AFTER} health checks.")
+                if replica.phase is Phase.READY:  # else it was taken out of the traffic meanwhile
+                    self._fleet.condemn(replica, f"It had not answered {UNHEALTHY_AFTER} health checks.")
 
     def _keep_checking(self) -> None:
         """Try models that came without a check: brought back at the start, or newer in the folder."""
-        while spec := self._to_check.get():
-            with contextlib.suppress(ModelError):  # the replica's own words tell what is wrong
+        while job := self._to_check.get():
+            spec, version = job
+            known = self._found.get(spec.generation)
+            if known and known.version == version:
+                continue  # another replica of it came first
+            with contextlib.suppress(ModelError), _going_on():  # the replica itself tells what is wrong
                 found = self._check(spec.base)
                 with self._lock:
                     self._found[spec.generation] = found
+
+
+@contextlib.contextmanager
+def _going_on() -> Iterator[None]:
+    """Log what nobody foresaw instead of ending the thread that keeps everything running."""
+    try:
+        yield
+    except MnistDashError:
+        raise
+    except Exception:
+        log.exception("the local engine goes on after an unforeseen error")
 
 
 def first_deployment() -> Wanted:

@@ -20,7 +20,9 @@ DRAIN_WAIT = 30.0
 """Seconds that the requests of a replica may go on after it left the gateway's table."""
 KILL_WAIT = 6.0
 """Seconds between asking a process to end and ending it."""
-ACK_WAIT = 5.0
+HEARTBEAT = 2.0
+"""Seconds after which the gateway is told its table again, to hear whether it still listens."""
+ACK_WAIT = 4.0
 """Seconds within which the gateway must have taken a table over; else it hangs and is replaced."""
 STEADY = 10.0
 """Seconds after which a replica that was ready no longer counts as part of a crash loop."""
@@ -44,6 +46,10 @@ class Replica:
     version: int | None = None
     drained_by: int = 0
     """The first table without it."""
+    trouble: str = ""
+    """Why a newer version in the folder is not served."""
+    born: Ends = field(default_factory=Ends)
+    """How its generation's replicas had ended when it was started."""
     verdict: str = ""
     """Why it was ended by force, for its last words."""
 
@@ -68,7 +74,10 @@ class Gateway:
     listening: bool = False
     table: Table | None = None
     sent: int = 0
+    changed: int = 0
+    """The last order that was a change, and not only a heartbeat."""
     sent_at: float = 0.0
+    """When the first order that it has not acknowledged was sent, or the last one if there is none."""
     applied: int = 0
     applied_split: int = 0
     drained: int = 0
@@ -76,8 +85,9 @@ class Gateway:
     next_start: float = 0.0
 
     @property
-    def acknowledged(self) -> bool:
-        return self.listening and self.applied == self.sent
+    def up_to_date(self) -> bool:
+        """Whether every change was taken over."""
+        return self.listening and self.applied >= self.changed
 
 
 class Fleet:
@@ -121,7 +131,9 @@ class Fleet:
         members: dict[Release, Sequence[Replica]] = {}
         for release in Release:
             wanted, decision = self._decide(wanted, release)
-            self._carry_out(release, wanted.specs.get(release), decision)
+            self._carry_out(decision)
+            self._start_replicas(release, wanted.specs.get(release), decision.start)
+            self._start_replicas(release, wanted.fallbacks.get(release), decision.start_former)
             members[release] = [self.replicas[name] for name in decision.members]
         self._keep_gateway()
         self._send_table(self._table(wanted, members))
@@ -130,33 +142,38 @@ class Fleet:
         return wanted
 
     def _decide(self, wanted: Wanted, release: Release) -> tuple[Wanted, Plan]:
-        spec, has_fallback = wanted.specs.get(release), release in wanted.fallbacks
+        spec, former = wanted.specs.get(release), wanted.fallbacks.get(release)
         ends = self.ends_of(spec)
-        decision = plan(spec, self.seen(release), ends, has_fallback=has_fallback)
+        decision = plan(spec, self.seen(release), ends, former)
         if decision.give_up and spec:
-            former = wanted.fallbacks[release].base
-            words = f"The re-deploy of {spec.base} failed: {ends.words}"
-            self.failed_redeploys[release] = f"{words} The former model ({former}) keeps serving."
+            self.failed_redeploys[release] = f"The re-deploy of {spec.base} failed: {ends.words}"
             return self._decide(wanted.fall_back(release), release)
-        if decision.taken_over and has_fallback:
+        if decision.taken_over and former:
             wanted = wanted.taken_over(release)
         return wanted, decision
 
-    def _carry_out(self, release: Release, spec: Spec | None, decision: Plan) -> None:
-        now = self._clock()
-        if spec and decision.start and now >= self._next_start.get(spec.generation, 0.0):
-            for _ in range(decision.start):
-                self._start_replica(release, spec)
+    def _carry_out(self, decision: Plan) -> None:
         for name in decision.drain:
-            self.replicas[name].enter(Phase.DRAINING, now)
+            self.replicas[name].enter(Phase.DRAINING, self._clock())
             self.replicas[name].drained_by = 0
 
-    def _start_replica(self, release: Release, spec: Spec) -> None:
+    def _start_replicas(self, release: Release, spec: Spec | None, count: int) -> None:
+        if spec and self._clock() >= self._next_start.get(spec.generation, 0.0):
+            born = self.ends_of(spec)
+            for _ in range(count):
+                try:
+                    self._start_replica(release, spec, born)
+                except OSError as error:  # too many processes or open files, most likely
+                    words = f"Its process could not be started: {error.strerror}."
+                    self._count_end(spec, born, words, failed_start=True)
+                    return
+
+    def _start_replica(self, release: Release, spec: Spec, born: Ends) -> None:
         self._count += 1
         name = f"{release}-{self._count}"
         argv = [sys.executable, "-m", "mnist_dash.local.server", "--supervised"]
         child = self._start(name, [*argv, "--port", "0", "--model-base", spec.base], self._on_event)
-        self.replicas[name] = Replica(child, release, spec, since=self._clock())
+        self.replicas[name] = Replica(child, release, spec, self._clock(), born=born)
 
     def _table(self, wanted: Wanted, members: dict[Release, Sequence[Replica]]) -> Table:
         current = tuple(r.member for r in members[wanted.release(Role.CURRENT)])
@@ -168,14 +185,21 @@ class Fleet:
         if gateway.child is None and now >= gateway.next_start:
             fd = self._listener.fileno()
             argv = [sys.executable, "-m", "mnist_dash.local.gateway", "--fd", str(fd)]
-            gateway.child = self._start("gateway", argv, self._on_event, pass_fds=[fd])
             gateway.since, gateway.table = now, None
+            try:
+                gateway.child = self._start("gateway", argv, self._on_event, pass_fds=[fd])
+            except OSError as error:
+                self._count_gateway_end(f"Its process could not be started: {error.strerror}.")
 
     def _send_table(self, table: Table) -> None:
-        gateway = self.gateway
-        if gateway.listening and gateway.child and table != gateway.table:
+        gateway, now = self.gateway, self._clock()
+        changed = table != gateway.table
+        heard = gateway.applied == gateway.sent
+        if gateway.listening and gateway.child and (changed or (heard and now - gateway.sent_at > HEARTBEAT)):
             gateway.sent += 1
-            gateway.table, gateway.sent_at = table, self._clock()
+            gateway.changed = gateway.sent if changed else gateway.changed
+            gateway.sent_at = now if heard else gateway.sent_at
+            gateway.table = table
             gateway.child.send(Order(gateway.sent, table).to_line())
         for replica in self._in(Phase.DRAINING):
             replica.drained_by = replica.drained_by or gateway.sent
@@ -197,8 +221,9 @@ class Fleet:
             if now - replica.since > KILL_WAIT:
                 replica.child.kill()
         gateway = self.gateway
-        waits = gateway.listening and not gateway.acknowledged
-        if gateway.child and waits and now - gateway.sent_at > ACK_WAIT:
+        deaf = gateway.listening and gateway.applied < gateway.sent and now - gateway.sent_at > ACK_WAIT
+        stuck = not gateway.listening and now - gateway.since > START_WAIT
+        if gateway.child and (deaf or stuck):
             gateway.child.kill()
 
     def condemn(self, replica: Replica, verdict: str) -> None:
@@ -225,29 +250,38 @@ class Fleet:
                     ends = self.ends_of(replica.spec)
                     self.ends[replica.spec.generation] = replace(ends, failed_starts=0)
             case {"event": "version", "version": int(version)}:
-                replica.version = version
+                replica.version, replica.trouble = version, ""
+            case {"event": "trouble", "problem": str(problem)}:
+                replica.trouble = problem
             case {"event": "ending"} if replica.phase in (Phase.STARTING, Phase.READY):
-                self._count_end(replica, "It was told to end from outside.")
+                self._count_replica_end(replica, "It was told to end from outside.")
                 replica.enter(Phase.STOPPING, self._clock())
             case {"event": "exit"}:
                 del self.replicas[replica.name]
                 if replica.phase in (Phase.STARTING, Phase.READY):
-                    self._count_end(replica, replica.verdict or replica.child.last_words)
+                    self._count_replica_end(replica, replica.verdict or replica.child.last_words)
 
-    def _count_end(self, replica: Replica, words: str) -> None:
-        generation, now = replica.spec.generation, self._clock()
-        before = self.ends.get(generation, Ends())
-        steady = replica.phase is Phase.READY and now - replica.since > STEADY
-        failed = before.failed_starts + 1 if replica.phase is Phase.STARTING else 0
-        ends = Ends(failed, in_a_row=1 if steady else before.in_a_row + 1, words=words)
-        self.ends[generation] = ends
-        self._next_start[generation] = now + delay(ends)
+    def _count_replica_end(self, replica: Replica, words: str) -> None:
+        ready = replica.phase is Phase.READY
+        steady = ready and self._clock() - replica.since > STEADY
+        born = Ends() if steady else replica.born
+        self._count_end(replica.spec, born, words, failed_start=not ready, anew=steady)
+
+    def _count_end(
+        self, spec: Spec, born: Ends, words: str, *, failed_start: bool, anew: bool = False
+    ) -> None:
+        """Note an end; those of replicas that were born together count once: that is no crash loop."""
+        before = Ends() if anew else self.ends_of(spec)
+        failed = max(before.failed_starts, born.failed_starts + 1) if failed_start else 0
+        ends = Ends(failed, max(before.in_a_row, born.in_a_row + 1), words)
+        self.ends[spec.generation] = ends
+        self._next_start[spec.generation] = self._clock() + delay(ends)
 
     def _handle_gateway(self, child: Child, event: Event) -> None:
         gateway = self.gateway
         match event:
             case {"event": "listening"}:
-                gateway.listening = True
+                gateway.listening, gateway.sent_at = True, self._clock()
             case {"event": "applied", "id": int(number)}:
                 gateway.applied = number
                 if number == gateway.sent and gateway.table:
@@ -255,11 +289,15 @@ class Fleet:
             case {"event": "drained", "id": int(number)}:
                 gateway.drained = number
             case {"event": "exit"}:
-                steady = gateway.listening and self._clock() - gateway.since > STEADY
-                in_a_row = 1 if steady else gateway.ends.in_a_row + 1
-                gateway.ends = Ends(in_a_row=in_a_row, words=child.last_words)
-                gateway.next_start = self._clock() + delay(gateway.ends)
-                gateway.child, gateway.listening, gateway.table = None, False, None
+                self._count_gateway_end(child.last_words)
+
+    def _count_gateway_end(self, words: str) -> None:
+        gateway = self.gateway
+        steady = gateway.listening and self._clock() - gateway.since > STEADY
+        gateway.ends = Ends(in_a_row=1 if steady else gateway.ends.in_a_row + 1, words=words)
+        gateway.next_start = self._clock() + delay(gateway.ends)
+        gateway.child, gateway.listening, gateway.table = None, False, None
+        gateway.applied = gateway.applied_split = 0
 
     def close(self) -> None:
         """End every process: by closing its input, and by force after a second."""

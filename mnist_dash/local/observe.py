@@ -31,11 +31,9 @@ def observe(wanted: Wanted, fleet: Fleet, found: Found, notices: Sequence[str]) 
 
 
 def _waiting_for(wanted: Wanted, fleet: Fleet, new: Deployment | None) -> str:
-    if wanted.split == fleet.gateway.applied_split:
-        return ""
-    if new and new.ready == 0:
+    if wanted.split != fleet.gateway.applied_split and new and new.ready == 0:
         return "All requests go to Current until New has a ready replica."
-    return "The gateway is taking the split over."
+    return "" if fleet.gateway.up_to_date else "The gateway is taking the change over."
 
 
 def _trouble(fleet: Fleet) -> str:
@@ -55,7 +53,10 @@ def _deployment(role: Role, wanted: Wanted, fleet: Fleet, found: Found) -> Deplo
     fresh = [r for r in ready if r.spec.generation == spec.generation]
     answering = fresh if len(fresh) >= spec.replicas or len(fresh) == len(ready) else _others(ready, fresh)
     shown = answering[0].spec if answering else spec
+    version = max((r.version for r in answering if r.version), default=None)
     check = found.get(shown.generation)
+    if check and version not in (None, check.version):
+        check = None  # it was of another version
     seen, ends = fleet.seen(release), fleet.ends_of(spec)
     state = condition(spec, seen, ends, failed_redeploy=fleet.failed_redeploys.get(release, ""))
     return Deployment(
@@ -65,12 +66,16 @@ def _deployment(role: Role, wanted: Wanted, fleet: Fleet, found: Found) -> Deplo
         wanted=spec.replicas,
         ready=len(answering),
         state=state.state,
-        version=max((r.version for r in answering if r.version), default=None),
+        version=version,
         accuracy=check.accuracy if check else None,
         input_shape=check.input_shape if check else (),
         cause=state.cause,
         next_step=state.next_step,
-        warnings=(*(check.warnings if check else ()), *_differing_input(role, check, wanted, found)),
+        warnings=(
+            *(check.warnings if check else ()),
+            *_differing_input(role, check, wanted, found),
+            *sorted({r.trouble for r in answering if r.trouble}),
+        ),
     )
 
 

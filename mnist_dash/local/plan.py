@@ -54,6 +54,9 @@ class Plan:
     members: tuple[str, ...] = ()
     """The replicas that get its requests."""
     start: int = 0
+    """How many replicas of the wanted generation to start."""
+    start_former: int = 0
+    """How many of the former generation, which answers until the wanted one does."""
     drain: tuple[str, ...] = ()
     taken_over: bool = False
     """Whether the wanted generation gets the requests."""
@@ -61,25 +64,28 @@ class Plan:
     """Whether the wanted generation cannot be had, and there is a former one to fall back to."""
 
 
-def plan(spec: Spec | None, seen: Sequence[Seen], ends: Ends, *, has_fallback: bool) -> Plan:
+def plan(spec: Spec | None, seen: Sequence[Seen], ends: Ends, former: Spec | None = None) -> Plan:
     """Decide about one release.
 
-    The replicas of a new generation are all started beside the old ones, and get the requests once all of
-    them are ready (or no old one is left to answer); then the old ones are drained.
+    The replicas of a new generation are all started beside the `former` ones, and get the requests once all
+    of them are ready (or no former one is left to answer); then the former ones are drained. Replicas of any
+    other generation, which a later deploy has superseded, are drained at once.
     """
     serving = [s for s in seen if s.phase in (Phase.STARTING, Phase.READY)]
     if spec is None:
         return Plan(drain=tuple(s.name for s in serving))
     fresh = [s for s in serving if s.generation == spec.generation]
-    old = [s for s in serving if s.generation != spec.generation]
+    old = [s for s in serving if former and s.generation == former.generation]
+    strays = tuple(s.name for s in serving if s not in fresh and s not in old)
     fresh_ready, old_ready = _ready(fresh), _ready(old)
     taken_over = len(fresh_ready) >= spec.replicas or (bool(fresh_ready) and not old_ready)
-    if has_fallback and not taken_over and ends.failed_starts >= GIVE_UP_AFTER:
+    if former and not taken_over and ends.failed_starts >= GIVE_UP_AFTER:
         return Plan(members=old_ready, give_up=True)
     return Plan(
-        members=fresh_ready if taken_over or not old_ready else old_ready,
+        members=fresh_ready if taken_over else old_ready,
         start=max(0, spec.replicas - len(fresh)),
-        drain=tuple(s.name for s in old) if taken_over else (),
+        start_former=max(0, former.replicas - len(old)) if former and not taken_over else 0,
+        drain=(*strays, *(s.name for s in old)) if taken_over else strays,
         taken_over=taken_over,
     )
 
@@ -104,12 +110,18 @@ class Condition:
 
 def condition(spec: Spec, seen: Sequence[Seen], ends: Ends, *, failed_redeploy: str = "") -> Condition:
     """The state of a release: `seen` are its replicas, `failed_redeploy` what its last re-deploy died of."""
+    found = _condition(spec, seen, ends)
+    if not failed_redeploy:
+        return found
+    if found.state is State.READY:
+        step = "Mend the model or choose another one, then re-deploy."
+        return Condition(State.FAILED, f"{failed_redeploy} The former model keeps serving.", step)
+    return Condition(found.state, f"{failed_redeploy} {found.cause}", found.next_step)
+
+
+def _condition(spec: Spec, seen: Sequence[Seen], ends: Ends) -> Condition:
     fresh = len(_ready([s for s in seen if s.generation == spec.generation]))
     old = len(_ready([s for s in seen if s.generation != spec.generation]))
-    if failed_redeploy:
-        return Condition(
-            State.FAILED, failed_redeploy, "Mend the model or choose another one, then re-deploy."
-        )
     if old:
         words = f" {ends.words}" if ends.failed_starts else ""
         cause = (

@@ -54,12 +54,12 @@ class Wanted:
         """What the role's release is to run."""
         return self.specs.get(self.release(role))
 
-    def deploy(self, role: Role, base: str, replicas: int) -> Wanted:
-        """With a new generation of the role's release; the one that serves now becomes the fallback."""
+    def deploy(self, role: Role, base: str, replicas: int, *, serving: bool = True) -> Wanted:
+        """With a new generation of the role's release; the present one is the fallback if it is `serving`."""
         release, generation = self.release(role), self.generation + 1
         fallbacks = dict(self.fallbacks)
-        if (serving := self.specs.get(release)) and release not in fallbacks:
-            fallbacks[release] = serving
+        if serving and release in self.specs:
+            fallbacks.setdefault(release, self.specs[release])
         specs = {**self.specs, release: Spec(base, replicas, generation)}
         return replace(self, specs=specs, fallbacks=fallbacks, generation=generation, can_undo=False)
 
@@ -112,11 +112,14 @@ class StateFile:
             return None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(lock)
+        except BlockingIOError:
             self._forget(f"Another dashboard uses the state folder {folder}")
-            return None
-        return lock
+        except OSError as error:
+            self._forget(f"The state folder {folder} cannot be locked ({error.strerror})")
+        else:
+            return lock
+        os.close(lock)
+        return None
 
     def _forget(self, reason: str) -> None:
         self.notices.append(
@@ -132,9 +135,12 @@ class StateFile:
             return _decode(json.loads(self.path.read_text()))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except OSError as error:
+            self._forget(f"The state file {self.path} cannot be read ({error.strerror})")
+            self.close()  # what cannot be read is not written over either
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             self._set_aside()
-            return None
+        return None
 
     def _set_aside(self) -> None:
         aside = self.path.with_suffix(".damaged.json")
@@ -177,7 +183,7 @@ def _decode(document: dict[str, Any]) -> Wanted:
     split, generation = document["split"], document["generation"]
     if not (isinstance(split, int) and 0 <= split <= 100 and isinstance(generation, int)):
         raise ValueError(split)
-    return Wanted(
+    wanted = Wanted(
         current=Release(document["current"]),
         specs=_decode_specs(document["specs"]),
         fallbacks=_decode_specs(document["fallbacks"]),
@@ -185,6 +191,7 @@ def _decode(document: dict[str, Any]) -> Wanted:
         can_undo=bool(document["can_undo"]),
         generation=generation,
     )
+    return wanted if wanted.spec(Role.NEW) else replace(wanted, split=0)
 
 
 def _decode_specs(document: dict[str, Any]) -> dict[Release, Spec]:

@@ -13,8 +13,9 @@ import streamlit as st
 from mnist_dash.domain import Comparison, Image, Prediction, Release, Role, Snapshot
 from mnist_dash.errors import MnistDashError
 
-STROKE_SECONDS = 1.0
-"""How long after a click on Predict a stroke still belongs to it: the canvas sends a stroke 0.2 s late."""
+STROKE_SECONDS = 3.0
+"""How long after a click on Predict a stroke still belongs to it: the canvas sends a stroke
+0.2 s late, and a busy machine later."""
 
 
 class Verb(StrEnum):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mnist_dash.domain import Release, Role
-from mnist_dash.local.fleet import ACK_WAIT, DRAIN_WAIT, KILL_WAIT, START_WAIT, Fleet
+from mnist_dash.local.fleet import ACK_WAIT, DRAIN_WAIT, HEARTBEAT, KILL_WAIT, START_WAIT, Fleet
 from mnist_dash.local.plan import Phase
 from mnist_dash.local.state import Wanted
 from tests.local.fakes import FakeChild, FakeChildren, FakeClock
@@ -147,6 +147,74 @@ def test_a_failed_redeploy_keeps_the_old_model_and_says_why(both: Stage) -> None
     assert len(both.children.replicas("green")) == 4
 
 
+def test_replicas_that_die_together_are_no_crash_loop(stage: Stage) -> None:
+    """All eight are replaced at once."""
+    stage.step(lambda w: w.deploy(Role.CURRENT, "/a", 8))
+    first = stage.children.replicas("blue")
+    for child in first:
+        stage.ready(child)
+    for child in first:
+        child.say(event="exit", code=-9)
+    assert len(stage.children.replicas("blue")) == 16
+
+
+def test_a_process_that_cannot_be_started_is_tried_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too many open files are no reason to stop supervising; the system's words are the cause."""
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stage.fleet, "_start", refuse)
+        stage.step(lambda w: w.deploy(Role.CURRENT, "/a", 1))
+    assert "Too many open files" in stage.fleet.ends_of(stage.wanted.spec(Role.CURRENT)).words
+    stage.later(1)
+    assert len(stage.children.replicas("blue")) == 1
+
+
+def test_a_superseded_redeploy_never_gets_requests(both: Stage) -> None:
+    """Whoever deploys again before the first attempt is ready has changed their mind."""
+    both.step(lambda w: w.deploy(Role.NEW, "/c", 1))
+    both.step(lambda w: w.deploy(Role.NEW, "/d", 1))
+    old, second, third = both.children.replicas("green")
+    assert second.told == ["terminate"]
+    both.ready(second)
+    assert both.members["new"] == [old.name]
+    both.ready(third)
+    assert both.members["new"] == [third.name]
+
+
+def test_a_former_replica_that_dies_during_a_redeploy_is_replaced(both: Stage) -> None:
+    """It answers until the new one does, however long that takes."""
+    both.step(lambda w: w.deploy(Role.NEW, "/c", 1))
+    both.children.replicas("green")[0].say(event="exit", code=-9)
+    replacement = both.children.replicas("green")[-1]
+    assert "/b" in replacement.argv
+    both.ready(replacement)
+    assert both.members["new"] == [replacement.name]
+
+
+def test_a_gateway_that_says_nothing_is_asked_and_then_ended(both: Stage) -> None:
+    """Its table is sent again as a heartbeat; silence means that it hangs."""
+    orders = len(both.children.gateway.sent)
+    both.later(HEARTBEAT + 1)
+    assert len(both.children.gateway.sent) == orders + 1
+    assert both.fleet.gateway.up_to_date, "a heartbeat is no change to wait for"
+    both.later(ACK_WAIT + 1)
+    assert both.children.gateway.told == ["kill"]
+
+
+def test_what_is_wrong_with_a_newer_version_is_kept_until_one_takes_over(both: Stage) -> None:
+    """The card shows it as a warning."""
+    replica = both.children.replicas("green")[0]
+    replica.say(event="trouble", problem="2 is broken.")
+    assert both.fleet.replicas["green-2"].trouble == "2 is broken."
+    replica.say(event="version", version=2)
+    assert both.fleet.replicas["green-2"].trouble == ""
+
+
 def test_a_crash_loop_is_slowed_down(stage: Stage) -> None:
     """The second replacement waits half a second, the third one second."""
     stage.step(lambda w: w.deploy(Role.CURRENT, "/a", 1))
@@ -193,6 +261,18 @@ def test_a_gateway_that_hangs_is_ended(both: Stage) -> None:
     both.step(lambda w: replace(w, split=50))
     both.later(ACK_WAIT + 1)
     assert both.children.gateway.told == ["kill"]
+
+
+def test_a_gateway_that_replaces_a_deaf_one_gets_its_time(both: Stage) -> None:
+    """The silence of its predecessor is not its own."""
+    both.step(lambda w: replace(w, split=50))
+    both.later(ACK_WAIT + 1)
+    both.children.gateway.say(event="exit", code=-9)
+    both.children.gateway.say(event="listening", port=1)
+    both.later(1)
+    assert both.children.gateway.told == []
+    both.acknowledge()
+    assert both.fleet.gateway.applied_split == 50
 
 
 def test_an_event_of_a_former_gateway_changes_nothing(both: Stage) -> None:

@@ -33,10 +33,12 @@ class Entrance:
         self._dice = dice or random.Random()
         self._told = asyncio.Event()
 
-    def apply(self, order: Order) -> None:
-        """Decide every later request under this order."""
+    def apply(self, order: Order) -> bool:
+        """Decide every later request under this order; returns whether its table is another one."""
+        before = self._roster.seating
         self._roster.apply(order)
         self._told.set()
+        return before is None or before.order.table != order.table
 
     async def __call__(self, request: web.BaseRequest) -> web.Response:
         """The answer to one request: a replica's, or a JSON error of the gateway's own."""

@@ -77,9 +77,9 @@ def _take(entrance: Entrance, line: bytes) -> None:
         log.error("refused an order: %s", error)
         _announce(Event(EventName.REFUSED, problem=str(error)))
     else:
-        entrance.apply(order)
         current, new = (len(order.table.of(role)) for role in Role)
-        log.info("order %d: split %d, current %d, new %d", order.id, order.table.split, current, new)
+        if entrance.apply(order):  # else it was said again, to hear whether anyone listens
+            log.info("order %d: split %d, current %d, new %d", order.id, order.table.split, current, new)
 
 
 def _obey(take: Callable[[bytes], object]) -> None:

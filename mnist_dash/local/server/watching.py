@@ -6,8 +6,9 @@ wanted. A higher one takes over; if the one that answers is deleted, the highest
 none is left, nothing is served until one appears; if the folder itself is gone or cannot be read, all stays
 as it is. The one that answers does so until the next is ready, and is not read again if its files change.
 
-Unlike there, a version that does not load is tried again as soon as its files have changed, not once a
-minute: that is what a version looks like while it is being copied in.
+Unlike there, a version that cannot be loaded at the start does not keep an older one from answering, and a
+version that does not load is tried again as soon as its files have changed, not once a minute: that is what
+one looks like while it is being copied in.
 """
 
 from __future__ import annotations
@@ -77,15 +78,27 @@ class Watcher:
         self._candidate: _Candidate | None = None
 
     def load_first(self) -> int:
-        """Load the highest version, let it answer, and return its number; raises ModelError."""
+        """Load the highest version that can be loaded, let it answer, and return its number.
+
+        What is wrong with a higher one is told as trouble. Raises ModelError, the highest one's, if none can.
+        """
         present = self._present()
         if not present:
             lack = "does not exist" if present is None else "holds no numbered version"
             step = f"Put a SavedModel there, the first as {self._folder / '1'}."
             raise ModelError(f"{self._folder} {lack}.", step)
-        predictor = self._ready(present[max(present)])
-        self._versions.serve(predictor)
-        return predictor.version
+        problems: list[ModelError] = []
+        for version in sorted(present, reverse=True):
+            try:
+                predictor = self._ready(present[version])
+            except ModelError as error:
+                problems.append(error)
+                continue
+            self._versions.serve(predictor)
+            if problems:
+                self._listener.trouble(str(problems[0]))
+            return predictor.version
+        raise problems[0]
 
     def run(self, stop: threading.Event) -> None:
         """Look again and again until `stop` is set."""

@@ -106,10 +106,21 @@ def test_no_version_at_the_start_is_an_error(
     assert str(folder / "1") in error.value.next_step
 
 
-def test_a_broken_version_at_the_start_is_an_error(tmp_path: Path) -> None:
-    """An older one does not stand in for it."""
+def test_an_older_version_stands_in_for_a_broken_one_at_the_start(tmp_path: Path) -> None:
+    """A restart must not take away what would go on answering without it; the trouble is told."""
     bench = Bench(tmp_path)
     bench.put(1)
+    bench.put(2, "something else")
+
+    assert bench.watcher.load_first() == 1
+    assert bench.served == 1
+    assert bench.told == ["2 is broken. Mend it."]
+
+
+def test_versions_that_are_all_broken_at_the_start_are_an_error(tmp_path: Path) -> None:
+    """The highest one's, since that is the one wanted."""
+    bench = Bench(tmp_path)
+    bench.put(1, "something else")
     bench.put(2, "something else")
 
     with pytest.raises(ModelError, match="2 is broken"):

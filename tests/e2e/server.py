@@ -1,0 +1,89 @@
+"""The dashboard as its users start it: `streamlit run app.py` in a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).parents[2]
+APP = ROOT / "app.py"
+START_SECONDS = 60.0
+
+
+class Server:
+    """A running dashboard; `page` is its address."""
+
+    def __init__(self, state_dir: Path, *flags: str, script: Path = APP) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        self.page = f"http://localhost:{port}"
+        self.output = state_dir.with_suffix(".log")
+        streamlit = [sys.executable, "-m", "streamlit", "run", str(script)]
+        options = ["--server.headless", "true", "--server.port", str(port)]
+        mine = ["--", "--gateway-port", "0", "--state-dir", str(state_dir), *flags]
+        with self.output.open("ab") as output:
+            self.process = subprocess.Popen(
+                streamlit + options + mine, cwd=ROOT, stdout=output, stderr=output, start_new_session=True
+            )
+
+    def wait_until_up(self) -> None:
+        """Return once the page is served; fails with the server's own output if it ends instead."""
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, self.output.read_text()
+            with (
+                contextlib.suppress(OSError),
+                urllib.request.urlopen(f"{self.page}/_stcore/health", timeout=2),
+            ):
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"not up after {START_SECONDS} s: {self.output.read_text()}")
+
+    def children(self) -> list[psutil.Process]:
+        """Every process that it has started, the gateway and the model servers."""
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def serving(self) -> list[psutil.Process]:
+        """Those that stay: not the ones that check a model and then end by themselves."""
+        return [child for child in self.children() if "mnist_dash.local" in _command(child)]
+
+    def wait_for_serving(self, count: int) -> list[psutil.Process]:
+        """Those that stay, once there are that many."""
+        deadline = time.monotonic() + START_SECONDS
+        while len(children := self.serving()) < count:
+            assert time.monotonic() < deadline, children
+            time.sleep(0.05)
+        return children
+
+    def end(self, how: signal.Signals) -> None:
+        """End the dashboard's own process, and that one only."""
+        self.process.send_signal(how)
+        self.process.wait(timeout=20)
+
+
+def _command(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""
+
+
+@contextlib.contextmanager
+def serve(state_dir: Path, *flags: str, script: Path = APP) -> Iterator[Server]:
+    """A dashboard, or another Streamlit script, that is up, and gone afterwards."""
+    server = Server(state_dir, *flags, script=script)
+    try:
+        server.wait_until_up()
+        yield server
+    finally:
+        if server.process.poll() is None:
+            server.end(signal.SIGTERM)

@@ -1,0 +1,138 @@
+"""The main job in a browser: draw with a mouse, a finger or not at all, and read the answer."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import expect
+
+from tests.e2e.conftest import Visit
+from tests.e2e.visitor import LYING, PATIENCE, STROKES, Visitor
+
+ONE_ANSWER = r"(Current|New) says {} with (> )?\d+(\.\d)? %"
+
+
+def test_a_first_visit_leads_to_a_right_answer(visit: Visit) -> None:
+    """The bundled models get ready, a drawn seven is read as one, with who answered and how fast."""
+    visitor = visit()
+    visitor.is_ready("current")
+    visitor.is_ready("new")
+    visitor.reads("card-current", "models/linear")
+    visitor.reads("card-new", "models/cnn")
+    visitor.reads("in-force", re.compile("Current 80 %.*New 20 %"))
+    expect(visitor.option("Canary")).to_be_checked()
+    visitor.draw(7)
+    visitor.press("predict")
+    visitor.reads("answer", re.compile(ONE_ANSWER.format(7)))
+    visitor.reads("answer", re.compile(r"\d\.\d ms"))
+    badge = visitor.part("answer").locator(".stMarkdownBadge")
+    expect(badge).to_have_text(re.compile("circle Current|change_history New"))
+
+
+def test_both_models_read_drawn_digits(visitor: Visitor) -> None:
+    """Compare asks both about one drawing: they agree on the digit, and each has its ten bars."""
+    visitor.switch("compare")
+    for digit in STROKES:
+        visitor.clear()
+        visitor.draw(digit)
+        visitor.press("predict")
+        visitor.reads("answer", f"Agree: both say {digit}")
+        expect(visitor.part("answer").locator(".stMarkdownBadge")).to_have_count(2)
+        expect(visitor.part("bars").locator(".barlayer .trace")).to_have_count(2, timeout=PATIENCE)
+        expect(visitor.part("bars").locator(".barlayer .point")).to_have_count(20)
+
+
+def test_models_that_disagree_say_so(visitor: Visitor) -> None:
+    """A one that lies on its side is read differently, and the words name both digits."""
+    visitor.switch("compare")
+    visitor.draw_strokes(LYING)
+    visitor.press("predict")
+    visitor.reads("answer", re.compile(r"Disagree: Current says (\d), New says (?!\1)\d"))
+
+
+def test_an_empty_canvas_asks_for_a_digit(visitor: Visitor) -> None:
+    """Predict without a drawing is no failure, but a request to draw; drawing takes it away."""
+    visitor.press("predict")
+    visitor.reads("answer", "Draw a digit first")
+    visitor.draw(1)
+    visitor.press("predict")
+    visitor.reads("answer", re.compile(ONE_ANSWER.format(1)))
+
+
+def test_clear_takes_drawing_and_answer_away(visitor: Visitor) -> None:
+    """After Clear the canvas is as blank as before, and the answer is gone."""
+    blank = visitor.pixels()
+    visitor.draw(3)
+    visitor.press("predict")
+    visitor.reads("answer", re.compile(ONE_ANSWER.format(3)))
+    assert visitor.pixels() != blank
+    visitor.clear()
+    visitor.reads("answer", "Draw a digit from 0 to 9")
+    assert visitor.pixels() == blank
+
+
+def test_live_predicts_without_a_click(visitor: Visitor) -> None:
+    """With Live on, the answer follows the stroke."""
+    visitor.switch("live")
+    visitor.draw(0)
+    visitor.reads("answer", re.compile(ONE_ANSWER.format(0)))
+
+
+def test_the_keyboard_alone_predicts_and_shifts_traffic(visitor: Visitor) -> None:
+    """Tab, Enter, Space and arrows reach Sample, Predict, the strategy, its percentage and its button."""
+    keyboard = visitor.page.keyboard
+    tab_to(visitor, "sample")
+    keyboard.press("Enter")
+    visitor.has_drawing()
+    tab_to(visitor, "predict", "Shift+Tab")
+    keyboard.press("Space")
+    visitor.reads("answer", re.compile(ONE_ANSWER.format(r"\d")))
+    tab_to(visitor, "strategy")
+    keyboard.press("ArrowRight")
+    keyboard.press("ArrowRight")
+    expect(visitor.option("New only")).to_be_checked(timeout=PATIENCE)
+    keyboard.press("ArrowRight")
+    expect(visitor.slider).to_be_enabled(timeout=PATIENCE)
+    tab_to(visitor, "canary-percent")
+    keyboard.press("ArrowRight")
+    visitor.shows_percent(21)
+    tab_to(visitor, "set-strategy")
+    keyboard.press("Space")
+    visitor.reads("in-force", "New 21 %")
+    visitor.set_strategy("Canary", 20)
+
+
+def tab_to(visitor: Visitor, key: str, how: str = "Tab") -> None:
+    """Press Tab until the focus is in the part with this key."""
+    for _ in range(60):
+        visitor.page.keyboard.press(how)
+        if visitor.page.evaluate("key => !!document.activeElement.closest(`.st-key-${key}`)", key):
+            return
+    raise AssertionError(f"{key} is not reached with {how}")
+
+
+def test_a_finger_draws_without_scrolling_the_page(visit: Visit) -> None:
+    """On a phone, a finger that moves up on the canvas draws a one; beside the canvas it scrolls."""
+    phone = visit(390, 844)
+    phone.reads("card-current", "Ready")
+    left, top = phone.canvas_corner()
+    swipe(phone, left + 140, top + 240, top + 40)
+    phone.has_drawing()
+    assert phone.page.evaluate(SCROLLED) == 0
+    phone.press("predict")
+    phone.reads("answer", re.compile(ONE_ANSWER.format(1)))
+    swipe(phone, left + 140, top + 600, top + 300)
+    phone.page.wait_for_function(f"() => {SCROLLED} > 0")
+
+
+SCROLLED = "document.querySelector('[data-testid=stMain]').scrollTop + window.scrollY"
+
+
+def swipe(visitor: Visitor, x: float, start: float, end: float, steps: int = 10) -> None:
+    """Move one finger up or down."""
+    finger = visitor.context.new_cdp_session(visitor.page)
+    heights = [start + (end - start) * step / steps for step in range(steps + 1)]
+    for number, y in enumerate(heights):
+        kind = "touchMove" if number else "touchStart"
+        finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y}]})
+    finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})

@@ -1,0 +1,62 @@
+"""Starting and ending: nothing survives the dashboard, and two of them do not disturb each other."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.e2e.server import ROOT, serve
+
+GRACE_SECONDS = 3.0
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda how: how.name)
+def test_nothing_survives_the_dashboard(tmp_path: Path, how: signal.Signals) -> None:
+    """Gateway and model servers are gone within three seconds, however it ended."""
+    with serve(tmp_path / "state") as server:
+        server.wait_for_serving(3)
+        children = server.children()
+        server.end(how)
+        _, alive = psutil.wait_procs(children, timeout=GRACE_SECONDS)
+        assert alive == []
+
+
+def test_two_dashboards_do_not_disturb_each_other(tmp_path: Path) -> None:
+    """Even on one state folder: each has its own processes and port, and one's end is not the other's."""
+    with serve(tmp_path / "state") as first, serve(tmp_path / "state") as second:
+        mine, theirs = first.wait_for_serving(3), second.wait_for_serving(3)
+        first.end(signal.SIGKILL)
+        psutil.wait_procs(mine, timeout=GRACE_SECONDS)
+        assert all(child.is_running() for child in theirs)
+        assert second.serving() == theirs
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "words"),
+    [
+        (["--help"], 0, "--gateway-port"),
+        (["--gateway-port", "http"], 2, "--gateway-port: 'http' is not a port number from 0 to 65535.\n"),
+    ],
+)
+def test_flags_are_read_before_anything_is_served(flags: list[str], code: int, words: str) -> None:
+    """Help and mistakes are told in the terminal at once, in one line, and the program ends."""
+    command = [
+        sys.executable,
+        "-m",
+        "streamlit",
+        "run",
+        "app.py",
+        "--server.headless",
+        "true",
+        "--server.port",
+        "0",
+    ]
+    done = subprocess.run([*command, "--", *flags], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == code
+    assert words in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr

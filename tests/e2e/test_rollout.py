@@ -1,0 +1,81 @@
+"""Rolling out in a browser: the strategy, a re-deploy under load, a deploy that fails, promote and undo."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.e2e.visitor import PATIENCE, Visitor
+from tests.load import within_five_deviations
+
+CALLS = 200
+
+
+def test_the_gateway_divides_as_the_page_says(visitor: Visitor) -> None:
+    """A percentage set on the page is what other clients of the gateway observe, within chance."""
+    visitor.set_strategy("Canary", 30)
+    calls = visitor.gateway().ask(CALLS)
+    assert calls.failures == []
+    assert within_five_deviations(calls.roles["new"], CALLS, 30)
+
+
+@pytest.mark.parametrize(("strategy", "role"), [("New only", "new"), ("Current only", "current")])
+def test_only_means_only(visitor: Visitor, strategy: str, role: str) -> None:
+    """Each of 200 calls is answered by the one model."""
+    visitor.set_strategy(strategy)
+    calls = visitor.gateway().ask(CALLS)
+    assert (calls.failures, dict(calls.roles)) == ([], {role: CALLS})
+
+
+def test_a_redeploy_loses_no_request(visitor: Visitor) -> None:
+    """While clients keep asking, New goes to two replicas through the dialog, and the split stays."""
+    visitor.set_strategy("Canary", 32)
+    with visitor.gateway().constant_load() as calls:
+        visitor.open_deploy("new")
+        visitor.fill(replicas=2)
+        visitor.confirm_deploy()
+        visitor.is_ready("new", replicas=2)
+    assert calls.failures == []
+    assert set(calls.roles) == {"current", "new"}
+    visitor.reads("in-force", "New 32 %")
+
+
+def test_a_failed_deploy_changes_nothing_and_keeps_what_was_typed(visitor: Visitor, tmp_path: Path) -> None:
+    """A base that does not exist is told in the dialog, in words; the card stays as it was."""
+    base = str(tmp_path / "nowhere")
+    facts = visitor.part("card-new").get_by_text("replicas ready")
+    before = facts.inner_text()
+    visitor.open_deploy("new")
+    visitor.fill(base, replicas=5)
+    visitor.press("deploy-confirm")
+    dialog = visitor.page.get_by_role("dialog")
+    expect(dialog.get_by_test_id("stAlert")).to_contain_text(base, timeout=PATIENCE)
+    expect(visitor.part("deploy-base").locator("input")).to_have_value(base)
+    expect(visitor.part("deploy-replicas").locator("input")).to_have_value("5")
+    visitor.page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden(timeout=PATIENCE)
+    expect(facts).to_have_text(before)
+    visitor.reads("card-new", "models/cnn")
+
+
+def test_promote_and_undo_swap_the_models(visitor: Visitor) -> None:
+    """After the dialog the CNN is Current and answers as such; undo takes it back."""
+    visitor.press("promote")
+    dialog = visitor.page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Afterwards", timeout=PATIENCE)
+    visitor.press("promote-confirm")
+    visitor.reads("card-current", "models/cnn")
+    visitor.reads("card-new", "models/linear")
+    visitor.reads("in-force", "Current 100 %")
+    expect(dialog).to_be_hidden(timeout=PATIENCE)
+    visitor.draw(3)
+    visitor.press("predict")
+    visitor.reads("answer", re.compile("Current says 3.*green", re.DOTALL))
+    visitor.press("undo-promote")
+    visitor.reads("card-current", "models/linear")
+    visitor.reads("card-new", "models/cnn")
+    visitor.press("predict")
+    visitor.reads("answer", re.compile("Current says 3.*blue", re.DOTALL))

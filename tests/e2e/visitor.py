@@ -1,0 +1,200 @@
+"""One browser on the page, with what a visitor does there: draw, press, choose, read."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, Literal
+
+from playwright.sync_api import Browser, ConsoleMessage, Error, Locator, expect
+
+from tests.e2e.gateway import Gateway
+
+SECONDS: Final = 1000
+PATIENCE: Final = 20 * SECONDS
+"""How long anything may take on a busy machine, in ms; nothing waits longer than it has to."""
+Theme = Literal["light", "dark"]
+Stroke = list[tuple[int, int]]
+Strokes = list[Stroke]
+STROKES: Final[dict[int, Strokes]] = {
+    0: [
+        [(140, 40), (95, 70), (80, 140), (95, 210), (140, 240), (185, 210), (200, 140), (185, 70), (140, 40)]
+    ],
+    1: [[(140, 40), (140, 240)]],
+    3: [
+        [
+            (90, 60),
+            (140, 40),
+            (185, 65),
+            (180, 105),
+            (135, 135),
+            (185, 160),
+            (190, 205),
+            (140, 240),
+            (85, 220),
+        ]
+    ],
+    7: [[(80, 55), (200, 55), (165, 140), (130, 240)]],
+}
+"""Digits as strokes on the canvas of 280 by 280 CSS pixels."""
+LYING: Final[Strokes] = [[(40, 140), (240, 140)]]
+"""A line from left to right, which the linear model takes for a four and the CNN for a two."""
+DRAWN, BLANK = "The drawing as 28 by 28 grey pixels", "Empty picture"
+
+
+class Visitor:
+    """A browser context of its own on the page at `address`; `errors` are what its console said."""
+
+    def __init__(
+        self, browser: Browser, address: str, width: int = 1280, height: int = 800, theme: Theme = "light"
+    ) -> None:
+        phone = width < 600
+        self.context = browser.new_context(
+            viewport={"width": width, "height": height},
+            has_touch=phone,
+            is_mobile=phone,
+            color_scheme=theme,
+        )
+        self.context.set_default_timeout(PATIENCE)
+        self.errors: list[str] = []
+        self.page = self.context.new_page()
+        self.page.on("console", self._note)
+        self.page.on("pageerror", self._fail)
+        self.page.goto(address)
+
+    def close(self) -> None:
+        """Leave; nothing of this visit is kept."""
+        self.context.close()
+
+    def part(self, key: str) -> Locator:
+        """The part of the page with this key."""
+        return self.page.locator(f".st-key-{key}")
+
+    def press(self, key: str) -> None:
+        """Click on the button with this key."""
+        self.part(key).locator("button:visible").first.click()
+
+    def switch(self, key: str) -> None:
+        """Click on the switch with this key."""
+        self.part(key).locator("label").first.click()
+
+    def draw(self, digit: int) -> None:
+        """Draw a digit with the mouse, and wait until the page has it."""
+        self.draw_strokes(STROKES[digit])
+
+    def draw_strokes(self, strokes: Strokes) -> None:
+        """Draw strokes with the mouse, and wait until the page has them."""
+        for stroke in strokes:
+            self.start_stroke(stroke)
+            self.page.mouse.up()
+        self.has_drawing()
+
+    def start_stroke(self, stroke: Stroke) -> None:
+        """Draw one stroke with the mouse, and keep its button down."""
+        left, top = self.canvas_corner()
+        (x, y), *rest = stroke
+        self.page.mouse.move(left + x, top + y)
+        self.page.mouse.down()
+        for x, y in rest:
+            self.page.mouse.move(left + x, top + y, steps=4)
+
+    def has_drawing(self) -> None:
+        """Wait until the page shows what the model sees of a drawing."""
+        expect(self.page.get_by_alt_text(DRAWN)).to_be_visible(timeout=PATIENCE)
+
+    def canvas_corner(self) -> tuple[float, float]:
+        """Where the canvas begins in the window, in CSS pixels."""
+        box = self.canvas.bounding_box()
+        assert box
+        return box["x"], box["y"]
+
+    @property
+    def canvas(self) -> Locator:
+        """The surface that takes the strokes."""
+        return self.part("paper").locator("canvas.upper-canvas")
+
+    def pixels(self) -> str:
+        """What is on the canvas, as a data address."""
+        return str(self.part("paper").locator("canvas.dc-canvas").first.evaluate("it => it.toDataURL()"))
+
+    def clear(self) -> None:
+        """Take a blank sheet."""
+        self.press("clear")
+        expect(self.page.get_by_alt_text(BLANK)).to_be_visible(timeout=PATIENCE)
+
+    def reads(self, key: str, words: str | re.Pattern[str]) -> None:
+        """Wait until the part with this key says so."""
+        expect(self.part(key)).to_contain_text(words, timeout=PATIENCE)
+
+    def is_ready(self, role: str, replicas: int = 1) -> None:
+        """Wait until a role has all of its replicas."""
+        self.reads(f"card-{role}", f"{replicas} of {replicas} replicas ready")
+        self.reads(f"card-{role}", "Ready")
+
+    @property
+    def slider(self) -> Locator:
+        """The handle that sets the percentage."""
+        return self.part("canary-percent").get_by_role("slider")
+
+    def option(self, strategy: str) -> Locator:
+        """One of the three strategies."""
+        return self.part("strategy").get_by_role("radio", name=strategy)
+
+    def choose(self, strategy: str, percent: int | None = None) -> None:
+        """Choose a strategy, and with the arrow keys a percentage; nothing is sent yet."""
+        self.part("strategy").locator("label").filter(has_text=strategy).last.click()
+        expect(self.option(strategy)).to_be_checked(timeout=PATIENCE)
+        if percent is not None:
+            expect(self.slider).to_be_enabled(timeout=PATIENCE)
+            self.slider.focus()
+            steps = percent - self.percent()
+            for _ in range(abs(steps)):
+                self.page.keyboard.press("ArrowRight" if steps > 0 else "ArrowLeft")
+            self.shows_percent(percent)
+
+    def percent(self) -> int:
+        """The percentage at which the slider stands."""
+        return int(self.slider.input_value())
+
+    def shows_percent(self, percent: int) -> None:
+        """Wait until the slider stands there."""
+        expect(self.slider).to_have_value(str(percent), timeout=PATIENCE)
+
+    def set_strategy(self, strategy: str, percent: int | None = None) -> None:
+        """Set a strategy and wait until it is in force."""
+        self.choose(strategy, percent)
+        share = {"Current only": 0, "New only": 100}.get(strategy, percent)
+        self.press("set-strategy")
+        self.reads("in-force", f"New {share} %")
+
+    def open_deploy(self, role: str) -> None:
+        """Open the dialog that deploys."""
+        self.press(f"deploy-{role}")
+        expect(self.part("deploy-base").locator("input")).to_be_visible(timeout=PATIENCE)
+
+    def fill(self, base: str | None = None, replicas: int | None = None) -> None:
+        """Fill in the dialog that deploys."""
+        if base is not None:
+            self.part("deploy-base").locator("input").fill(base)
+        if replicas is not None:
+            self.part("deploy-replicas").locator("input").fill(str(replicas))
+
+    def confirm_deploy(self) -> None:
+        """Confirm, and wait until the dialog is gone."""
+        self.press("deploy-confirm")
+        expect(self.page.get_by_role("dialog")).to_be_hidden(timeout=PATIENCE)
+
+    def gateway(self) -> Gateway:
+        """A client of the gateway whose address the page shows."""
+        return Gateway(self.part("header").locator("code").inner_text())
+
+    def complaints(self) -> list[str]:
+        """What went wrong in this browser: errors in the console, failures on the page."""
+        shown = self.page.locator("[data-testid=stException]").all_inner_texts()
+        return self.errors + shown + self.page.get_by_text("This part of the page failed").all_inner_texts()
+
+    def _note(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.errors.append(message.text)
+
+    def _fail(self, error: Error) -> None:
+        self.errors.append(str(error))

@@ -18,6 +18,7 @@ from mnist_dash.domain import (
     Image,
     ModelCheck,
     Prediction,
+    Release,
     Role,
     Route,
     Snapshot,
@@ -142,12 +143,16 @@ class Dashboard:
         _refuse(rules.why_not_strategy(self.snapshot(), Strategy.from_split(percent)))
         self._engine.set_split(percent)
 
-    def promote(self) -> None:
+    def promote(self, expected: Release | None = None) -> None:
         """Make New the Current, and the Current the New; afterwards all traffic goes to the new Current.
 
-        Raises EngineError if New has no ready replica.
+        `expected` is the release that is to be promoted: if New is another one by now, because somebody else
+        promoted, nothing changes. Raises EngineError then, and if New has no ready replica.
         """
-        _refuse(rules.why_not_promote(self.snapshot()))
+        snapshot = self.snapshot()
+        _refuse(rules.why_not_promote(snapshot))
+        if expected and snapshot.new and snapshot.new.release is not expected:
+            raise EngineError("The roles were swapped meanwhile.", "Look at what is deployed now.")
         self._engine.promote()
 
     def undo_promote(self) -> None:

@@ -520,6 +520,15 @@ def test_promote_shows_before_and_after_and_then_swaps(page: Page, engine: FakeE
     assert page.run().at.radio("strategy").value == Strategy.CURRENT_ONLY
 
 
+def test_a_promotion_that_somebody_else_made_first_is_not_taken_back(page: Page, engine: FakeEngine) -> None:
+    """Two browsers with the same dialog open promote once; the second is told."""
+    page.click("promote")
+    engine.promote()
+    page.click("promote-confirm")
+    assert engine.calls == [("promote",)]
+    assert "The roles were swapped meanwhile." in page.text
+
+
 def test_a_promotion_can_be_undone_by_a_button_that_names_its_effect(page: Page, engine: FakeEngine) -> None:
     """The button is there after a promotion only."""
     assert not page.has("undo-promote")

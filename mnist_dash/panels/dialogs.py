@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from mnist_dash.domain import MAX_REPLICAS, MIN_REPLICAS, MODEL_NAME, Deployment, Role, Snapshot
+from mnist_dash.domain import MAX_REPLICAS, MIN_REPLICAS, MODEL_NAME, Deployment, Release, Role, Snapshot
 from mnist_dash.errors import MnistDashError
 from mnist_dash.panels.look import role_badge, show_problem
 from mnist_dash.panels.visit import Dialog, Verb, visit
@@ -101,6 +101,7 @@ def _remove_now(dash: Dashboard, role: Role) -> str:
 
 def _promote(dash: Dashboard, dialog: Dialog) -> None:
     snapshot = dash.snapshot()
+    dialog.new = dialog.new or (snapshot.new.release if snapshot.new else None)
     for column, title, current, new in zip(
         st.columns(2),
         ("Now", "Afterwards"),
@@ -114,15 +115,15 @@ def _promote(dash: Dashboard, dialog: Dialog) -> None:
                 st.markdown(f"{role_badge(role)} {_named(model)}")
     st.markdown("All traffic then goes to the new Current. Nothing restarts, and it can be undone.")
     _confirm_or_cancel("Make New the Current", "promote-confirm", ":material/swap_vert:")
-    _carry_out(dialog, lambda: _promote_now(dash), "Promoting")
+    _carry_out(dialog, lambda: _promote_now(dash, dialog.new), "Promoting")
 
 
 def _named(model: Deployment | None) -> str:
     return f"  \n`{model.base}` version {model.version} · {model.release}" if model else "  \nnothing"
 
 
-def _promote_now(dash: Dashboard) -> str:
-    dash.promote()
+def _promote_now(dash: Dashboard, release: Release | None) -> str:
+    dash.promote(release)
     return "New is made the Current."
 
 

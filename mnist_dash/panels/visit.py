@@ -32,6 +32,8 @@ class Dialog:
 
     verb: Verb
     role: Role
+    new: Release | None = None
+    """The release that was New when it was opened."""
     confirmed: bool = False
     """Whether its button was pressed, so that the next run carries it out."""
     problem: MnistDashError | None = None

@@ -42,8 +42,7 @@ def both(dash: Dashboard, linear: str, cnn: str) -> Dashboard:
 
 def test_nothing_deployed_answers_nobody(dash: Dashboard, image: Image) -> None:
     """With a sentence that says what to do."""
-    wait_until(dash, lambda s: not s.trouble)
-    assert dash.snapshot().settled
+    dash.wait_settled()
     with pytest.raises(ServingError, match="503"):
         dash.predict(image)
 

@@ -202,6 +202,15 @@ def test_a_stroke_that_arrives_after_the_click_is_asked_about(
     assert "says 7" in page.text
 
 
+def test_a_stroke_is_awaited_for_longer_where_the_drawing_was_empty(page: Page, drawn: Paper) -> None:
+    """Whoever presses Predict has drawn something, however late a busy machine brings it."""
+    page.click("predict")
+    assert "Draw a digit first" in page.text
+    page.at.session_state["visit"].asked_at -= 3
+    drawn.draw_one()
+    assert "says 7" in page.run().text
+
+
 def test_without_live_a_stroke_is_not_asked_about(page: Page, drawn: Paper, serving: FakeServing) -> None:
     """Drawing alone sends nothing."""
     drawn.draw_one()

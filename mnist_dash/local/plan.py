@@ -125,7 +125,7 @@ def _condition(spec: Spec, seen: Sequence[Seen], ends: Ends) -> Condition:
     if old:
         words = f" {ends.words}" if ends.failed_starts else ""
         cause = (
-            f"Re-deploying {spec.base}: {fresh} of {spec.replicas} new replicas ready; "
+            f"Re-deploying: {fresh} of {spec.replicas} new replicas ready; "
             f"the former ones answer meanwhile.{words}"
         )
         return Condition(State.UPDATING, cause)

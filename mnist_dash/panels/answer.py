@@ -15,7 +15,7 @@ WORDS_HEIGHT, WORDS_OF_BOTH_HEIGHT = 128, 168
 """Room for the words above the bars, so that the bars stay where they are whatever is said."""
 
 
-def show(answer: Answer | None, compare: bool, outdated: bool, why_not: str) -> None:
+def show(answer: Answer | None, compare: bool, outdated: bool, why_not: str, *, drawn: bool) -> None:
     """Show an answer, or how to get one; `outdated` says that the drawing has changed since."""
     said = answer.said if answer else None
     st.header("Answer", anchor=False)
@@ -30,7 +30,8 @@ def show(answer: Answer | None, compare: bool, outdated: bool, why_not: str) -> 
         elif why_not:
             st.info(plain(why_not), title="Nobody can answer now", icon=":material/info:")
         else:
-            st.markdown("Draw a digit from 0 to 9, then press **Predict**, or switch **Live** on.")
+            first = "" if drawn else "Draw a digit from 0 to 9, then "
+            st.markdown(f"{first}{'Press' if drawn else 'press'} **Predict**, or switch **Live** on.")
     _bars(said, charts.HEIGHT - height)
     st.caption("The drawing has changed since this answer: press Predict again." if outdated else "&nbsp;")
 

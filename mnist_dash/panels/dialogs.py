@@ -113,7 +113,10 @@ def _promote(dash: Dashboard, dialog: Dialog) -> None:
             st.markdown(f"**{title}**")
             for role, model in zip(Role, (current, new), strict=True):
                 st.markdown(f"{role_badge(role)} {_named(model)}")
-    st.markdown("All traffic then goes to the new Current. Nothing restarts, and it can be undone.")
+    st.markdown(
+        "All traffic then goes to the new Current. Nothing restarts. Undo swaps the two back, "
+        "with all traffic on today's Current."
+    )
     _confirm_or_cancel("Make New the Current", "promote-confirm", ":material/swap_vert:")
     _carry_out(dialog, lambda: _promote_now(dash, dialog.new), "Promoting")
 

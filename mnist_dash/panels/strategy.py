@@ -91,6 +91,7 @@ def _set_button(dash: Dashboard, unsent: int | None, why_not: str) -> None:
             "Set strategy",
             key="set-strategy",
             icon=":material/alt_route:",
+            type="secondary" if unsent is None or why_not else "primary",
             on_click=_set,
             args=(dash,),
             disabled=bool(why_not),

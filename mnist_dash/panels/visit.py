@@ -13,9 +13,10 @@ import streamlit as st
 from mnist_dash.domain import Comparison, Image, Prediction, Release, Role, Snapshot
 from mnist_dash.errors import MnistDashError
 
-STROKE_SECONDS = 3.0
-"""How long after a click on Predict a stroke still belongs to it: the canvas sends a stroke
-0.2 s late, and a busy machine later."""
+STROKE_SECONDS = 1.0
+"""How long after a click on Predict a stroke still belongs to it: the canvas sends a stroke 0.2 s late."""
+AWAITED_SECONDS = 5.0
+"""The same where the drawing was empty: what was asked about must still be on its way."""
 
 
 class Verb(StrEnum):
@@ -64,7 +65,7 @@ class Visit:
     sample: Image | None = None
     """The bundled digit that lies on the sheet."""
     answer: Answer | None = None
-    asked_at: float = field(default=-STROKE_SECONDS)
+    asked_at: float = field(default=-AWAITED_SECONDS)
     dialog: Dialog | None = None
     split_shown: int | None = None
     """The split that the strategy's controls were last set to by the page rather than by the visitor."""
@@ -84,11 +85,11 @@ class Visit:
         self.sheet += 1
         self.sample = sample
         self.answer = None
-        self.asked_at = -STROKE_SECONDS
+        self.asked_at = -AWAITED_SECONDS
 
-    def just_asked(self) -> bool:
+    def just_asked(self, seconds: float = STROKE_SECONDS) -> bool:
         """Whether Predict was pressed so recently that the last stroke may still be on its way."""
-        return time.monotonic() - self.asked_at < STROKE_SECONDS
+        return time.monotonic() - self.asked_at < seconds
 
     def open(self, verb: Verb, role: Role) -> None:
         """Open a dialog; the next run of the whole page shows it."""

@@ -10,7 +10,7 @@ from mnist_dash.domain import Comparison, Image, Prediction
 from mnist_dash.errors import DrawingError, MnistDashError
 from mnist_dash.panels import answer, drawing
 from mnist_dash.panels.known import Known
-from mnist_dash.panels.visit import Answer, Visit, visit
+from mnist_dash.panels.visit import AWAITED_SECONDS, Answer, Visit, visit
 from mnist_dash.service import Dashboard
 
 
@@ -25,15 +25,16 @@ def draw_and_ask(dash: Dashboard, known: Known) -> None:
         live, compare = drawing.switches(known.why_not_compare)
         picture = None if isinstance(drawn, DrawingError) else drawn
         drawing.seen_by_model(picture)
+    awaited = _found_no_digit(now.answer, picture) and now.just_asked(AWAITED_SECONDS)
     if now.answer and _is_wrong_now(now.answer, picture, known):
         now.answer = None
     if pressed:
         now.asked_at = time.monotonic()
-    if pressed or (not known.why_not_predict and _is_due(now, picture, live, compare)):
+    if pressed or (not known.why_not_predict and (awaited or _is_due(now, picture, live, compare))):
         now.answer = Answer(picture, ask(dash, drawn, compare), known.current_release)
     outdated = now.answer is not None and not now.answer.is_about(picture)
     with middle:
-        answer.show(now.answer, compare, outdated, known.why_not_predict)
+        answer.show(now.answer, compare, outdated, known.why_not_predict, drawn=picture is not None)
 
 
 def ask(
@@ -52,8 +53,12 @@ def ask(
 
 def _is_wrong_now(answer: Answer, picture: Image | None, known: Known) -> bool:
     """Whether it said that there was no digit and now there is, or the roles have been swapped since."""
-    no_digit = answer.picture is None and picture is not None
-    return no_digit or answer.current_release != known.current_release
+    return _found_no_digit(answer, picture) or answer.current_release != known.current_release
+
+
+def _found_no_digit(answer: Answer | None, picture: Image | None) -> bool:
+    """Whether it said that there was no digit, and now there is one."""
+    return answer is not None and answer.picture is None and picture is not None
 
 
 def _is_due(now: Visit, picture: Image | None, live: bool, compare: bool) -> bool:

@@ -29,8 +29,9 @@ class Entries:
     files: tuple[str, ...] = ()
 
     def show(self, most: int = 6) -> str:
-        """The names for a message: `a/, b.txt and 3 more`, or `nothing`."""
+        """The names for a message: `a/, b.txt and 3 more`, or `nothing`; hidden ones come last."""
         names = [f"{name}/" for name in self.folders] + list(self.files)
+        names.sort(key=lambda name: name.startswith("."))
         if len(names) > most:
             return f"{', '.join(names[:most])} and {len(names) - most} more"
         return ", ".join(names) or "nothing"

@@ -100,7 +100,7 @@ def test_the_first_replacement_comes_at_once_and_a_crash_loop_backs_off() -> Non
         (fresh(READY), Ends(words="Killed."), "", State.DEGRADED, "Killed."),
         ([], Ends(failed_starts=1, words="No file."), "", State.DEGRADED, "No file."),
         ([], Ends(failed_starts=3, words="No file."), "", State.FAILED, "3 times while starting. No file."),
-        (OLD + fresh(STARTING), Ends(), "", State.UPDATING, "/models/a: 0 of 2 new replicas ready"),
+        (OLD + fresh(STARTING), Ends(), "", State.UPDATING, "Re-deploying: 0 of 2 new replicas ready"),
         (OLD, Ends(failed_starts=1, words="No file."), "", State.UPDATING, "No file."),
         (
             fresh(READY, READY),

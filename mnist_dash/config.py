@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -79,8 +80,27 @@ def _folder(text: str) -> Path:
     return path
 
 
+def _host(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", text, re.IGNORECASE):
+        raise ValueError(text)
+    return text
+
+
 FLAGS: tuple[Flag, ...] = (
-    Flag("engine", EngineKind, "local or kubernetes", "local", "where the models run"),
+    Flag(
+        "engine",
+        EngineKind,
+        "local or kubernetes",
+        "kubernetes if an ingress host is given, else local",
+        "where the models run",
+    ),
+    Flag(
+        "ingress-host",
+        _host,
+        "a host name such as my.example.com",
+        "none",
+        "the host under which a cluster's ingress answers",
+    ),
     Flag(
         "gateway-port",
         _port,
@@ -131,6 +151,7 @@ class Settings:
     """What was asked for at the start."""
 
     engine: EngineKind = EngineKind.LOCAL
+    ingress_host: str = ""
     gateway_port: int = 8080
     """0 takes any free port."""
     state_dir: Path = field(default_factory=lambda: user_data_path("mnist-dash", appauthor=False))
@@ -148,4 +169,6 @@ class Settings:
                 values[flag.field] = flag.read(text, f"--{flag.name}")
             elif (text := environ.get(flag.variable)) is not None:
                 values[flag.field] = flag.read(text, flag.variable)
+        in_a_cluster = bool(values.get("ingress_host"))
+        values.setdefault("engine", EngineKind.KUBERNETES if in_a_cluster else EngineKind.LOCAL)
         return cls(**values)

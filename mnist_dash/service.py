@@ -225,7 +225,10 @@ def open_dashboard(settings: Settings) -> Dashboard:
     Raises SettingsError where the engine cannot be had, EngineError where it cannot start.
     """
     if settings.engine is EngineKind.KUBERNETES:
-        raise SettingsError("--engine: kubernetes is not available in this version.", "Use --engine local.")
+        raise SettingsError(
+            "The engine kubernetes is not available in this version.",
+            "Leave --ingress-host out, or use --engine local.",
+        )
     from mnist_dash.local.engine import LocalEngine
 
     engine = LocalEngine.start(settings)

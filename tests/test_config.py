@@ -21,20 +21,40 @@ def test_without_flags_and_variables_the_local_engine_is_the_default() -> None:
 
 def test_every_flag_can_be_given() -> None:
     """On the command line."""
-    argv = ["--engine", "local", "--gateway-port", "0", "--state-dir", "/tmp/x", "--empty"]
-    assert Settings.from_env(argv, {}) == Settings(EngineKind.LOCAL, 0, Path("/tmp/x"), True)
+    argv = [
+        "--engine",
+        "local",
+        "--ingress-host",
+        "a.example",
+        "--gateway-port",
+        "0",
+        "--state-dir",
+        "/tmp/x",
+    ]
+    given = Settings.from_env([*argv, "--empty"], {})
+    assert given == Settings(EngineKind.LOCAL, "a.example", 0, Path("/tmp/x"), True)
+
+
+def test_an_ingress_host_chooses_the_cluster_unless_an_engine_is_named() -> None:
+    """Whoever names one means to use it."""
+    assert Settings.from_env(["--ingress-host", "a.example"], {}).engine is EngineKind.KUBERNETES
+    assert Settings.from_env([], {"MNIST_DASH_INGRESS_HOST": "a.example"}).engine is EngineKind.KUBERNETES
+    assert Settings.from_env(["--ingress-host=a.example", "--engine=local"], {}).engine is EngineKind.LOCAL
 
 
 def test_every_flag_has_a_variable() -> None:
     """In the environment."""
     environ = {
         "MNIST_DASH_ENGINE": "local",
+        "MNIST_DASH_INGRESS_HOST": "a.example",
         "MNIST_DASH_GATEWAY_PORT": "9000",
         "MNIST_DASH_STATE_DIR": "/tmp/y",
         "MNIST_DASH_EMPTY": "yes",
     }
     assert set(environ) == {flag.variable for flag in FLAGS if flag.field in Settings.__dataclass_fields__}
-    assert Settings.from_env([], environ) == Settings(EngineKind.LOCAL, 9000, Path("/tmp/y"), True)
+    assert Settings.from_env([], environ) == Settings(
+        EngineKind.LOCAL, "a.example", 9000, Path("/tmp/y"), True
+    )
 
 
 def test_a_flag_wins_over_its_variable() -> None:
@@ -46,6 +66,11 @@ def test_a_flag_wins_over_its_variable() -> None:
     ("argv", "environ", "message"),
     [
         (["--engine", "cloud"], {}, "--engine: 'cloud' is not local or kubernetes."),
+        (
+            ["--ingress-host", "http://a.example"],
+            {},
+            "--ingress-host: 'http://a.example' is not a host name such as my.example.com.",
+        ),
         (["--gateway-port", "http"], {}, "--gateway-port: 'http' is not a port number from 0 to 65535."),
         (["--gateway-port", "65536"], {}, "--gateway-port: '65536' is not a port number from 0 to 65535."),
         (

@@ -3,58 +3,12 @@
 from __future__ import annotations
 
 import http.client
-import json
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.local.gateway.wire import Answer, Gateway, Got, Replica, ask, gateway, replicas
-
-
-@pytest.fixture(scope="module")
-def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """One gateway for this module; each test orders its own table."""
-    with gateway(tmp_path_factory.mktemp("gateway") / "log") as running:
-        yield running
-
-
-@pytest.fixture
-def client(gate: Gateway) -> Iterator[http.client.HTTPConnection]:
-    """A client of it that keeps its connection."""
-    connection = gate.client()
-    yield connection
-    connection.close()
-
-
-@pytest.fixture
-def blue() -> Iterator[Replica]:
-    """A replica of blue."""
-    with replicas("blue-1") as (replica,):
-        yield replica
-
-
-@pytest.fixture
-def green() -> Iterator[Replica]:
-    """A replica of green."""
-    with replicas("green-1") as (replica,):
-        yield replica
-
-
-@pytest.fixture
-def current(gate: Gateway, blue: Replica) -> Replica:
-    """The only replica: Current's."""
-    gate.order(current=[blue])
-    return blue
-
-
-def error_of(got: Got) -> str:
-    """The text of an error, which has exactly TensorFlow Serving's form."""
-    assert got.headers["Content-Type"] == "application/json"
-    error = json.loads(got.body)
-    assert list(error) == ["error"]
-    return str(error["error"])
+from tests.local.gateway.wire import Answer, Gateway, Replica, ask, error_of, gateway
 
 
 @pytest.mark.parametrize("split", [0, 50, 100])

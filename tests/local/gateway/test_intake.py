@@ -4,56 +4,26 @@ from __future__ import annotations
 
 import gzip
 import http.client
-import json
 import random
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.local.gateway.wire import PATIENCE, Answer, Gateway, Got, Replica, ask, ask_raw, gateway, replicas
+from tests.local.gateway.wire import (
+    PATIENCE,
+    Answer,
+    Gateway,
+    Replica,
+    ask,
+    ask_raw,
+    error_of,
+    gateway,
+)
 
 LONG = random.Random(1).randbytes(5_000_000)
 UTF8 = "é".encode().decode("latin-1")
 """What http.client sends as the bytes of é in UTF-8, and http.server reads."""
-
-
-@pytest.fixture(scope="module")
-def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """One gateway for this module; each test orders its own table."""
-    with gateway(tmp_path_factory.mktemp("gateway") / "log") as running:
-        yield running
-
-
-@pytest.fixture
-def client(gate: Gateway) -> Iterator[http.client.HTTPConnection]:
-    """A client of it that keeps its connection."""
-    connection = gate.client()
-    yield connection
-    connection.close()
-
-
-@pytest.fixture
-def blue() -> Iterator[Replica]:
-    """A replica of blue."""
-    with replicas("blue-1") as (replica,):
-        yield replica
-
-
-@pytest.fixture
-def current(gate: Gateway, blue: Replica) -> Replica:
-    """The only replica: Current's."""
-    gate.order(current=[blue])
-    return blue
-
-
-def error_of(got: Got) -> str:
-    """The text of an error, which has exactly TensorFlow Serving's form."""
-    assert got.headers["Content-Type"] == "application/json"
-    error = json.loads(got.body)
-    assert list(error) == ["error"]
-    return str(error["error"])
 
 
 @pytest.mark.parametrize(

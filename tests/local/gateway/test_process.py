@@ -39,13 +39,6 @@ def mortal(tmp_path: Path) -> Iterator[Gateway]:
 
 
 @pytest.fixture
-def blue() -> Iterator[Replica]:
-    """A replica of blue."""
-    with replicas("blue-1") as (replica,):
-        yield replica
-
-
-@pytest.fixture
 def pool() -> Iterator[ThreadPoolExecutor]:
     """Threads for the requests that a test does not wait for."""
     with ThreadPoolExecutor() as threads:

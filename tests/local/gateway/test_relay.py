@@ -30,25 +30,10 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 
 
 @pytest.fixture
-def client(gate: Gateway) -> Iterator[http.client.HTTPConnection]:
-    """A client of it that keeps its connection."""
-    connection = gate.client()
-    yield connection
-    connection.close()
-
-
-@pytest.fixture
 def pair() -> Iterator[list[Replica]]:
     """Two replicas of blue."""
     with replicas("blue-1", "blue-2") as running:
         yield running
-
-
-@pytest.fixture
-def green() -> Iterator[Replica]:
-    """A replica of green."""
-    with replicas("green-1") as (replica,):
-        yield replica
 
 
 @pytest.fixture

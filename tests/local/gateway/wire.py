@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import queue
 import socket
 import subprocess
@@ -296,3 +297,11 @@ def ask_raw(port: int, request: bytes) -> Got:
         with http.client.HTTPResponse(connection) as response:
             response.begin()
             return Got(response.status, response.headers, response.read())
+
+
+def error_of(got: Got) -> str:
+    """The text of an error, which has exactly TensorFlow Serving's form."""
+    assert got.headers["Content-Type"] == "application/json"
+    error = json.loads(got.body)
+    assert list(error) == ["error"]
+    return str(error["error"])

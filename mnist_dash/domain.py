@@ -91,16 +91,31 @@ class Strategy(StrEnum):
 
 
 @dataclass(frozen=True)
+class Gateway:
+    """Where the gateway answers."""
+
+    url: str
+    """Scheme, host and port, without a trailing slash."""
+    address: str = ""
+    """HOST:PORT to connect to where the URL's host does not resolve; empty where it does."""
+    ca_file: str = ""
+    """PEM file of the authorities to trust for https; empty for the usual ones."""
+
+
+@dataclass(frozen=True)
 class ModelCheck:
     """What was found when a SavedModel was looked at, loaded and tried."""
 
     base: str
-    version: int
+    version: int | None
+    """None if the model could not be looked at."""
     input_shape: tuple[int, ...]
-    """Shape of the signature's input, -1 where it is free."""
+    """Shape of the signature's input, -1 where it is free; empty if it could not be looked at."""
     accuracy: float | None
     """Share of the bundled check digits that it got right, 0 to 1; None if it was not tried."""
     warnings: tuple[str, ...] = ()
+    unseen: str = ""
+    """Why the model could not be looked at from here, though it may well be fit; empty if it was."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +153,10 @@ class Snapshot:
     waiting_for: str = ""
     """What keeps the split observed from being the split wanted, in words; empty when they agree."""
     can_undo_promote: bool = False
+    interrupted_promotion: str = ""
+    """That a promotion stopped half-way, in words: `promote` finishes it, `undo_promote` takes it back."""
+    outside: tuple[str, ...] = ()
+    """What somebody else changed (by kubectl, say), a sentence each, with who and when."""
     trouble: str = ""
     """What is wrong with the engine itself (its gateway is being restarted, say); empty when nothing is."""
     notices: tuple[str, ...] = ()
@@ -167,12 +186,14 @@ class Prediction:
     probabilities: NDArray[np.float64]
     """(10,), in [0, 1], summing to 1 within rounding."""
     role: Role | None
-    """None where the gateway does not say and it cannot be told from the answer."""
+    """None where the gateway does not say and both models give this answer."""
     release: Release | None
     version: int | None
     replica: str
     milliseconds: float
     """From sending the request to having read the answer."""
+    shared: bool = False
+    """Whether both models give this very answer, and nobody says which of them did: `role` is None then."""
 
     @property
     def digit(self) -> int:
@@ -209,6 +230,105 @@ class EngineObject:
     details: dict[str, str] = field(default_factory=dict)
     log: str = ""
     """The last lines that it wrote."""
+    events: tuple[str, ...] = ()
+    """What happened to it, a sentence each with its time, newest first."""
+    yaml: str = ""
+    """What was applied, as a cluster takes it; empty for a process."""
+
+
+@dataclass(frozen=True)
+class HistoryEntry:
+    """One change that was asked for."""
+
+    at: float
+    """Seconds since the epoch."""
+    by: str
+    """Who asked for it: the signed-in user, or whom the engine knows."""
+    what: str
+    """The change in words: `Promote New`."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What came back when a few requests were sent on one route to test it."""
+
+    route: Route
+    answers: tuple[Prediction, ...] = ()
+    problem: str = ""
+    """Why there are no more answers, in words; empty if all were answered."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was found when the route to the models was tested."""
+
+    well: bool
+    says: str
+    next_step: str = ""
+
+
+@dataclass(frozen=True)
+class Acting:
+    """On whose behalf a change is made, and how far it may go."""
+
+    by: str = ""
+    """The signed-in user; empty for whom the engine knows itself."""
+    take_over: bool = False
+    """Whether fields that somebody else owns in the cluster are taken over."""
+
+
+@dataclass(frozen=True)
+class Deploy:
+    """The change that deploys a checked model."""
+
+    role: Role
+    check: ModelCheck
+    replicas: int
+
+
+@dataclass(frozen=True)
+class Remove:
+    """The change that stops a role's model."""
+
+    role: Role
+
+
+@dataclass(frozen=True)
+class SetSplit:
+    """The change of the percentage that New receives."""
+
+    percent: int
+
+
+@dataclass(frozen=True)
+class Promote:
+    """The change that makes New the Current, or finishes an interrupted promotion."""
+
+
+@dataclass(frozen=True)
+class UndoPromote:
+    """The change that takes a promotion back, whether it is done or was interrupted."""
+
+
+Change: TypeAlias = Deploy | Remove | SetSplit | Promote | UndoPromote
+"""What can be asked of an engine, as a value: to be carried out, previewed, or remembered."""
+
+
+def in_words(change: Change) -> str:
+    """A change as the history tells it."""
+    match change:
+        case Deploy(role, check, replicas):
+            version = f" version {check.version}" if check.version is not None else ""
+            copies = "1 replica" if replicas == 1 else f"{replicas} replicas"
+            return f"Deploy {check.base}{version} as {role.label} with {copies}"
+        case Remove(role):
+            return f"Remove {role.label}"
+        case SetSplit(percent):
+            return f"Send {percent} % of the requests to New"
+        case Promote():
+            return "Make New the Current"
+        case UndoPromote():
+            return "Take the promotion back"
 
 
 @dataclass(frozen=True)

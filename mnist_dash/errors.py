@@ -28,7 +28,14 @@ class DrawingError(MnistDashError):
 
 
 class ModelError(MnistDashError):
-    """The SavedModel is missing, unreadable, or not a model of MNIST digits."""
+    """The SavedModel is missing, unreadable, or not a model of MNIST digits.
+
+    `unseen` tells that it may well be fit, but could not be looked at from here: access refused, no network.
+    """
+
+    def __init__(self, problem: str, next_step: str = "", *, unseen: bool = False) -> None:
+        super().__init__(problem, next_step)
+        self.unseen = unseen
 
 
 class ServingError(MnistDashError):
@@ -36,4 +43,12 @@ class ServingError(MnistDashError):
 
 
 class EngineError(MnistDashError):
-    """A change was refused, or could not be carried out, by the engine."""
+    """A change was refused, or could not be carried out, by the engine.
+
+    `can_take_over` tells that it is refused because somebody else owns a field in the cluster, and would be
+    carried out if that was taken over.
+    """
+
+    def __init__(self, problem: str, next_step: str = "", *, can_take_over: bool = False) -> None:
+        super().__init__(problem, next_step)
+        self.can_take_over = can_take_over

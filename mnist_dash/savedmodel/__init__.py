@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from mnist_dash.savedmodel.check import check_model, check_model_apart
+from mnist_dash.savedmodel.apart import check_model_apart
+from mnist_dash.savedmodel.check import check_model
 from mnist_dash.savedmodel.inference import Model
 from mnist_dash.savedmodel.saved_model_pb import read_signatures
 from mnist_dash.savedmodel.signature import (

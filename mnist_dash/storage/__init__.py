@@ -7,11 +7,24 @@ from typing import TYPE_CHECKING
 
 from mnist_dash.domain import MODEL_NAME
 from mnist_dash.errors import ModelError
+from mnist_dash.storage.credentials import client_for, read_key
 from mnist_dash.storage.misplaced import explain_base, explain_unversioned, explain_version, numbered
 from mnist_dash.storage.place import MAX_BYTES, Place, Progress, place_of
+from mnist_dash.storage.suggestions import bases_in_buckets, model_bases
 
 if TYPE_CHECKING:
     from mnist_dash.storage.place import Client
+
+__all__ = [
+    "bases_in_buckets",
+    "client_for",
+    "fetch",
+    "find_versions",
+    "model_bases",
+    "newest",
+    "read_key",
+    "versions",
+]
 
 
 def versions(base: str, *, client: Client | None = None) -> list[int]:

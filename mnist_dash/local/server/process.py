@@ -1,8 +1,11 @@
 """The model server: one model base behind TensorFlow Serving's REST API.
 
-`python -m mnist_dash.local.server --model-base DIR --port P [--host 127.0.0.1]` serves the highest version in
-`DIR/model` as `/v1/models/model`, and another one as soon as it is there. With `--supervised`, as the local
-engine starts it, stdout carries events, and the process ends with its stdin.
+`python -m mnist_dash.local.server --model-base BASE --port P [--host 127.0.0.1]` serves the highest version
+in `BASE/model` as `/v1/models/model`, and another one as soon as it is there. BASE is a folder or
+`gs://bucket/path`; a bucket is read with the Application Default Credentials, or else as anybody may read it.
+With `--served-by TEXT` every answer has the header `X-Served-By: TEXT`, for where nothing in front of the
+server can tell which replica answered. With `--supervised`, as the local engine starts it, stdout carries
+events, and the process ends with its stdin.
 """
 
 from __future__ import annotations
@@ -22,9 +25,10 @@ from pathlib import Path
 
 import uvicorn
 
-from mnist_dash.domain import MODEL_NAME
+from mnist_dash.domain import MODEL_NAME, SERVED_BY_HEADER
 from mnist_dash.errors import MnistDashError, SettingsError
 from mnist_dash.local.server import lifeline
+from mnist_dash.local.server.mirror import Mirror, mirrored
 from mnist_dash.local.server.reporting import ForPeople, ForSupervisor, Reporter, log
 from mnist_dash.local.server.rest import RestApi
 from mnist_dash.local.server.versions import Versions
@@ -45,9 +49,12 @@ BIG_AT_ONCE = 2
 class Options:
     """What the command line asks for."""
 
-    model_base: Path
+    model_base: str
+    """A folder or `gs://bucket/path`."""
     port: int
     host: str
+    served_by: str
+    """Of every answer's X-Served-By header; without one if empty."""
     supervised: bool
 
     @classmethod
@@ -59,11 +66,21 @@ class Options:
             allow_abbrev=False,
         )
         parser.add_argument(
-            "--model-base", type=Path, required=True, metavar="DIR", help="holds model/<version>/"
+            "--model-base",
+            required=True,
+            metavar="BASE",
+            help="holds model/<version>/; a folder or gs://bucket/path",
         )
         parser.add_argument("--port", type=port, required=True, metavar="P", help="0 takes any free one")
         parser.add_argument(
             "--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)"
+        )
+        parser.add_argument(
+            "--served-by",
+            type=header,
+            default="",
+            metavar="TEXT",
+            help=f"the header {SERVED_BY_HEADER} of every answer (default: none)",
         )
         parser.add_argument("--supervised", action="store_true", help="report on stdout, end with stdin")
         return cls(**vars(parser.parse_args(argv)))
@@ -75,6 +92,13 @@ def port(text: str) -> int:
     if not 0 <= number <= 65535:
         raise ValueError(text)
     return number
+
+
+def header(text: str) -> str:
+    """The value of a header; raises ValueError if it cannot be one. (argparse shows this function's name.)"""
+    if not (text.isascii() and text.isprintable()):
+        raise ValueError(text)
+    return text
 
 
 class _HttpServer(uvicorn.Server):
@@ -112,8 +136,16 @@ def main(argv: Sequence[str] = sys.argv[1:]) -> int:
 
 
 def _serve(options: Options, reporter: Reporter) -> None:
+    if not options.model_base.startswith("gs:"):
+        _serve_folder(Path(options.model_base) / MODEL_NAME, options, reporter)
+        return
+    with mirrored(options.model_base) as mirror:
+        _serve_folder(mirror.folder, options, reporter, mirror)
+
+
+def _serve_folder(folder: Path, options: Options, reporter: Reporter, mirror: Mirror | None = None) -> None:
     versions = Versions()
-    watcher = Watcher(options.model_base / MODEL_NAME, versions, _load, reporter)
+    watcher = Watcher(folder, versions, _load, reporter, shown=str(mirror.source) if mirror else "")
     stop = threading.Event()
 
     def ready() -> None:
@@ -121,11 +153,15 @@ def _serve(options: Options, reporter: Reporter) -> None:
         assert served is not None
         reporter.listening(options.host, listener.getsockname()[1], served.version)
         threading.Thread(target=watcher.run, args=(stop,), name="versions", daemon=True).start()
+        if mirror:
+            threading.Thread(target=mirror.run, args=(stop, reporter), name="mirror", daemon=True).start()
 
     executor = ThreadPoolExecutor(BIG_AT_ONCE, thread_name_prefix="big")
-    server = _HttpServer(_http_config(RestApi(versions, executor)), ready)
+    server = _HttpServer(_http_config(RestApi(versions, executor), options.served_by), ready)
     _heed_the_end(server.ask_to_end, reporter if options.supervised else None)
     listener = _bound(options.host, options.port)
+    if mirror:
+        mirror.fill()
     watcher.load_first()
     try:
         server.run(sockets=[listener])
@@ -145,7 +181,7 @@ def _load(folder: Path) -> Model:
     return model
 
 
-def _http_config(app: RestApi) -> uvicorn.Config:
+def _http_config(app: RestApi, served_by: str) -> uvicorn.Config:
     config = uvicorn.Config(
         app,
         http="httptools",
@@ -156,6 +192,7 @@ def _http_config(app: RestApi) -> uvicorn.Config:
         log_level="critical",
         access_log=False,
         server_header=False,
+        headers=[(SERVED_BY_HEADER, served_by)] if served_by else [],
         proxy_headers=False,
         timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=DRAIN_SECONDS,

@@ -68,9 +68,12 @@ class Watcher:
         load: Callable[[Path], Runnable],
         listener: Listener,
         *,
+        shown: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`shown` is what to call the folder in messages, if it is a copy of what the user knows."""
         self._folder = folder
+        self._shown = shown or str(folder)
         self._versions = versions
         self._load = load
         self._listener = listener
@@ -85,8 +88,9 @@ class Watcher:
         present = self._present()
         if not present:
             lack = "does not exist" if present is None else "holds no numbered version"
-            step = f"Put a SavedModel there, the first as {self._folder / '1'}."
-            raise ModelError(f"{self._folder} {lack}.", step)
+            raise ModelError(
+                f"{self._shown} {lack}.", f"Put a SavedModel there, the first as {self._shown}/1."
+            )
         problems: list[ModelError] = []
         for version in sorted(present, reverse=True):
             try:
@@ -134,7 +138,7 @@ class Watcher:
     def _serve_nothing(self) -> None:
         if self._versions.served is not None:
             self._versions.serve(None)
-            self._listener.trouble(f"{self._folder} holds no version any more, so nothing is served.")
+            self._listener.trouble(f"{self._shown} holds no version any more, so nothing is served.")
 
     def _pursue(self, version: int, folder: Path) -> None:
         now, files = self._clock(), _files(folder)
@@ -162,7 +166,8 @@ class Watcher:
         except ModelError as error:
             candidate.problem = str(error)
         except Exception as error:  # the version that answers is not to suffer from whatever the new one is
-            candidate.problem = f"{folder} cannot be loaded: {str(error) or type(error).__name__}."
+            reason = str(error) or type(error).__name__
+            candidate.problem = self._named(f"{folder} cannot be loaded: {reason}.")
         else:
             if _files(folder) == candidate.files:  # else it was read while it was being written
                 self._candidate = None
@@ -170,9 +175,15 @@ class Watcher:
                 self._listener.version(predictor.version)
 
     def _ready(self, folder: Path) -> Predictor:
-        predictor = Predictor(self._load(folder))
-        predictor.warm_up()
+        try:
+            predictor = Predictor(self._load(folder))
+            predictor.warm_up()
+        except ModelError as error:
+            raise ModelError(self._named(error.problem), self._named(error.next_step)) from error
         return predictor
+
+    def _named(self, text: str) -> str:
+        return text.replace(str(self._folder), self._shown)
 
 
 def _files(folder: Path) -> Files:

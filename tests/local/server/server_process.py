@@ -24,7 +24,7 @@ TIMEOUT = 20.0
 Event = dict[str, Any]
 
 
-def command(base: Path, *more: str, port: int = 0) -> list[str]:
+def command(base: Path | str, *more: str, port: int = 0) -> list[str]:
     """The command line of a server."""
     return [
         *(sys.executable, "-m", "mnist_dash.local.server"),
@@ -35,8 +35,9 @@ def command(base: Path, *more: str, port: int = 0) -> list[str]:
 class ServerProcess:
     """A supervised server; leaving the context closes its stdin, which must end it."""
 
-    def __init__(self, base: Path) -> None:
+    def __init__(self, base: Path | str, *more: str) -> None:
         self._base = base
+        self._more = more
         self._events: queue.Queue[Event] = queue.Queue()
         self.stray: list[str] = []
         """Lines on stdout that are no event."""
@@ -44,7 +45,7 @@ class ServerProcess:
 
     def __enter__(self) -> ServerProcess:
         self.process = subprocess.Popen(
-            command(self._base, "--supervised"),
+            command(self._base, "--supervised", *self._more),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -7,12 +7,13 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from mnist_dash.local.server.process import Options
-from tests.local.server.rest_client import ONE, PREDICT, connected, predict, states
+from tests.local.server.rest_client import ONE, PREDICT, Client, connected, predict, states
 from tests.local.server.server_process import LINEAR, TIMEOUT, ServerProcess, add_version, command, until
 
 MANY = json.dumps({"instances": [[[0.5] * 28] * 28] * 2_000}).encode()
@@ -238,3 +239,42 @@ def test_clients_that_go_away_leave_no_word_in_the_log() -> None:
         server.process.wait(TIMEOUT)
 
         assert server.log() == ""
+
+
+def test_who_served_is_said_in_every_answer() -> None:
+    """As it was told; also by those that no model has to do with, and what is no HTTP."""
+    name = "role=new, release=blue, replica=mnist-blue-1"
+    with ServerProcess(LINEAR, "--served-by", name) as server:
+        client = Client(server.port)
+        answers = [
+            client.ask("GET", "/v1/models/model"),
+            client.ask("GET", "/nowhere"),
+            client.predict({"instances": []}),
+            client.predict({"instances": [[[0.5] * 28] * 28]}),
+        ]
+        client.connection.close()
+        with socket.create_connection(("127.0.0.1", server.port), TIMEOUT) as junk:
+            junk.sendall(b"no HTTP\r\n\r\n")
+            refusal = junk.makefile("rb").read().decode()
+    assert [answer.status for answer in answers] == [200, 404, 400, 200]
+    assert {answer.headers["x-served-by"] for answer in answers} == {name}
+    assert f"x-served-by: {name}\r\n" in refusal
+
+
+@pytest.mark.parametrize("text", ["a\r\nX-Evil: 1", "ä", "a\tb"])
+def test_a_name_that_no_header_can_hold_is_refused(text: str) -> None:
+    """At the start, by its flag."""
+    ended = subprocess.run(
+        command(LINEAR, "--served-by", text), capture_output=True, text=True, timeout=TIMEOUT, check=False
+    )
+    assert ended.returncode == 2
+    assert "argument --served-by: invalid header value" in ended.stderr
+
+
+def test_a_folder_is_served_without_google_s_libraries() -> None:
+    """They take longer to import than all the rest."""
+    code = "import sys; from mnist_dash.local.server import process; print('google.auth' in sys.modules)"
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=TIMEOUT, check=True
+    )
+    assert ended.stdout == "False\n"

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from mnist_dash.panels import call_it, dialogs, header, look, objects, rollout, shared, work
+from mnist_dash.panels import call_it, dialogs, header, history, look, objects, rollout, shared, work
 from mnist_dash.panels.known import Known
 
 if __name__ == "app":  # imported once, by the server; for each visitor it then runs this file as a script
@@ -10,7 +10,7 @@ if __name__ == "app":  # imported once, by the server; for each visitor it then 
     app = st.App(__file__, lifespan=shared.lifespan, on_script_error=shared.tell_unforeseen)
 else:
     st.set_page_config("MNIST Dash", page_icon=look.favicon(), layout="wide")
-    dash = shared.dashboard_or_stop()
+    dash = shared.for_visitor(shared.dashboard_or_stop())
     known = Known.from_snapshot(dash.snapshot())
 
     header.show(dash)
@@ -20,8 +20,8 @@ else:
     with side:
         rollout.roll_out(dash, known)
 
-    below = st.tabs(["Objects", "Call it"], key="below", on_change="rerun")
-    for tab, panel in zip(below, (objects, call_it), strict=True):
+    below = st.tabs(["History", "Objects", "Call it"], key="below", on_change="rerun")
+    for tab, panel in zip(below, (history, objects, call_it), strict=True):
         if tab.open:
             with tab:
                 panel.show(dash)

@@ -5,12 +5,49 @@ Each returns the reason as a sentence with its next step, or "" where nothing st
 
 from __future__ import annotations
 
-from mnist_dash.domain import Role, Route, Snapshot, State, Strategy
+from mnist_dash.domain import (
+    Change,
+    Deploy,
+    Promote,
+    Remove,
+    Role,
+    Route,
+    SetSplit,
+    Snapshot,
+    State,
+    Strategy,
+    UndoPromote,
+)
 
 NO_CURRENT = (
     "No Current model is deployed, and without one the gateway answers nobody. Deploy a Current model first."
 )
 NO_NEW = "No New model is deployed. Deploy a New model first."
+
+
+def why_not(snapshot: Snapshot, change: Change) -> str:
+    """Why a change cannot be asked for now."""
+    match change:
+        case Deploy():
+            return _why_not_in_between(snapshot)
+        case Remove(role):
+            return _why_not_in_between(snapshot) or why_not_remove(snapshot, role)
+        case SetSplit(percent):
+            strategy = Strategy.from_split(percent)
+            return _why_not_in_between(snapshot) or why_not_strategy(snapshot, strategy)
+        case Promote():
+            return why_not_promote(snapshot)
+        case UndoPromote():
+            return why_not_undo_promote(snapshot)
+
+
+def _why_not_in_between(snapshot: Snapshot) -> str:
+    """Why nothing else can be changed: the roles' pointers are on their way."""
+    return (
+        f"{snapshot.interrupted_promotion} Finish it or take it back first."
+        if snapshot.interrupted_promotion
+        else ""
+    )
 
 
 def why_not_predict(snapshot: Snapshot, route: Route = Route.SPLIT) -> str:
@@ -43,7 +80,9 @@ def why_not_strategy(snapshot: Snapshot, strategy: Strategy) -> str:
 
 
 def why_not_promote(snapshot: Snapshot) -> str:
-    """Why New cannot be made the Current."""
+    """Why New cannot be made the Current; finishing what was interrupted always can be tried."""
+    if snapshot.interrupted_promotion:
+        return ""
     if snapshot.new is None:
         return NO_NEW
     if snapshot.new.state is State.UPDATING:
@@ -55,6 +94,8 @@ def why_not_promote(snapshot: Snapshot) -> str:
 
 def why_not_undo_promote(snapshot: Snapshot) -> str:
     """Why the last promotion cannot be taken back."""
+    if snapshot.interrupted_promotion:
+        return ""
     if not snapshot.can_undo_promote:
         return "There is no promotion to take back: none was made, or a model was deployed or removed since."
     if snapshot.new is None or snapshot.new.ready == 0:

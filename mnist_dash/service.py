@@ -2,32 +2,44 @@
 
 from __future__ import annotations
 
+import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Protocol, Self
 
-from mnist_dash import rules
+from mnist_dash import probes, rules, who
 from mnist_dash.config import EngineKind, Settings
 from mnist_dash.domain import (
     MAX_REPLICAS,
     MIN_REPLICAS,
+    Acting,
+    Change,
     Comparison,
+    Deploy,
     EngineObject,
+    Finding,
+    Gateway,
+    HistoryEntry,
     Image,
     ModelCheck,
     Prediction,
+    Probe,
+    Promote,
     Release,
+    Remove,
     Role,
     Route,
+    SetSplit,
     Snapshot,
     State,
-    Strategy,
     Suggestion,
+    UndoPromote,
 )
-from mnist_dash.errors import EngineError, ServingError, SettingsError
+from mnist_dash.errors import EngineError, ServingError
 from mnist_dash.serving import ServingClient
+from mnist_dash.storage.place import Progress
 
 POLL_SECONDS = 0.05
 
@@ -39,36 +51,44 @@ class Engine(Protocol):
     """
 
     @property
-    def gateway_url(self) -> str:
-        """Scheme, host and port under which the gateway answers, without a trailing slash."""
+    def gateway(self) -> Gateway:
+        """Where the gateway answers."""
 
     @property
-    def gateway_headers(self) -> dict[str, str]:
-        """Headers that a client must send to be routed there (a Host, say); often none."""
+    def in_cluster(self) -> bool:
+        """Whether it runs in a cluster, where a change can be previewed and others may change things too."""
 
-    def check(self, base: str) -> ModelCheck:
-        """Look at a SavedModel without changing anything; raises ModelError if it is unfit."""
+    def check(self, base: str, progress: Progress | None = None) -> ModelCheck:
+        """Look at a SavedModel without changing anything; raises ModelError if it is unfit.
 
-    def deploy(self, role: Role, check: ModelCheck, replicas: int) -> None:
-        """Deploy the checked model, or roll an existing deployment of the role over to it."""
+        `progress` is told the bytes that have been fetched and all there are, where it has to be fetched.
+        """
 
-    def remove(self, role: Role) -> None:
-        """Stop the role's model. Removing New sets the split to 0."""
+    def carry_out(self, change: Change, acting: Acting) -> None:
+        """Accept a change; raises EngineError, before anything has changed, if it cannot be carried out.
 
-    def set_split(self, percent: int) -> None:
-        """Write the split; it is held at 0 until New has a ready replica."""
+        A deployment of a role that is deployed rolls it over. Removing New sets the split to 0. A split is
+        held at 0 until New has a ready replica. A promotion, and taking it back, swaps the roles' pointers
+        and sets the split to 0; nothing restarts.
+        """
 
-    def promote(self) -> None:
-        """Swap the roles' pointers and set the split to 0; nothing restarts."""
-
-    def undo_promote(self) -> None:
-        """Swap the pointers back; the split is 0 afterwards too."""
+    def preview(self, change: Change) -> str:
+        """What a change would change, as a unified difference of YAML; empty where there is no such thing."""
 
     def snapshot(self) -> Snapshot:
         """The latest observation; never blocks on the outside."""
 
     def objects(self) -> tuple[EngineObject, ...]:
         """Everything that runs, with its last log lines."""
+
+    def manifests(self) -> str:
+        """All that was applied, as one YAML file; empty where there is no such thing."""
+
+    def history(self) -> tuple[HistoryEntry, ...]:
+        """What was asked for, newest first."""
+
+    def judge_route(self, probes: Sequence[Probe]) -> tuple[Finding, ...]:
+        """What the answers to probes say about the gateway, and what is wrong with what was applied."""
 
     def suggestions(self) -> tuple[Suggestion, ...]:
         """Model bases to offer for a deployment."""
@@ -80,10 +100,20 @@ class Engine(Protocol):
 class Dashboard:
     """What a data scientist can do, on whichever engine; usable as a context manager, from any thread."""
 
-    def __init__(self, engine: Engine, serving: ServingClient) -> None:
+    def __init__(self, engine: Engine, serving: ServingClient, *, acting: Acting | None = None) -> None:
         self._engine = engine
         self._serving = serving
+        self._acting = acting or Acting()
         self._pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="mnist-dash-compare")
+
+    def acting(self, by: str = "", *, take_over: bool = False) -> Dashboard:
+        """The same dashboard for changes on behalf of a user, or with taking over what others own.
+
+        `by` is remembered in the history. It shares everything with this one: close only one of them.
+        """
+        other = copy.copy(self)
+        other._acting = Acting(by, take_over)
+        return other
 
     def __enter__(self) -> Self:
         return self
@@ -102,36 +132,44 @@ class Dashboard:
     @property
     def gateway_url(self) -> str:
         """What curl or any TensorFlow Serving client may use, without `/v1/models/...`."""
-        return self._engine.gateway_url
+        return self._engine.gateway.url
 
     @property
-    def gateway_headers(self) -> dict[str, str]:
-        """Headers that such a client must send to be routed."""
-        return self._engine.gateway_headers
+    def gateway(self) -> Gateway:
+        """The same with where to connect, if the host of the URL does not resolve."""
+        return self._engine.gateway
+
+    @property
+    def in_cluster(self) -> bool:
+        """Whether the models run in a cluster rather than on this computer."""
+        return self._engine.in_cluster
 
     def snapshot(self) -> Snapshot:
         """What is observed, with its age; cheap, and never blocked by what happens outside."""
         return self._engine.snapshot()
 
-    def check(self, base: str) -> ModelCheck:
-        """Look at a model base and try the model, changing nothing; raises ModelError with the next step."""
-        return self._engine.check(base)
+    def check(self, base: str, progress: Progress | None = None) -> ModelCheck:
+        """Look at a model base and try the model, changing nothing; raises ModelError with the next step.
 
-    def deploy(self, role: Role, base: str, replicas: int = 1) -> ModelCheck:
+        What may be fit but cannot be looked at from here comes back as a check whose `unseen` says why.
+        """
+        return self._engine.check(base, progress)
+
+    def deploy(self, role: Role, base: str | ModelCheck, replicas: int = 1) -> ModelCheck:
         """Deploy or re-deploy a role's model with 1 to 8 replicas; returns at once with what the check found.
 
-        Raises ModelError or EngineError before anything has changed if the model or a value is unfit.
+        A check that was made already is not made again. Raises ModelError or EngineError before anything has
+        changed if the model or a value is unfit.
         """
         if not MIN_REPLICAS <= replicas <= MAX_REPLICAS:
             raise EngineError(f"{replicas} replicas cannot be deployed.", "Choose from 1 to 8.")
-        check = self.check(base)
-        self._engine.deploy(role, check, replicas)
+        check = self.check(base) if isinstance(base, str) else base
+        self._carry_out(Deploy(role, check, replicas))
         return check
 
     def remove(self, role: Role) -> None:
         """Stop and forget a role's model. Raises EngineError if there is none."""
-        _refuse(rules.why_not_remove(self.snapshot(), role))
-        self._engine.remove(role)
+        self._carry_out(Remove(role))
 
     def set_split(self, percent: int) -> None:
         """Set the percentage of requests that New receives, 0 to 100; held at 0 until New is ready.
@@ -140,25 +178,37 @@ class Dashboard:
         """
         if not 0 <= percent <= 100:
             raise EngineError(f"A split of {percent} % does not exist.", "Choose from 0 to 100.")
-        _refuse(rules.why_not_strategy(self.snapshot(), Strategy.from_split(percent)))
-        self._engine.set_split(percent)
+        self._carry_out(SetSplit(percent))
 
     def promote(self, expected: Release | None = None) -> None:
         """Make New the Current, and the Current the New; afterwards all traffic goes to the new Current.
 
         `expected` is the release that is to be promoted: if New is another one by now, because somebody else
-        promoted, nothing changes. Raises EngineError then, and if New has no ready replica.
+        promoted, nothing changes. Raises EngineError then, and if New has no ready replica. A promotion that
+        was interrupted is finished.
         """
-        snapshot = self.snapshot()
-        _refuse(rules.why_not_promote(snapshot))
-        if expected and snapshot.new and snapshot.new.release is not expected:
+        new = self.snapshot().new
+        if expected and new and new.release is not expected:
             raise EngineError("The roles were swapped meanwhile.", "Look at what is deployed now.")
-        self._engine.promote()
+        self._carry_out(Promote())
 
     def undo_promote(self) -> None:
         """Take the last promotion back; all traffic goes to the model that was Current before it."""
-        _refuse(rules.why_not_undo_promote(self.snapshot()))
-        self._engine.undo_promote()
+        self._carry_out(UndoPromote())
+
+    def _carry_out(self, change: Change) -> None:
+        if reason := rules.why_not(self.snapshot(), change):
+            raise EngineError(reason)
+        self._engine.carry_out(change, self._acting)
+
+    def preview(self, change: Change) -> str:
+        """What a change would change in the cluster, as a unified difference; empty on the local engine.
+
+        Raises EngineError if it cannot be carried out.
+        """
+        if reason := rules.why_not(self.snapshot(), change):
+            raise EngineError(reason)
+        return self._engine.preview(change)
 
     def wait_settled(self, timeout: float = 60.0, *, sleep: Callable[[float], None] = time.sleep) -> Snapshot:
         """Block until what is observed is what is wanted; raises EngineError with the cause otherwise.
@@ -177,27 +227,73 @@ class Dashboard:
         return snapshot
 
     def predict(self, image: Image, route: Route = Route.SPLIT) -> Prediction:
-        """Ask about one digit, (28, 28) float32 in [0, 1], through the gateway; raises ServingError."""
-        return self._serving.predict(image, route)
+        """Ask about one digit, (28, 28) float32 in [0, 1], through the gateway; raises ServingError.
+
+        Where the answer does not say who gave it, both models are asked too, and the one is named that says
+        the very same.
+        """
+        before = self.snapshot()
+        try:
+            said = self._serving.predict(image, route)
+        except ServingError as error:
+            raise self._explained(error, route) from error
+        return said if said.role else self._attributed(said, image, route, before)
+
+    def _explained(self, error: ServingError, route: Route) -> ServingError:
+        """With what is known of the engine, if that tells why nobody answered."""
+        reason = rules.why_not_predict(self.snapshot(), route)
+        return ServingError(error.problem, reason) if reason else error
+
+    def _attributed(self, said: Prediction, image: Image, route: Route, before: Snapshot) -> Prediction:
+        known = who.from_snapshot(said, self.snapshot(), route)
+        if known.role:
+            return known
+        try:
+            current, new = self._ask_both(image)
+        except ServingError:
+            return said  # it was answered all the same
+        return who.from_answers(said, current, new, before, self.snapshot())
 
     def compare(self, image: Image) -> Comparison:
         """Ask both models about one digit at the same time; raises ServingError if either does not answer."""
+        try:
+            answers = self._ask_both(image)
+        except ServingError as error:
+            raise self._explained(error, Route.NEW) from error
+        current, new = (
+            answer if answer.role else who.from_snapshot(answer, self.snapshot(), route)
+            for answer, route in zip(answers, (Route.CURRENT, Route.NEW), strict=True)
+        )
+        if new.role is not Role.NEW:  # what a gateway does while New has nobody
+            raise ServingError(
+                "New did not answer: the gateway sent its request to Current.",
+                "Wait for a ready replica of New.",
+            )
+        return Comparison(current, new)
+
+    def _ask_both(self, image: Image) -> tuple[Prediction, Prediction]:
         try:
             current = self._pool.submit(self._serving.predict, image, Route.CURRENT)
             new = self._pool.submit(self._serving.predict, image, Route.NEW)
         except RuntimeError:  # the pool was shut down
             raise EngineError("The dashboard has been closed.", "Start it again.") from None
-        comparison = Comparison(current=current.result(), new=new.result())
-        if comparison.new.role is Role.CURRENT:  # what a gateway does while New has nobody
-            raise ServingError(
-                "New did not answer: the gateway sent its request to Current.",
-                "Wait for a ready replica of New.",
-            )
-        return comparison
+        return current.result(), new.result()
 
     def objects(self) -> tuple[EngineObject, ...]:
         """Everything that the engine runs, with the last log lines of each."""
         return self._engine.objects()
+
+    def manifests(self) -> str:
+        """All objects that were applied as one YAML file, for GitOps; empty on the local engine."""
+        return self._engine.manifests()
+
+    def history(self) -> tuple[HistoryEntry, ...]:
+        """Who asked for what and when, newest first."""
+        return self._engine.history()
+
+    def test_route(self) -> tuple[Finding, ...]:
+        """Send probes with and without the route header, and say in words what the gateway does."""
+        return self._engine.judge_route(probes.send(self._serving.predict))
 
     def suggestions(self) -> tuple[Suggestion, ...]:
         """Model bases to offer for a deployment."""
@@ -214,22 +310,18 @@ def waiting_for(snapshot: Snapshot) -> str:
     return " ".join(filter(None, [snapshot.trouble, *causes, snapshot.waiting_for]))
 
 
-def _refuse(reason: str) -> None:
-    if reason:
-        raise EngineError(reason)
-
-
 def open_dashboard(settings: Settings) -> Dashboard:
     """Start the engine that the settings name and return the dashboard on it; close it when done.
 
     Raises SettingsError where the engine cannot be had, EngineError where it cannot start.
     """
+    engine: Engine
     if settings.engine is EngineKind.KUBERNETES:
-        raise SettingsError(
-            "The engine kubernetes is not available in this version.",
-            "Leave --ingress-host out, or use --engine local.",
-        )
-    from mnist_dash.local.engine import LocalEngine
+        from mnist_dash.cluster.engine import KubernetesEngine
 
-    engine = LocalEngine.start(settings)
-    return Dashboard(engine, ServingClient(engine.gateway_url, headers=engine.gateway_headers))
+        engine = KubernetesEngine.start(settings)
+    else:
+        from mnist_dash.local.engine import LocalEngine
+
+        engine = LocalEngine.start(settings)
+    return Dashboard(engine, ServingClient(engine.gateway))

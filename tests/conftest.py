@@ -7,6 +7,8 @@ import socket
 
 import pytest
 
+pytest_plugins = ["tests.cluster.fixtures"]
+
 
 @pytest.fixture
 def unused_port() -> int:

@@ -9,21 +9,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_dash.domain import (
+    Acting,
+    Change,
+    Deploy,
     Deployment,
     EngineObject,
+    Finding,
+    Gateway,
+    HistoryEntry,
     Image,
     ModelCheck,
     Prediction,
+    Probe,
+    Promote,
     Release,
+    Remove,
     Role,
     Route,
+    SetSplit,
     Snapshot,
     State,
     Suggestion,
+    UndoPromote,
 )
-from mnist_dash.errors import MnistDashError
+from mnist_dash.errors import EngineError, MnistDashError
 from mnist_dash.service import Dashboard
 from mnist_dash.serving import ServingClient
+from mnist_dash.storage.place import Progress
 
 LINEAR, CNN = "/models/linear", "/models/cnn"
 
@@ -60,65 +72,74 @@ def snapshot(**changes: object) -> Snapshot:
 class FakeEngine:
     """An engine that carries every change out at once, unless `held`: then it waits for `settle()`.
 
-    `now` is the next snapshot and may be replaced at any time; `refusal` is raised by the next verbs, and
-    `unfit` by the check of a model base; `calls` records the verbs.
+    `now` is the next snapshot and may be replaced at any time; `refusal` is raised by the next changes and
+    previews (one that can be taken over only until it is), `unfit` by the check of a model base, and `unseen`
+    tells why a base cannot be looked at. `calls` records the changes, `acted` on whose behalf each was made.
     """
 
     now: Snapshot = field(default_factory=snapshot)
-    gateway_url: str = "http://localhost:8080"
-    gateway_headers: dict[str, str] = field(default_factory=dict)
+    gateway: Gateway = field(default_factory=lambda: Gateway("http://localhost:8080"))
+    in_cluster: bool = False
     unfit: dict[str, MnistDashError] = field(default_factory=dict)
+    unseen: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     refusal: MnistDashError | None = None
     held: bool = False
     closed: bool = False
     calls: list[tuple[object, ...]] = field(default_factory=list)
+    acted: list[Acting] = field(default_factory=list)
+    checked: list[str] = field(default_factory=list)
+    previewed: list[Change] = field(default_factory=list)
+    probed: list[Probe] = field(default_factory=list)
+    difference: str = ""
+    applied: str = ""
+    done: tuple[HistoryEntry, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    offered: tuple[Suggestion, ...] = (Suggestion("Linear", LINEAR), Suggestion("CNN", CNN))
     running: tuple[EngineObject, ...] = (
         EngineObject("gateway", "gateway", None, "running", {"port": "8080", "pid": "100"}, "listening"),
         EngineObject("replica", "blue-1", Role.CURRENT, "ready", {"port": "9001", "pid": "101"}, "loaded"),
         EngineObject("replica", "green-1", Role.NEW, "ready", {"port": "9002", "pid": "102"}, "warmed up"),
     )
 
-    def check(self, base: str) -> ModelCheck:
-        """What the check of a model base finds; raises what `unfit` says."""
+    def check(self, base: str, progress: Progress | None = None) -> ModelCheck:
+        """What the check of a model base finds, in two halves; raises what `unfit` says."""
+        self.checked.append(base)
         if base in self.unfit:
             raise self.unfit[base]
+        if base in self.unseen:
+            return ModelCheck(base, None, (), None, unseen=self.unseen[base])
+        if progress:
+            progress(500_000, 1_000_000)
+            progress(1_000_000, 1_000_000)
         return ModelCheck(base, 1, (-1, 28, 28, 1), 0.99, self.warnings)
 
-    def deploy(self, role: Role, check: ModelCheck, replicas: int) -> None:
-        """Put the model in the role's place; `held` leaves it starting, or updating if there was one."""
-        self._called("deploy", role, check.base, replicas)
-        before = self.now.of(role)
-        model = deployment(role, base=check.base, wanted=replicas, ready=replicas, accuracy=check.accuracy)
-        if before:
-            model = replace(model, release=before.release)
-        if self.held:
-            state = State.UPDATING if before else State.STARTING
-            model = replace(model, state=state, ready=before.ready if before else 0, cause="It is loading.")
-        self._change(**{role.value: model}, can_undo_promote=False)
+    def carry_out(self, change: Change, acting: Acting) -> None:
+        """Do it, on the snapshot."""
+        self._refuse(acting)
+        self.acted.append(acting)
+        match change:
+            case Deploy(role, check, replicas):
+                self.calls.append(("deploy", role, check.base, replicas))
+                self._deploy(role, check, replicas)
+            case Remove(role):
+                self.calls.append(("remove", role))
+                self._remove(role)
+            case SetSplit(percent):
+                self.calls.append(("set_split", percent))
+                self._set_split(percent)
+            case Promote():
+                self.calls.append(("promote",))
+                self._swap(can_undo=True)
+            case UndoPromote():
+                self.calls.append(("undo_promote",))
+                self._swap(can_undo=False)
 
-    def remove(self, role: Role) -> None:
-        """Empty the role's place; without New the split is 0."""
-        self._called("remove", role)
-        split = {"split_wanted": 0, "split_observed": 0} if role is Role.NEW else {}
-        self._change(**{role.value: None}, can_undo_promote=False, **split)
-
-    def set_split(self, percent: int) -> None:
-        """Write the split; `held` leaves the observed one as it was."""
-        self._called("set_split", percent)
-        observed = self.now.split_observed if self.held else percent
-        waiting = "The gateway has not taken it up yet." if self.held else ""
-        self._change(split_wanted=percent, split_observed=observed, waiting_for=waiting)
-
-    def promote(self) -> None:
-        """Swap the two, with all traffic on Current."""
-        self._called("promote")
-        self._swap(can_undo=True)
-
-    def undo_promote(self) -> None:
-        """Swap the two back."""
-        self._called("undo_promote")
-        self._swap(can_undo=False)
+    def preview(self, change: Change) -> str:
+        """What `difference` says."""
+        self._refuse(Acting())
+        self.previewed.append(change)
+        return self.difference
 
     def snapshot(self) -> Snapshot:
         """What `now` says."""
@@ -128,9 +149,22 @@ class FakeEngine:
         """What `running` says."""
         return self.running
 
+    def manifests(self) -> str:
+        """What `applied` says."""
+        return self.applied
+
+    def history(self) -> tuple[HistoryEntry, ...]:
+        """What `done` says."""
+        return self.done
+
+    def judge_route(self, probes: Sequence[Probe]) -> tuple[Finding, ...]:
+        """What `findings` says; the probes are kept."""
+        self.probed.extend(probes)
+        return self.findings
+
     def suggestions(self) -> tuple[Suggestion, ...]:
-        """The two bundled models."""
-        return (Suggestion("Linear", LINEAR), Suggestion("CNN", CNN))
+        """What `offered` says: the two bundled models."""
+        return self.offered
 
     def close(self) -> None:
         """Remember that it was closed."""
@@ -144,13 +178,29 @@ class FakeEngine:
                 self._change(**{role.value: ready})
         self._change(split_observed=self.now.split_wanted, waiting_for="")
 
-    def _called(self, *call: object) -> None:
-        if self.refusal:
-            raise self.refusal
-        self.calls.append(call)
+    def _refuse(self, acting: Acting) -> None:
+        refusal = self.refusal
+        if refusal and not (acting.take_over and isinstance(refusal, EngineError) and refusal.can_take_over):
+            raise refusal
 
-    def _change(self, **changes: object) -> None:
-        self.now = replace(self.now, **changes)  # type: ignore[arg-type]  # as in `snapshot`
+    def _deploy(self, role: Role, check: ModelCheck, replicas: int) -> None:
+        before = self.now.of(role)
+        model = deployment(role, base=check.base, wanted=replicas, ready=replicas, accuracy=check.accuracy)
+        if before:
+            model = replace(model, release=before.release)
+        if self.held:
+            state = State.UPDATING if before else State.STARTING
+            model = replace(model, state=state, ready=before.ready if before else 0, cause="It is loading.")
+        self._change(**{role.value: model}, can_undo_promote=False)
+
+    def _remove(self, role: Role) -> None:
+        split = {"split_wanted": 0, "split_observed": 0} if role is Role.NEW else {}
+        self._change(**{role.value: None}, can_undo_promote=False, **split)
+
+    def _set_split(self, percent: int) -> None:
+        observed = self.now.split_observed if self.held else percent
+        waiting = "The gateway has not taken it up yet." if self.held else ""
+        self._change(split_wanted=percent, split_observed=observed, waiting_for=waiting)
 
     def _swap(self, can_undo: bool) -> None:
         current, new = self.now.current, self.now.new
@@ -160,7 +210,11 @@ class FakeEngine:
             split_wanted=0,
             split_observed=0,
             can_undo_promote=can_undo,
+            interrupted_promotion="",
         )
+
+    def _change(self, **changes: object) -> None:
+        self.now = replace(self.now, **changes)  # type: ignore[arg-type]  # as in `snapshot`
 
 
 def sure_of(digit: int, share: float = 0.91) -> NDArray[np.float64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,23 @@ from numpy.typing import NDArray
 from streamlit.testing.v1 import AppTest
 
 from mnist_dash.config import Settings
-from mnist_dash.domain import Role, Route, Snapshot, State, Strategy
+from mnist_dash.domain import (
+    Acting,
+    Change,
+    EngineObject,
+    Finding,
+    Gateway,
+    HistoryEntry,
+    Prediction,
+    Promote,
+    Remove,
+    Role,
+    Route,
+    Snapshot,
+    State,
+    Strategy,
+    Suggestion,
+)
 from mnist_dash.errors import EngineError, ModelError, ServingError, SettingsError
 from mnist_dash.panels import drawing, objects, shared
 from mnist_dash.panels.visit import Visit
@@ -144,6 +161,27 @@ def test_predict_shows_digit_probability_model_version_and_time(page: Page, draw
     assert page.at.metric[0].value == "7"
     for words in ("version 1", "blue-1", "3.2 ms"):
         assert words in page.text
+
+
+def test_an_answer_names_the_model_that_gave_it(page: Page, drawn: Paper) -> None:
+    """By its base, since a role is another model's after a promotion."""
+    drawn.draw_one()
+    page.click("predict")
+    assert f"`{LINEAR}`  \nversion 1" in page.text
+
+
+def test_an_answer_that_both_models_give_is_nobody_s(
+    page: Page, serving: FakeServing, drawn: Paper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the gateway does not say who answered, nobody guesses."""
+    shared_answer = Prediction(sure_of(7), None, None, None, "", 3.2, shared=True)
+    monkeypatch.setattr(serving, "predict", lambda *_: shared_answer)
+    monkeypatch.setattr(Dashboard, "_attributed", lambda _, said, *__: said)
+    drawn.draw_one()
+    page.click("predict")
+    assert "Both say 7 with 91.0 %" in page.text
+    assert "Both models give this very answer." in page.text
+    assert "Unknown model" not in page.text
 
 
 def test_predict_goes_the_way_of_the_strategy(page: Page, serving: FakeServing, drawn: Paper) -> None:
@@ -395,6 +433,212 @@ def test_warnings_of_the_check_are_told(page: Page, engine: FakeEngine) -> None:
     assert "It got only 31 % of the check digits right." in page.text
 
 
+BUCKET = "gs://models/mnist/cnn"
+
+
+def test_on_a_cluster_the_dialog_offers_what_is_in_the_buckets(page: Page, engine: FakeEngine) -> None:
+    """They are looked for once, after the form is there; one that is chosen fills in the base."""
+    engine.in_cluster, engine.offered = True, (Suggestion("cnn", BUCKET),)
+    page.run().click("deploy-new")
+    field = page.at.text_input("deploy-base")
+    assert field.placeholder == "gs://bucket/path"
+    engine.offered = ()
+    page.at.selectbox("suggestion").select_index(0)
+    page.run()
+    assert page.at.text_input("deploy-base").value == BUCKET
+
+
+def test_a_model_that_cannot_be_looked_at_is_deployed_after_a_second_word(
+    page: Page, engine: FakeEngine
+) -> None:
+    """It may well be fit; the reason is told, and nothing is deployed unchecked by the first click."""
+    engine.in_cluster, engine.unseen = True, {BUCKET: "Access is refused. Ask for the role Viewer."}
+    page.run().click("deploy-new")
+    page.at.text_input("deploy-base").set_value(BUCKET)
+    page.click("deploy-confirm")
+    assert "could not be looked at from here. Access is refused. Ask for the role Viewer." in page.text
+    assert engine.calls == []
+    page.click("deploy-unchecked")
+    assert engine.calls == [("deploy", Role.NEW, BUCKET, 1)]
+    assert engine.checked == [BUCKET]
+    assert "New: the highest version is being deployed." in page.text
+
+
+def test_deploying_unchecked_is_said_of_one_base_only(page: Page, engine: FakeEngine) -> None:
+    """Another base that was typed meanwhile is checked, and asked about again."""
+    engine.unseen = {BUCKET: "Access is refused.", "gs://other": "It does not answer."}
+    page.click("deploy-new")
+    page.at.text_input("deploy-base").set_value(BUCKET)
+    page.click("deploy-confirm")
+    page.at.text_input("deploy-base").set_value("gs://other")
+    page.click("deploy-unchecked")
+    assert "It does not answer." in page.text
+    assert engine.calls == []
+
+
+def test_a_model_that_was_out_of_sight_is_looked_at_again(page: Page, engine: FakeEngine) -> None:
+    """The access may have been granted meanwhile."""
+    engine.unseen = {BUCKET: "Access is refused."}
+    page.click("deploy-new")
+    page.at.text_input("deploy-base").set_value(BUCKET)
+    page.click("deploy-confirm")
+    engine.unseen = {}
+    page.click("deploy-confirm")
+    assert engine.calls == [("deploy", Role.NEW, BUCKET, 1)]
+
+
+def test_a_card_of_an_unchecked_model_says_so(page: Page, engine: FakeEngine) -> None:
+    """Rather than leaving the accuracy out."""
+    engine.now = snapshot(new=deployment(Role.NEW, base=BUCKET, accuracy=None))
+    assert "1 of 1 replicas ready · green · unchecked" in page.run().text
+
+
+# What changes in the cluster
+
+
+def test_a_deployment_shows_what_it_would_change_and_checks_once(page: Page, engine: FakeEngine) -> None:
+    """The model is checked for it, and not again for the deployment itself."""
+    engine.in_cluster, engine.difference = True, "-  replicas: 1\n+  replicas: 2"
+    page.run().click("deploy-new")
+    page.at.number_input("deploy-replicas").set_value(2)
+    page.click("deploy-difference")
+    assert "+  replicas: 2" in page.text
+    assert f"Deploy {CNN} version 1 as New with 2 replicas" in page.text
+    assert engine.calls == []
+    page.click("deploy-confirm")
+    assert engine.calls == [("deploy", Role.NEW, CNN, 2)]
+    assert engine.checked == [CNN]
+
+
+def test_an_unfit_model_has_no_difference_but_a_reason(page: Page, engine: FakeEngine) -> None:
+    """The same words as for the deployment."""
+    engine.in_cluster = True
+    engine.unfit[CNN] = ModelError("It is no model.", "Export it again.")
+    page.run().click("deploy-new").click("deploy-difference")
+    assert "It is no model. Export it again." in page.text
+    assert engine.previewed == []
+
+
+@pytest.mark.parametrize(("key", "change"), [("remove-new", Remove(Role.NEW)), ("promote", Promote())])
+def test_a_difference_is_asked_for_only_when_it_is_opened(
+    page: Page, engine: FakeEngine, key: str, change: Change
+) -> None:
+    """And once for as long as it is open."""
+    engine.in_cluster, engine.difference = True, "-  a\n+  b"
+    page.run().click(key)
+    assert engine.previewed == []
+    page.at.session_state["difference"] = True
+    page.run().run()
+    assert engine.previewed == [change]
+    assert "+  b" in page.text
+
+
+def test_a_difference_that_cannot_be_told_says_why(page: Page, engine: FakeEngine) -> None:
+    """An error is an answer too, and an empty difference a word."""
+    engine.in_cluster = True
+    page.run().click("remove-new")
+    page.at.session_state["difference"] = True
+    assert "Nothing changes." in page.run().text
+    page.click("cancel")
+    engine.refusal = EngineError("The cluster does not answer.", "Try again.")
+    page.click("remove-new")
+    page.at.session_state["difference"] = True
+    assert "The cluster does not answer. Try again." in page.run().text
+
+
+def test_a_strategy_can_be_looked_at_before_it_is_set(page: Page, engine: FakeEngine) -> None:
+    """In a dialog of its own, which can set it."""
+    engine.in_cluster, engine.difference = True, "-  weight: 20\n+  weight: 35"
+    page.run().choose(Strategy.CANARY, 35).click("preview-split")
+    assert "+  weight: 35" in page.text
+    assert engine.calls == []
+    page.click("split-confirm")
+    assert engine.calls == [("set_split", 35)]
+
+
+def test_the_local_engine_has_nothing_to_preview(page: Page) -> None:
+    """There is no cluster whose objects could differ."""
+    assert not page.has("preview-split")
+    assert not page.click("deploy-new").has("deploy-difference")
+
+
+# Taking over
+
+
+OWNED = EngineError("The weight belongs to argocd since 14:03.", "Change it there.", can_take_over=True)
+
+
+@pytest.mark.parametrize(
+    ("key", "confirm", "call"),
+    [
+        ("deploy-new", "deploy-confirm", ("deploy", Role.NEW, CNN, 1)),
+        ("remove-new", "remove-confirm", ("remove", Role.NEW)),
+        ("promote", "promote-confirm", ("promote",)),
+    ],
+)
+def test_what_somebody_else_owns_is_taken_over_from_the_dialog(
+    page: Page, engine: FakeEngine, key: str, confirm: str, call: tuple[object, ...]
+) -> None:
+    """Only after the sentence that says whose it is, by a button of its own."""
+    engine.refusal = OWNED
+    page.click(key).click(confirm)
+    assert "The weight belongs to argocd since 14:03. Change it there." in page.text
+    assert engine.calls == []
+    page.click("take-over")
+    assert engine.calls == [call]
+    assert engine.acted == [Acting("", take_over=True)]
+    assert not page.run().has("take-over")
+
+
+def test_a_strategy_that_somebody_else_owns_is_taken_over_in_place(page: Page, engine: FakeEngine) -> None:
+    """Or left as it is."""
+    engine.refusal = OWNED
+    page.choose(Strategy.NEW_ONLY).click("set-strategy")
+    assert "The weight belongs to argocd since 14:03." in page.text
+    page.click("leave-it")
+    assert not page.has("take-over")
+    page.click("set-strategy").click("take-over")
+    assert engine.calls == [("set_split", 100)]
+    assert engine.acted == [Acting("", take_over=True)]
+    assert not page.run().has("take-over")
+
+
+def test_an_undo_that_somebody_else_stands_in_is_taken_over_in_place(page: Page, engine: FakeEngine) -> None:
+    """As for the strategy."""
+    engine.now = snapshot(can_undo_promote=True)
+    engine.refusal = OWNED
+    page.run().click("undo-promote").click("take-over")
+    assert engine.calls == [("undo_promote",)]
+
+
+def test_a_refusal_that_cannot_be_taken_over_has_no_such_button(page: Page, engine: FakeEngine) -> None:
+    """There is nothing to take."""
+    engine.refusal = EngineError("Another change is under way.")
+    assert not page.click("remove-new").click("remove-confirm").has("take-over")
+
+
+# Who
+
+
+@pytest.mark.usefixtures("serving")
+@pytest.mark.parametrize(
+    ("claims", "by"),
+    [
+        ({}, ""),
+        ({"is_logged_in": False}, ""),
+        ({"is_logged_in": True, "email": "ada@example.com", "name": "Ada"}, "ada@example.com"),
+        ({"is_logged_in": True, "name": "Ada"}, "Ada"),
+    ],
+)
+def test_changes_are_made_on_behalf_of_whoever_signed_in(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, claims: dict[str, object], by: str
+) -> None:
+    """Where nobody has to sign in, the engine says who it was."""
+    monkeypatch.setattr(st, "user", claims)
+    Page().choose(Strategy.NEW_ONLY).click("set-strategy").click("remove-new").click("remove-confirm")
+    assert engine.acted == [Acting(by)] * 2
+
+
 @pytest.mark.parametrize(
     ("role", "effect"),
     [(Role.NEW, "All traffic then goes to Current."), (Role.CURRENT, "Nobody is answered")],
@@ -532,7 +776,7 @@ def test_promote_shows_before_and_after_and_then_swaps(page: Page, engine: FakeE
 def test_a_promotion_that_somebody_else_made_first_is_not_taken_back(page: Page, engine: FakeEngine) -> None:
     """Two browsers with the same dialog open promote once; the second is told."""
     page.click("promote")
-    engine.promote()
+    engine.carry_out(Promote(), Acting())
     page.click("promote-confirm")
     assert engine.calls == [("promote",)]
     assert "The roles were swapped meanwhile." in page.text
@@ -546,6 +790,25 @@ def test_a_promotion_can_be_undone_by_a_button_that_names_its_effect(page: Page,
     page.click("undo-promote")
     assert engine.calls == [("promote",), ("undo_promote",)]
     assert engine.now == snapshot(split_wanted=0, split_observed=0)
+
+
+@pytest.mark.parametrize(
+    ("key", "call"), [("finish-promotion", ("promote",)), ("take-back", ("undo_promote",))]
+)
+def test_an_interrupted_promotion_is_finished_or_taken_back(
+    page: Page, engine: FakeEngine, key: str, call: tuple[object, ...]
+) -> None:
+    """Nothing else can be done before, and every other button says so."""
+    engine.now = snapshot(interrupted_promotion="A promotion stopped half-way.")
+    page.run()
+    assert "A promotion stopped half-way." in page.text
+    assert not page.has("promote")
+    for other in ("deploy-current", "deploy-new", "remove-new", "set-strategy"):
+        assert page.at.button(other).disabled
+    assert "Finish the promotion or take it back first." in page.at.button("deploy-new").help
+    page.click(key)
+    assert engine.calls == [call]
+    assert page.run().has("promote")
 
 
 def test_promote_is_off_with_the_reason_while_new_is_not_ready(page: Page, engine: FakeEngine) -> None:
@@ -617,6 +880,31 @@ def test_trouble_of_the_engine_is_told_and_goes_by_itself(page: Page, engine: Fa
     assert not page.at.button("predict").disabled
 
 
+def test_a_cluster_that_is_out_of_reach_is_told_once_and_takes_no_changes(
+    page: Page, engine: FakeEngine
+) -> None:
+    """The sentence is long; the controls refer to it, and come back by themselves."""
+    engine.in_cluster = True
+    engine.now = snapshot(trouble="The cluster at 10.0.0.1 does not answer.")
+    page.run()
+    assert page.text.count("The cluster at 10.0.0.1 does not answer.") == 1
+    controls = ("predict", "deploy-current", "remove-new", "set-strategy", "promote")
+    for key in controls:
+        assert page.at.button(key).disabled
+    engine.now = snapshot()
+    page.run()
+    assert not any(page.at.button(key).disabled for key in controls)
+
+
+def test_what_others_changed_is_told_shortly(page: Page, engine: FakeEngine) -> None:
+    """Three of them, and how many more."""
+    engine.now = snapshot(outside=tuple(f"kubectl changed {thing}." for thing in "abcde"))
+    page.run()
+    for words in ("kubectl changed a.", "kubectl changed c.", "and 2 more changes from outside."):
+        assert words in page.text
+    assert "kubectl changed d." not in page.text
+
+
 def test_notices_of_the_start_are_shown(page: Page, engine: FakeEngine) -> None:
     """Another port than the usual one must be known."""
     engine.now = snapshot(notices=("Port 8080 is taken: the gateway uses 8081.",))
@@ -635,15 +923,57 @@ def test_two_browsers_see_the_same(page: Page) -> None:
 # Below
 
 
-def test_call_it_names_the_gateway_and_its_headers(page: Page, engine: FakeEngine) -> None:
-    """The commands run as they are, behind a virtual host too."""
-    engine.gateway_headers = {"Host": "mnist.example"}
+def test_call_it_names_the_gateway_and_where_to_connect(page: Page, engine: FakeEngine) -> None:
+    """The commands run as they are, where the host's name does not resolve too."""
+    engine.gateway = Gateway("http://mnist.example", "10.0.0.1:8080")
     page.at.session_state["below"] = "Call it"
     page.run()
     curl = page.at.code[0].value
-    assert "http://localhost:8080/v1/models/model:predict" in curl
-    assert "-H 'Host: mnist.example'" in curl
+    assert "curl -si http://mnist.example/v1/models/model:predict --connect-to ::10.0.0.1:8080 -d" in curl
     assert "X-Mnist-Route" not in curl
+
+
+def test_in_a_cluster_calls_are_counted_by_their_answers(page: Page, engine: FakeEngine) -> None:
+    """Nobody there says who answered."""
+    engine.in_cluster = True
+    page.at.session_state["below"] = "Call it"
+    page.run()
+    assert "x-served-by" not in page.at.code[1].value
+    assert "counted by their answers" in page.text
+
+
+def test_the_route_is_tested_and_what_was_found_stays(page: Page, engine: FakeEngine) -> None:
+    """Until the next time, with what to do about it."""
+    engine.findings = (
+        Finding(True, "5 of 5 requests reached Current."),
+        Finding(False, "The *header* is ignored.", "Use another controller."),
+    )
+    page.at.session_state["below"] = "Call it"
+    page.run()
+    assert "reached Current" not in page.text
+    page.click("test-route").run()
+    assert ":green[:material/check_circle:] **Well.** 5 of 5 requests reached Current." in page.text
+    assert r"**Wrong.** The \*header\* is ignored." in page.text
+    assert "Use another controller." in page.text
+    assert {probe.route for probe in engine.probed} == set(Route)
+    engine.findings = (Finding(True, "All is well."),)
+    page.click("test-route")
+    assert "All is well." in page.text
+    assert "another controller" not in page.text
+
+
+def test_a_test_of_the_route_that_cannot_be_made_is_told(
+    page: Page, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In words, and nothing of the last one stays."""
+
+    def fail(_: object) -> None:
+        raise EngineError("The dashboard has been closed.", "Start it again.")
+
+    monkeypatch.setattr(engine, "judge_route", fail)
+    page.at.session_state["below"] = "Call it"
+    page.run().click("test-route")
+    assert "The dashboard has been closed. Start it again." in page.text
 
 
 @pytest.mark.parametrize(("route", "header"), [(Route.CURRENT, "never"), (Route.NEW, "always")])
@@ -655,6 +985,58 @@ def test_call_it_can_force_the_route(page: Page, route: Route, header: str) -> N
     page.run()
     assert f"-H 'X-Mnist-Route: {header}'" in page.at.code[0].value
     assert f"'X-Mnist-Route': '{header}'" in page.at.code[2].value
+
+
+def test_the_history_is_the_first_thing_below(page: Page, engine: FakeEngine) -> None:
+    """Who did what, newest first."""
+    assert "Nothing has been changed yet." in page.text
+    engine.done = (HistoryEntry(time.time(), "ada@example.com", "Make New the Current"),)
+    page.run()
+    (table,) = page.at.table
+    assert list(table.value.columns) == ["When", "Who", "What"]
+    when, *rest = table.value.iloc[0]
+    assert rest == ["ada@example.com", "Make New the Current"]
+    assert "(just now)" in when
+
+
+def test_objects_can_be_narrowed_down_to_a_role(page: Page) -> None:
+    """What belongs to no role is left out then."""
+    page.at.session_state["below"] = "Objects"
+    page.at.session_state["objects-role"] = Role.NEW
+    assert [one.label.split("**")[1] for one in page.run().at.expander] == ["green-1"]
+
+
+POD = EngineObject(
+    "Pod", "mnist-green-1", Role.NEW, "Running", {}, "loaded", ("Pulled the image.",), "kind: Pod"
+)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "shown"), [("Log", "loaded"), ("Events", "- Pulled the image."), ("YAML", "kind: Pod")]
+)
+def test_an_object_offers_its_log_its_events_and_its_yaml(
+    page: Page, engine: FakeEngine, chosen: str, shown: str
+) -> None:
+    """One of them at a time, so that it stays short."""
+    engine.running = (POD,)
+    page.at.session_state["below"] = "Objects"
+    page.at.session_state["object-Pod-mnist-green-1"] = True
+    page.run()
+    page.at.session_state["text-Pod-mnist-green-1"] = chosen
+    page.run()
+    others = {"loaded", "- Pulled the image.", "kind: Pod"} - {shown}
+    assert shown in page.text
+    assert not any(other in page.text for other in others)
+
+
+@pytest.mark.parametrize(("applied", "offered"), [("", 0), ("kind: Service", 1)])
+def test_all_that_was_applied_can_be_downloaded(
+    page: Page, engine: FakeEngine, applied: str, offered: int
+) -> None:
+    """As one file for GitOps; the local engine has none."""
+    engine.applied = applied
+    page.at.session_state["below"] = "Objects"
+    assert len(page.run().at.get("download_button")) == offered
 
 
 @pytest.mark.parametrize(
@@ -669,6 +1051,7 @@ def test_objects_are_found_by_any_of_their_words(engine: FakeEngine, wanted: str
 def test_the_objects_tab_shows_details_and_log_of_each(page: Page) -> None:
     """What runs, on which port, and what it wrote last."""
     page.at.session_state["object-replica-green-1"] = True
+    page.at.session_state["below"] = "Objects"
     page.run()
     assert [one.label for one in page.at.expander] == [
         "gateway **gateway** running",

@@ -12,8 +12,8 @@ PACKAGE = ROOT / "mnist_dash"
 LAYERS = [
     {"errors"},
     {"config", "domain"},
-    {"rules", "digit", "digits", "savedmodel", "storage", "serving"},
-    {"local"},
+    {"rules", "digit", "digits", "savedmodel", "storage", "serving", "who", "probes"},
+    {"local", "cluster"},
     {"service"},
     {"panels"},
 ]

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
-import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from mnist_dash.domain import Role, Route
-from mnist_dash.panels import call_it, drawing, look, strategy
+from mnist_dash.domain import EngineObject, Role
+from mnist_dash.panels import difference, drawing, history, look, objects, rollout, strategy
 from mnist_dash.panels.visit import Visit
 from tests.fakes import deployment, snapshot
-
-URL = "http://localhost:8080"
 
 
 @pytest.mark.parametrize(
@@ -25,6 +21,11 @@ URL = "http://localhost:8080"
         ("gs://my-bucket/mnist", "gs://my-bucket/mnist"),
         ("/home/ada/.venv/lib/python3.11/site-packages/mnist_dash/data/models/cnn", "…/models/cnn"),
         ("/a/very/long/way/to/a/folder/named/mnist/", "…/named/mnist"),
+        ("gs://acme-models-of-europe/digits/mnist-of-november-2026/cnn-augmented", "…/cnn-augmented"),
+        (
+            "gs://bucket/a-name-that-is-by-itself-too-long-for-the-card-2026-11",
+            "…elf-too-long-for-the-card-2026-11",
+        ),
     ],
 )
 def test_a_long_base_is_shortened_to_its_end(base: str, shown: str) -> None:
@@ -67,31 +68,58 @@ def test_a_split_in_force_waits_for_nothing() -> None:
     assert "Wanted: Canary, 20 % to New. New has no ready replica yet." in strategy.waiting(held)
 
 
-@pytest.mark.parametrize("shape", [(28, 28, 1), (28, 28), (784,)])
-def test_the_body_of_the_curl_call_is_a_seven_as_the_model_takes_it(shape: tuple[int, ...]) -> None:
-    """The first line of the command runs as it is, and writes the shape of the model on the route."""
-    models = snapshot(new=deployment(Role.NEW, input_shape=(-1, *shape)))
-    line, _ = call_it.curl(URL, {}, call_it.seven_for(models, Route.NEW)).splitlines()
-    program = line.removeprefix("python3 -c '").removesuffix("' > seven.json")
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, timeout=30)
-    (image,) = np.array(json.loads(done.stdout)["instances"])
-    assert image.shape == shape
-    image = image.reshape(28, 28)
-    assert image[6:9, 6:22].all()
-    assert 50 < image.sum() < 200
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (-2, "just now"),
+        (59, "just now"),
+        (60, "1 minute ago"),
+        (3599, "59 minutes ago"),
+        (7200, "2 hours ago"),
+        (86400 * 3, "3 days ago"),
+    ],
+)
+def test_how_long_ago_a_change_was_is_said_in_words(seconds: float, words: str) -> None:
+    """In the largest unit; a clock that is a little ahead does no harm."""
+    assert history.ago(seconds) == words
 
 
-def test_the_python_call_compiles_and_sends_the_headers() -> None:
-    """The script is valid, with the gateway's address and headers in it."""
-    script = call_it.python(URL, {"Host": "mnist.example"}, "[]")
-    compile(script, "call", "exec")
-    assert f"'{URL}/v1/models/model:predict'" in script
-    assert "'Host': 'mnist.example'" in script
+@pytest.mark.parametrize(
+    ("now", "shown"),
+    [
+        ("2026-03-12T15:00", "14:03:22"),
+        ("2026-03-13T01:00", "12 Mar, 14:03"),
+        ("2027-03-12T15:00", "12 Mar 2026, 14:03"),
+    ],
+)
+def test_a_change_is_dated_unless_it_was_today(now: str, shown: str) -> None:
+    """By the viewer's own clock."""
+    berlin = ZoneInfo("Europe/Berlin")
+    at = datetime(2026, 3, 12, 14, 3, 22, tzinfo=berlin).timestamp()
+    then = datetime.fromisoformat(now).replace(tzinfo=berlin).timestamp()
+    assert history.clock(at, then, berlin) == shown
 
 
-def test_a_header_cannot_break_out_of_the_command() -> None:
-    """Quotes in a value are quoted for the shell."""
-    assert """-H 'Host: a'"'"'b' """ in call_it.curl(URL, {"Host": "a'b"}, "[]")
+def test_trouble_keeps_only_a_cluster_from_changes() -> None:
+    """The local engine takes them while its gateway is restarted."""
+    trouble = snapshot(trouble="It does not answer.")
+    assert "trouble above" in rollout.obstacle_to_all(trouble, in_cluster=True)
+    assert rollout.obstacle_to_all(trouble, in_cluster=False) == ""
+
+
+def test_what_an_object_does_not_have_is_not_offered() -> None:
+    """A Service writes no log, a process has no YAML."""
+    service = EngineObject("Service", "mnist-new", Role.NEW, "applied", yaml="kind: Service")
+    assert objects.texts(service) == {"YAML": "kind: Service"}
+    assert objects.texts(EngineObject("Model server", "blue-1", Role.CURRENT, "starting")) == {}
+
+
+def test_the_same_state_is_previewed_once() -> None:
+    """What changes by itself, as replicas come, is no reason to ask the cluster again."""
+    known = difference.standing(snapshot())
+    assert difference.standing(snapshot(taken_at=9.0, new=deployment(Role.NEW, ready=0))) == known
+    assert difference.standing(snapshot(split_wanted=50)) != known
+    assert difference.standing(snapshot(new=deployment(Role.NEW, wanted=3))) != known
 
 
 def test_each_sheet_of_paper_differs_from_the_one_before() -> None:

@@ -7,7 +7,22 @@ from dataclasses import replace
 import pytest
 
 from mnist_dash import rules
-from mnist_dash.domain import Deployment, Release, Role, Route, Snapshot, State, Strategy
+from mnist_dash.domain import (
+    Change,
+    Deploy,
+    Deployment,
+    ModelCheck,
+    Promote,
+    Release,
+    Remove,
+    Role,
+    Route,
+    SetSplit,
+    Snapshot,
+    State,
+    Strategy,
+    UndoPromote,
+)
 
 CURRENT = Deployment(Role.CURRENT, Release.BLUE, "/a", wanted=1, ready=1, state=State.READY)
 NEW = replace(CURRENT, role=Role.NEW, release=Release.GREEN)
@@ -58,6 +73,33 @@ def test_with_both_models_ready_nothing_stands_in_the_way() -> None:
 def test_each_obstacle_is_named(reason: str, words: str) -> None:
     """With what to do first."""
     assert words in reason
+
+
+HALF = replace(BOTH, interrupted_promotion="A promotion stopped half-way.")
+CHECK = ModelCheck("/a", 1, (-1, 28, 28, 1), 0.9)
+
+
+@pytest.mark.parametrize("change", [Deploy(Role.NEW, CHECK, 1), Remove(Role.NEW), SetSplit(0)])
+def test_nothing_is_changed_amid_a_promotion(change: Change) -> None:
+    """The roles' pointers are on their way."""
+    assert rules.why_not(BOTH, change) == ""
+    assert rules.why_not(HALF, change).startswith("A promotion stopped half-way. Finish it")
+
+
+@pytest.mark.parametrize("change", [Promote(), UndoPromote()])
+def test_an_interrupted_promotion_can_be_finished_and_taken_back(change: Change) -> None:
+    """Whatever New is doing meanwhile."""
+    assert rules.why_not(replace(HALF, new=YOUNG), change) == ""
+    assert rules.why_not(replace(BOTH, new=YOUNG), change) != ""
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [(Remove(Role.NEW), "No New model is deployed"), (SetSplit(20), "Deploy a Current model first")],
+)
+def test_a_change_is_refused_as_its_own_rule_says(change: Change, words: str) -> None:
+    """The page and the service ask the same."""
+    assert words in rules.why_not(EMPTY, change)
 
 
 def test_current_only_can_always_be_set() -> None:

@@ -13,11 +13,12 @@ import requests
 from requests.adapters import BaseAdapter
 from urllib3 import HTTPResponse
 
-from mnist_dash.domain import Release, Role, Route
+from mnist_dash.domain import Gateway, Release, Role, Route
 from mnist_dash.errors import ServingError
 from mnist_dash.serving import ServingClient
 
 IMAGE = np.linspace(0, 1, 784, dtype=np.float32).reshape(28, 28)
+GATEWAY = Gateway("http://my.example.com", "10.0.0.1:8080")
 TEN = [0.0, 0.1, 0.0, 0.0, 0.0, 0.0, 0.0, 0.9, 0.0, 0.0]
 
 Answer = tuple[int, Any, dict[str, str]]
@@ -40,7 +41,7 @@ class Transport(BaseAdapter):
         response.status_code = status
         response.headers.update(headers)
         response.raw = HTTPResponse(BytesIO(raw), status=status, preload_content=False)
-        response.request = request
+        response.request, response.url = request, request.url or ""
         return response
 
     def close(self) -> None:
@@ -71,7 +72,7 @@ def model(
 
 def client(handler: Handler) -> tuple[ServingClient, Transport]:
     transport = Transport(handler)
-    return ServingClient("http://gateway", headers={"Host": "my.example.com"}, transport=transport), transport
+    return ServingClient(GATEWAY, transport=transport), transport
 
 
 def test_a_prediction_says_who_answered() -> None:
@@ -114,7 +115,7 @@ def test_a_route_is_forced_by_header(route: Route, header: str | None) -> None:
     serving.predict(IMAGE, route)
     assert transport.requests[-1].headers.get("X-Mnist-Route") == header
     assert transport.requests[-1].headers["Host"] == "my.example.com"
-    assert transport.requests[-1].url == "http://gateway/v1/models/model:predict"
+    assert transport.requests[-1].url == "http://my.example.com/v1/models/model:predict"
 
 
 def test_the_shape_is_asked_for_once() -> None:
@@ -196,7 +197,6 @@ def test_of_several_outputs_the_one_with_ten_values_counts() -> None:
             r"No model is there to answer \(503\)\. No Current model is ready\.",
         ),
         (504, b"", r"took too long \(504\)"),
-        (301, b"", r"server failed \(301\)"),
         (200, b"<html>hello</html>", "not JSON"),
         (200, b"[" * 100_000, "not JSON"),
         (200, {}, "no predictions"),
@@ -234,9 +234,67 @@ def test_each_way_not_to_get_an_answer_has_its_sentence(error: Exception, words:
         client(fail)[0].predict(IMAGE)
 
 
-def test_a_refused_connection_is_told_in_the_systems_words(unused_port: int) -> None:
-    """Through the real transport."""
-    serving = ServingClient(f"http://127.0.0.1:{unused_port}")
-    with pytest.raises(ServingError, match="cannot be reached: Connection refused"):
-        serving.predict(IMAGE)
-    serving.close()
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "words", "next_step"),
+    [
+        (404, {}, b"404 page not found\n", "no model server", "do they name this host"),
+        (404, {}, b"default backend - 404", "no model server", "do they name this host"),
+        (503, {}, b"no available server\n", "no model server that is ready (503)", "Wait"),
+        (503, {}, b"<html>503 Service Temporarily Unavailable</html>", "ready (503)", "Wait"),
+        (400, {}, b"Client sent an HTTP request to an HTTPS server.", "speaks https", "--scheme https"),
+        (400, {}, b"<html>The plain HTTP request was sent to HTTPS port", "speaks https", "--scheme https"),
+        (401, {}, b"<html>", "wants to know who asks (401)", "without a login"),
+        (418, {}, b"<html>", "refused the request (418)", "controller's log"),
+        (308, {"Location": "https://my.example.com/v1"}, b"", "on to https (308)", "--scheme https"),
+        (302, {"Location": "http://my.example.com/login"}, b"", "/login (302)", "without a redirection"),
+        (302, {"Location": "https://login.example.com/"}, b"", "login.example.com", "without a redirection"),
+    ],
+)
+def test_what_is_no_model_server_is_called_so(
+    status: int, headers: dict[str, str], body: bytes, words: str, next_step: str
+) -> None:
+    """Controllers and what stands before them do not answer in JSON."""
+    with pytest.raises(ServingError) as caught:
+        client(lambda _: (status, body, headers))[0].predict(IMAGE)
+    assert words in caught.value.problem
+    assert next_step in caught.value.next_step
+
+
+def status_of(*versions: tuple[str, str, str]) -> dict[str, Any]:
+    """A model's status: version, state and error of each."""
+    return {
+        "model_version_status": [
+            {"version": version, "state": state, "status": {"error_code": "OK", "error_message": error}}
+            for version, state, error in versions
+        ]
+    }
+
+
+@pytest.mark.parametrize(
+    ("code", "document", "version", "why"),
+    [
+        (200, status_of(("2", "AVAILABLE", "")), 2, ""),
+        (200, status_of(("3", "LOADING", ""), ("2", "AVAILABLE", ""), ("1", "AVAILABLE", "")), 2, ""),
+        (200, status_of(("3", "LOADING", "")), None, "Version 3 is in the state LOADING."),
+        (
+            200,
+            status_of(("10", "END", "No file."), ("9", "END", "")),
+            None,
+            "Version 10 is in the state END. No file.",
+        ),
+        (200, status_of(), None, "The model server knows no version of the model."),
+        (200, {"ok": True}, None, "The answer is not a model's status."),
+        (200, [], None, "The answer is not a model's status."),
+        (404, {"error": "Servable not found"}, None, "knows no such model (404)"),
+        (503, b"no available server", None, "no model server that is ready"),
+    ],
+)
+def test_the_status_names_the_version_that_is_served(
+    code: int, document: Any, version: int | None, why: str
+) -> None:
+    """The highest one that is available, or why there is none."""
+    serving, transport = client(lambda _: (code, document, {}))
+    assert serving.status(Route.NEW)[0] == version
+    assert why in serving.status(Route.NEW)[1]
+    assert transport.requests[0].url == "http://my.example.com/v1/models/model"
+    assert transport.requests[0].headers["X-Mnist-Route"] == "always"

@@ -5,16 +5,37 @@ from __future__ import annotations
 import atexit
 import contextlib
 import errno
+import getpass
 import logging
 import queue
 import socket
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from mnist_dash.config import Settings
-from mnist_dash.domain import DEFAULT_CANARY, EngineObject, ModelCheck, Role, Snapshot, Suggestion
+from mnist_dash.domain import (
+    DEFAULT_CANARY,
+    Acting,
+    Change,
+    Deploy,
+    EngineObject,
+    Finding,
+    Gateway,
+    HistoryEntry,
+    ModelCheck,
+    Probe,
+    Promote,
+    Remove,
+    Role,
+    SetSplit,
+    Snapshot,
+    Suggestion,
+    UndoPromote,
+    in_words,
+)
 from mnist_dash.errors import EngineError, MnistDashError, ModelError
 from mnist_dash.local.child import Child, Event
 from mnist_dash.local.fleet import Fleet, Replica
@@ -22,7 +43,9 @@ from mnist_dash.local.health import PROBE_SECONDS, UNHEALTHY_AFTER, answers
 from mnist_dash.local.observe import objects, observe
 from mnist_dash.local.plan import Phase
 from mnist_dash.local.state import BUNDLED, Spec, StateFile, Wanted
+from mnist_dash.probes import judge
 from mnist_dash.savedmodel import check_model_apart
+from mnist_dash.storage.place import Progress
 
 HOST = "127.0.0.1"
 TICK_SECONDS = 0.1
@@ -50,6 +73,7 @@ class LocalEngine:
         self._state = state
         self._wanted = wanted
         self._check = check
+        self._user = _user()
         self._found: dict[int, ModelCheck] = {}
         self._to_check: queue.SimpleQueue[tuple[Spec, int] | None] = queue.SimpleQueue()
         self._fleet = Fleet(listener, self._on_event)
@@ -75,14 +99,14 @@ class LocalEngine:
             return engine
 
     @property
-    def gateway_url(self) -> str:
-        return self._url
+    def gateway(self) -> Gateway:
+        return Gateway(self._url)
 
     @property
-    def gateway_headers(self) -> dict[str, str]:
-        return {}
+    def in_cluster(self) -> bool:
+        return False
 
-    def check(self, base: str) -> ModelCheck:
+    def check(self, base: str, progress: Progress | None = None) -> ModelCheck:
         if base.startswith("gs:"):
             raise ModelError(
                 f"The local engine reads folders, not {base}.",
@@ -90,28 +114,41 @@ class LocalEngine:
             )
         return self._check(base)
 
-    def deploy(self, role: Role, check: ModelCheck, replicas: int) -> None:
+    def carry_out(self, change: Change, acting: Acting) -> None:
         with self._changing():
-            deployed = self._snapshot.of(role)
-            serving = deployed is not None and deployed.ready > 0
-            self._wanted = self._wanted.deploy(role, check.base, replicas, serving=serving)
-            self._found[self._wanted.generation] = check
+            self._wanted = self._after(change).remember(
+                HistoryEntry(time.time(), acting.by or self._user, in_words(change))
+            )
+            if isinstance(change, Deploy):
+                self._found[self._wanted.generation] = change.check
 
-    def remove(self, role: Role) -> None:
-        with self._changing():
-            self._wanted = self._wanted.remove(role)
+    def _after(self, change: Change) -> Wanted:
+        wanted = self._wanted
+        match change:
+            case Deploy(role, check, replicas):
+                deployed = self._snapshot.of(role)
+                serving = deployed is not None and deployed.ready > 0
+                return wanted.deploy(role, check.base, replicas, serving=serving)
+            case Remove(role):
+                return wanted.remove(role)
+            case SetSplit(percent):
+                return replace(wanted, split=percent)
+            case Promote():
+                return wanted.swap(can_undo=wanted.spec(Role.CURRENT) is not None)
+            case UndoPromote():
+                return wanted.swap(can_undo=False)
 
-    def set_split(self, percent: int) -> None:
-        with self._changing():
-            self._wanted = replace(self._wanted, split=percent)
+    def preview(self, change: Change) -> str:
+        return ""
 
-    def promote(self) -> None:
-        with self._changing():
-            self._wanted = self._wanted.swap(can_undo=self._wanted.spec(Role.CURRENT) is not None)
+    def manifests(self) -> str:
+        return ""
 
-    def undo_promote(self) -> None:
-        with self._changing():
-            self._wanted = self._wanted.swap(can_undo=False)
+    def history(self) -> tuple[HistoryEntry, ...]:
+        return self._wanted.history[::-1]
+
+    def judge_route(self, probes: Sequence[Probe]) -> tuple[Finding, ...]:
+        return judge(probes, self._snapshot)
 
     def snapshot(self) -> Snapshot:
         return self._snapshot
@@ -204,6 +241,14 @@ class LocalEngine:
                 found = self._check(spec.base)
                 with self._lock:
                     self._found[spec.generation] = found
+
+
+def _user() -> str:
+    """Who runs this process; a container's user may have no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "somebody"
 
 
 @contextlib.contextmanager

@@ -12,11 +12,13 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mnist_dash.domain import MAX_REPLICAS, MIN_REPLICAS, Release, Role
+from mnist_dash.domain import MAX_REPLICAS, MIN_REPLICAS, HistoryEntry, Release, Role
 
 BUNDLED = Path(__file__).parents[1] / "data" / "models"
 _BUNDLED_PREFIX = "bundled:"
 _FORMAT = 1
+_REMEMBERED = 50
+"""Changes in the history."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Wanted:
     can_undo: bool = False
     generation: int = 0
     """The highest that was given out."""
+    history: tuple[HistoryEntry, ...] = ()
+    """What was asked for, newest last."""
 
     def release(self, role: Role) -> Release:
         """The release that a role points at."""
@@ -82,6 +86,10 @@ class Wanted:
             split=0 if role is Role.NEW else self.split,
             can_undo=False,
         )
+
+    def remember(self, entry: HistoryEntry) -> Wanted:
+        """With one more change in the history, and without those of long ago."""
+        return replace(self, history=(*self.history, entry)[-_REMEMBERED:])
 
     def swap(self, *, can_undo: bool) -> Wanted:
         """With the roles' pointers swapped and all traffic on Current."""
@@ -190,6 +198,7 @@ def _decode(document: dict[str, Any]) -> Wanted:
         split=split,
         can_undo=bool(document["can_undo"]),
         generation=generation,
+        history=tuple(_decode_entry(**entry) for entry in document.get("history", ())),
     )
     return wanted if wanted.spec(Role.NEW) else replace(wanted, split=0)
 
@@ -206,6 +215,12 @@ def _decode_spec(base: str, replicas: int, generation: int) -> Spec:
     if base.startswith(_BUNDLED_PREFIX):
         base = str(BUNDLED / base.removeprefix(_BUNDLED_PREFIX))
     return Spec(base, replicas, generation)
+
+
+def _decode_entry(at: float, by: str, what: str) -> HistoryEntry:
+    if not (isinstance(at, int | float) and isinstance(by, str) and isinstance(what, str)):
+        raise TypeError(what)
+    return HistoryEntry(at, by, what)
 
 
 def _portable(base: str) -> str:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import streamlit as st
 
 from mnist_dash import charts
 from mnist_dash.charts import percent
-from mnist_dash.domain import Comparison, Prediction
+from mnist_dash.domain import Comparison, Prediction, Role
 from mnist_dash.errors import MnistDashError
-from mnist_dash.panels.look import ink, plain, role_badge
+from mnist_dash.panels.look import ink, plain, role_badge, shortened
 from mnist_dash.panels.visit import Answer
 
+Bases = Mapping[Role, str]
+"""The model base of each role when the answer was given."""
+NAME_LENGTH = 24
 WORDS_HEIGHT, WORDS_OF_BOTH_HEIGHT = 128, 168
 """Room for the words above the bars, so that the bars stay where they are whatever is said."""
 
@@ -18,11 +23,12 @@ WORDS_HEIGHT, WORDS_OF_BOTH_HEIGHT = 128, 168
 def show(answer: Answer | None, compare: bool, outdated: bool, why_not: str, *, drawn: bool) -> None:
     """Show an answer, or how to get one; `outdated` says that the drawing has changed since."""
     said = answer.said if answer else None
+    bases = dict(answer.bases) if answer else {}
     st.header("Answer", anchor=False)
     height = WORDS_OF_BOTH_HEIGHT if compare else WORDS_HEIGHT
     with st.container(height=height, border=False, key="answer"):
         if isinstance(said, Prediction):
-            _one(said)
+            _one(said, bases)
         elif isinstance(said, Comparison):
             _both(said)
         elif isinstance(said, MnistDashError):
@@ -38,16 +44,18 @@ def show(answer: Answer | None, compare: bool, outdated: bool, why_not: str, *, 
 
 def in_words(said: Prediction) -> str:
     """One answer as a sentence: who says what, and how sure it is."""
+    if said.shared:
+        return f"Both say {said.digit} with {percent(said.confidence)}"
     who = said.role.label if said.role else "The model"
     return f"{who} says {said.digit} with {percent(said.confidence)}"
 
 
-def _one(said: Prediction) -> None:
+def _one(said: Prediction, bases: Bases) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         st.metric(_badge(said), said.digit, width=110)
         with st.container(gap="xsmall", width=204):
             _spoken(in_words(said))
-            st.caption("  \n".join(_details(said)))
+            st.caption("  \n".join([*_base(said, bases), *_details(said)]))
 
 
 def _both(said: Comparison) -> None:
@@ -67,10 +75,19 @@ def _spoken(words: str) -> None:
 
 
 def _badge(said: Prediction) -> str:
+    if said.shared:
+        return ":gray-badge[Both models]"
     return role_badge(said.role) if said.role else ":gray-badge[Unknown model]"
 
 
+def _base(said: Prediction, bases: Bases) -> list[str]:
+    """The model that gave it: its role alone is no name."""
+    return [f"`{shortened(bases[said.role], NAME_LENGTH)}`"] if said.role and said.role in bases else []
+
+
 def _details(said: Prediction) -> list[str]:
+    if said.shared:
+        return ["Both models give this very answer.", f"{said.milliseconds:.1f} ms"]
     version = f"version {said.version}" if said.version is not None else ""
     return [line for line in (version, said.replica, f"{said.milliseconds:.1f} ms") if line]
 

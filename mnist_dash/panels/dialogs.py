@@ -6,13 +6,12 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from mnist_dash.domain import MAX_REPLICAS, MIN_REPLICAS, MODEL_NAME, Deployment, Release, Role, Snapshot
-from mnist_dash.errors import MnistDashError
-from mnist_dash.panels.look import role_badge, show_problem
+from mnist_dash.domain import Deployment, Promote, Release, Remove, Role, SetSplit, Snapshot
+from mnist_dash.panels import deploying, difference, strategy
+from mnist_dash.panels.confirming import carry_out, confirm_or_cancel, dashboard_for
+from mnist_dash.panels.look import role_badge
 from mnist_dash.panels.visit import Dialog, Verb, visit
 from mnist_dash.service import Dashboard
-
-BASE, REPLICAS = "deploy-base", "deploy-replicas"
 
 
 def show_open(dash: Dashboard) -> None:
@@ -24,63 +23,11 @@ def show_open(dash: Dashboard) -> None:
         st.dialog(title, width="medium", on_dismiss=visit().close)(body)(dash, dialog)
 
 
-def _deploy(dash: Dashboard, dialog: Dialog) -> None:
-    _start_from(dash.snapshot().of(dialog.role))
-    _suggestions(dash)
-    with st.form("deploy-form", border=False):
-        st.text_input("Model base directory", key=BASE, help="A folder that this computer can read.")
-        with st.container(horizontal=True, vertical_alignment="bottom"):
-            st.text_input("Model name", MODEL_NAME, disabled=True, key="deploy-name", width=140)
-            st.number_input("Replicas", MIN_REPLICAS, MAX_REPLICAS, key=REPLICAS, width=160)
-        st.caption(
-            f"The SavedModel is read from `<base>/{MODEL_NAME}/<version>/`; the highest version is served. "
-            "It is loaded and tried on known digits before anything changes."
-        )
-        spot = st.container()
-        st.form_submit_button(
-            f"Deploy as {dialog.role.label}",
-            key="deploy-confirm",
-            type="primary",
-            icon=":material/rocket_launch:",
-            on_click=visit().confirm,
-        )
-    with spot:
-        _carry_out(dialog, lambda: _deploy_now(dash, dialog.role), "Checking the model")
-
-
-def _start_from(deployed: Deployment | None) -> None:
-    """Offer what is deployed, to be changed; what was typed since is kept by the widgets' keys."""
-    st.session_state.setdefault(BASE, deployed.base if deployed else "")
-    st.session_state.setdefault(REPLICAS, deployed.wanted if deployed else MIN_REPLICAS)
-
-
-def _suggestions(dash: Dashboard) -> None:
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        for number, suggestion in enumerate(dash.suggestions()):
-            st.button(
-                suggestion.label,
-                key=f"suggest-{number}",
-                icon=":material/folder:",
-                help=f"`{suggestion.base}`",
-                on_click=_take,
-                args=(suggestion.base,),
-            )
-
-
-def _take(base: str) -> None:
-    st.session_state[BASE] = base
-
-
-def _deploy_now(dash: Dashboard, role: Role) -> str:
-    base, replicas = st.session_state[BASE].strip(), int(st.session_state[REPLICAS])
-    check = dash.deploy(role, base, replicas)
-    return " ".join([f"{role.label}: version {check.version} is being deployed.", *check.warnings])
-
-
 def _remove(dash: Dashboard, dialog: Dialog) -> None:
     st.markdown(_effect_of_removal(dialog.role, dash.snapshot()))
-    _confirm_or_cancel(f"Remove {dialog.role.label}", "remove-confirm", ":material/delete:")
-    _carry_out(dialog, lambda: _remove_now(dash, dialog.role), "Removing")
+    difference.fold(dash, dialog, Remove(dialog.role))
+    confirm_or_cancel(f"Remove {dialog.role.label}", "remove-confirm", ":material/delete:")
+    carry_out(dialog, lambda: _remove_now(dash, dialog), "Removing")
 
 
 def _effect_of_removal(role: Role, snapshot: Snapshot) -> str:
@@ -94,9 +41,9 @@ def _effect_of_removal(role: Role, snapshot: Snapshot) -> str:
     return " ".join(filter(None, [replicas or "Its running replica is stopped.", effect, kept]))
 
 
-def _remove_now(dash: Dashboard, role: Role) -> str:
-    dash.remove(role)
-    return f"{role.label} is being removed."
+def _remove_now(dash: Dashboard, dialog: Dialog) -> str:
+    dashboard_for(dash, dialog).remove(dialog.role)
+    return f"{dialog.role.label} is being removed."
 
 
 def _promote(dash: Dashboard, dialog: Dialog) -> None:
@@ -117,47 +64,37 @@ def _promote(dash: Dashboard, dialog: Dialog) -> None:
         "All traffic then goes to the new Current. Nothing restarts. Undo swaps the two back, "
         "with all traffic on today's Current."
     )
-    _confirm_or_cancel("Make New the Current", "promote-confirm", ":material/swap_vert:")
-    _carry_out(dialog, lambda: _promote_now(dash, dialog.new), "Promoting")
+    difference.fold(dash, dialog, Promote())
+    confirm_or_cancel("Make New the Current", "promote-confirm", ":material/swap_vert:")
+    carry_out(dialog, lambda: _promote_now(dash, dialog, dialog.new), "Promoting")
 
 
 def _named(model: Deployment | None) -> str:
-    return f"  \n`{model.base}` version {model.version} · {model.release}" if model else "  \nnothing"
+    if not model:
+        return "  \nnothing"
+    version = "" if model.version is None else f" version {model.version}"
+    return f"  \n`{model.base}`{version} · {model.release}"
 
 
-def _promote_now(dash: Dashboard, release: Release | None) -> str:
-    dash.promote(release)
+def _promote_now(dash: Dashboard, dialog: Dialog, release: Release | None) -> str:
+    dashboard_for(dash, dialog).promote(release)
     return "New is made the Current."
 
 
-def _confirm_or_cancel(label: str, key: str, icon: str) -> None:
-    with st.container(horizontal=True):
-        st.button(label, key=key, type="primary", icon=icon, on_click=visit().confirm)
-        st.button("Cancel", key="cancel", on_click=visit().close)
+def _split(dash: Dashboard, dialog: Dialog) -> None:
+    difference.show(dash, dialog, SetSplit(dialog.percent))
+    confirm_or_cancel("Set strategy", "split-confirm", ":material/alt_route:")
+    carry_out(dialog, lambda: _split_now(dash, dialog), "Setting the strategy")
 
 
-def _carry_out(dialog: Dialog, act: Callable[[], str], doing: str) -> None:
-    """After the click: do it, then close the dialog; or keep it open and say what stands in the way.
-
-    Done here rather than in the button's callback, so that the dialog shows that it is busy.
-    """
-    if dialog.confirmed:
-        dialog.confirmed, dialog.problem = False, None
-        try:
-            with st.spinner(doing):
-                visit().tell(act())
-        except MnistDashError as error:
-            dialog.problem = error
-        else:
-            visit().close()
-    if dialog.problem:
-        show_problem(dialog.problem)
-    elif visit().dialog is not dialog:
-        st.rerun()
+def _split_now(dash: Dashboard, dialog: Dialog) -> str:
+    dashboard_for(dash, dialog).set_split(dialog.percent)
+    return f"The strategy is set: {strategy.in_words(dialog.percent)}."
 
 
 _DIALOGS: dict[Verb, tuple[Callable[[Dashboard, Dialog], None], str]] = {
-    Verb.DEPLOY: (_deploy, "{deploy} {role}"),
+    Verb.DEPLOY: (deploying.show, "{deploy} {role}"),
     Verb.REMOVE: (_remove, "Remove {role}?"),
     Verb.PROMOTE: (_promote, "Make New the Current?"),
+    Verb.SPLIT: (_split, "What changes in the cluster"),
 }

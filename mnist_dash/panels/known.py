@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from mnist_dash import rules
 from mnist_dash.domain import Release, Role, Snapshot
 from mnist_dash.panels.visit import Verb, visit
+
+TROUBLE: Final = "What is wrong is told under Roll out. The page goes on by itself when it is over."
 
 
 @dataclass(frozen=True)
@@ -16,6 +19,7 @@ class Known:
     why_not_predict: str
     why_not_compare: str
     current_release: Release | None
+    bases: tuple[tuple[Role, str], ...]
     dialog: tuple[Verb, Role] | None
 
     @classmethod
@@ -23,8 +27,9 @@ class Known:
         """What is known from one snapshot and this visit."""
         dialog = visit().dialog
         return cls(
-            why_not_predict=rules.why_not_predict(snapshot),
-            why_not_compare=rules.why_not_compare(snapshot),
+            why_not_predict=TROUBLE if snapshot.trouble else rules.why_not_predict(snapshot),
+            why_not_compare=TROUBLE if snapshot.trouble else rules.why_not_compare(snapshot),
             current_release=snapshot.current.release if snapshot.current else None,
+            bases=tuple((model.role, model.base) for model in (snapshot.current, snapshot.new) if model),
             dialog=(dialog.verb, dialog.role) if dialog else None,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 import streamlit as st
@@ -20,6 +20,8 @@ ICON: Final = {Role.CURRENT: ":material/circle:", Role.NEW: ":material/change_hi
 """No role is told by its colour alone: Current is a circle and solid bars, New a triangle and hatched."""
 
 INK: Final = {"light": charts.INK, "dark": "#eceef2"}
+TEXT_HEIGHT: Final = 260
+LINES_SHOWN: Final = 10
 _MARKUP: Final = re.compile(r"[\\*_$\[\]<>~#|]")
 _STATE_BADGE: Final = {
     State.STARTING: ("blue", ":material/hourglass_top:"),
@@ -69,9 +71,15 @@ def show_problem(error: MnistDashError) -> None:
     st.error(plain(error.next_step), title=plain(error.problem), icon=":material/error:")
 
 
+def text_height(text: str) -> Literal["content"] | int:
+    """How high a text may be before it scrolls within itself."""
+    return TEXT_HEIGHT if text.count("\n") > LINES_SHOWN else "content"
+
+
 def shortened(base: str, longest: int = 34) -> str:
-    """The end of a model base, which tells it apart; `.../models/cnn`."""
+    """The end of a model base, which tells it apart, in whole names if they fit; `…/models/cnn`."""
     if len(base) <= longest:
         return base
-    tail = base.rstrip("/").replace("\\", "/").split("/")[-2:]
-    return f"…/{'/'.join(tail)}"[-longest:]
+    names = base.rstrip("/").replace("\\", "/").split("/")
+    fitting = (end for end in ("/".join(names[-2:]), names[-1]) if len(end) <= longest - 2)
+    return next((f"…/{end}" for end in fitting), f"…{names[-1][1 - longest :]}")

@@ -15,21 +15,22 @@ from mnist_dash.panels.visit import Verb, visit
 CARD_HEIGHT: Final = 134
 """Equal for every state that needs no explanation, so that nothing below jumps."""
 EMPTY: Final = {
-    Role.CURRENT: "The model that answers now. Without one, nobody is answered.",
+    Role.CURRENT: "The model that answers. Without it, nobody does.",
     Role.NEW: "The model that is to be tried beside the Current one.",
 }
 
 
-def show(role: Role, snapshot: Snapshot) -> None:
-    """Show one role's model with the buttons that change it."""
+def show(role: Role, snapshot: Snapshot, obstacle: str = "") -> None:
+    """Show one role's model with the buttons that change it; `obstacle` stands in the way of all of them."""
     model = snapshot.of(role)
-    height: Literal["content"] | int = "content" if model and model.cause else CARD_HEIGHT
+    explained = model and (model.cause or model.warnings)
+    height: Literal["content"] | int = "content" if explained else CARD_HEIGHT
     with st.container(border=True, height=height, gap="xsmall", key=f"card-{role}"):
         with st.container(
             horizontal=True, vertical_alignment="center", gap="xsmall", key=f"card-head-{role}"
         ):
             st.subheader(role_title(role), anchor=False)
-            _buttons(role, model, rules.why_not_remove(snapshot, role))
+            _buttons(role, model, obstacle, obstacle or rules.why_not_remove(snapshot, role))
         if model is None:
             st.markdown(state_badge(None))
             st.caption(EMPTY[role])
@@ -37,18 +38,19 @@ def show(role: Role, snapshot: Snapshot) -> None:
         st.markdown(_model_line(model), help=f"`{model.base}/model/{model.version or '<version>'}/`")
         st.caption(_facts(model))
         if why := " ".join(filter(None, [model.cause, model.next_step])):
-            st.markdown(plain(why))
+            st.markdown(f":small[{plain(why)}]")
         for warning in model.warnings:
             st.caption(f":material/warning: {plain(warning)}")
 
 
-def _buttons(role: Role, model: Deployment | None, why_not_remove: str) -> None:
+def _buttons(role: Role, model: Deployment | None, why_not_deploy: str, why_not_remove: str) -> None:
     st.button(
         "Re-deploy" if model else "Deploy",
         key=f"deploy-{role}",
         on_click=visit().open,
         args=(Verb.DEPLOY, role),
-        help=f"Choose a model for {role.label}. It is checked before anything changes.",
+        disabled=bool(why_not_deploy),
+        help=why_not_deploy or f"Choose a model for {role.label}. It is checked before anything changes.",
     )
     st.button(
         "Remove",
@@ -62,10 +64,9 @@ def _buttons(role: Role, model: Deployment | None, why_not_remove: str) -> None:
 
 def _model_line(model: Deployment) -> str:
     version = f"version {model.version}" if model.version is not None else ""
-    return f"{state_badge(model.state)} `{shortened(model.base, 24)}` {version}"
+    return f"{state_badge(model.state)} `{shortened(model.base, 18)}` {version}"
 
 
 def _facts(model: Deployment) -> str:
-    accuracy = "" if model.accuracy is None else f"{percent(model.accuracy)} of 200 check digits"
-    facts = [f"{model.ready} of {model.wanted} replicas ready", model.release.value, accuracy]
-    return " · ".join(filter(None, facts))
+    accuracy = "unchecked" if model.accuracy is None else f"{percent(model.accuracy)} of 200 check digits"
+    return f"{model.ready} of {model.wanted} replicas ready · {model.release} · {accuracy}"

@@ -1,20 +1,20 @@
-"""Right, below: making New the Current, and taking that back."""
+"""Right, below: making New the Current, taking that back, and going on with what was interrupted."""
 
 from __future__ import annotations
 
 import streamlit as st
 
 from mnist_dash import rules
-from mnist_dash.domain import Role, Snapshot
-from mnist_dash.errors import MnistDashError
-from mnist_dash.panels.look import shortened
+from mnist_dash.domain import Promote, Role, Snapshot, UndoPromote
+from mnist_dash.panels import refusal
+from mnist_dash.panels.look import plain, shortened
 from mnist_dash.panels.visit import Verb, visit
 from mnist_dash.service import Dashboard
 
 
-def show(dash: Dashboard, snapshot: Snapshot) -> None:
-    """Show the promote button and, after a promotion, its undo."""
-    why_not = rules.why_not_promote(snapshot)
+def show(dash: Dashboard, snapshot: Snapshot, obstacle: str) -> None:
+    """Show the promote button and, after a promotion, its undo; `obstacle` stands in the way of both."""
+    why_not = obstacle or rules.why_not_promote(snapshot)
     with st.container(horizontal=True, vertical_alignment="center", key="promotion"):
         st.button(
             "Make New the Current",
@@ -26,24 +26,40 @@ def show(dash: Dashboard, snapshot: Snapshot) -> None:
             help=why_not or None,
         )
         if snapshot.can_undo_promote and snapshot.new:
-            why_not_undo = rules.why_not_undo_promote(snapshot)
+            why_not_undo = obstacle or rules.why_not_undo_promote(snapshot)
             st.button(
-                f"Undo: make {shortened(snapshot.new.base, 24)} the Current again",
+                f"Undo: make {shortened(snapshot.new.base, 15)} the Current again",
                 key="undo-promote",
                 icon=":material/undo:",
-                on_click=_undo,
-                args=(dash,),
+                on_click=refusal.attempt,
+                args=(dash, UndoPromote(), "The promotion is taken back."),
                 disabled=bool(why_not_undo),
-                help=why_not_undo or "All traffic then goes to it.",
+                help=why_not_undo or f"All traffic then goes to `{snapshot.new.base}`.",
             )
-        elif why_not:
-            st.caption(why_not, width="stretch")
+        elif why_not and not obstacle:
+            st.caption(plain(why_not), width="stretch")
+    refusal.show(dash, Promote, UndoPromote)
 
 
-def _undo(dash: Dashboard) -> None:
-    try:
-        dash.undo_promote()
-    except MnistDashError as error:
-        visit().tell(str(error), well=False)
-    else:
-        visit().tell("The promotion is taken back.")
+def show_interrupted(dash: Dashboard, snapshot: Snapshot, obstacle: str) -> None:
+    """Show that a promotion stopped half-way, with the two ways on."""
+    with st.container(gap="small", key="interrupted"):
+        st.warning(
+            f"{plain(snapshot.interrupted_promotion)} Until it is finished or taken back, "
+            "nothing else can be changed.",
+            icon=":material/warning:",
+        )
+        with st.container(horizontal=True, key="interrupted-buttons"):
+            for label, key, change, done in (
+                ("Finish the promotion", "finish-promotion", Promote(), "The promotion goes on."),
+                ("Take it back", "take-back", UndoPromote(), "The promotion is being taken back."),
+            ):
+                st.button(
+                    label,
+                    key=key,
+                    on_click=refusal.attempt,
+                    args=(dash, change, done),
+                    disabled=bool(obstacle),
+                    help=obstacle or None,
+                )
+        refusal.show(dash, Promote, UndoPromote)

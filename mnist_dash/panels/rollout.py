@@ -15,6 +15,7 @@ from mnist_dash.panels.visit import visit
 from mnist_dash.service import Dashboard
 
 REFRESH_SECONDS: Final = 1.0
+OUTSIDE_SHOWN: Final = 3
 
 
 def roll_out(dash: Dashboard, known: Known) -> None:
@@ -33,10 +34,33 @@ def _panel(dash: Dashboard, known: Known) -> None:
     st.header("Roll out", anchor=False)
     if snapshot.trouble:
         st.error(plain(snapshot.trouble), icon=":material/error:")
+    obstacle = obstacle_to_all(snapshot, in_cluster=dash.in_cluster)
+    if snapshot.interrupted_promotion:
+        promotion.show_interrupted(dash, snapshot, obstacle if snapshot.trouble else "")
     for role in Role:
-        model_card.show(role, snapshot)
-    strategy.show(dash, snapshot)
-    promotion.show(dash, snapshot)
+        model_card.show(role, snapshot, obstacle)
+    strategy.show(dash, snapshot, obstacle)
+    if not snapshot.interrupted_promotion:
+        promotion.show(dash, snapshot, obstacle)
+    _outside(snapshot.outside)
+
+
+def obstacle_to_all(snapshot: Snapshot, *, in_cluster: bool) -> str:
+    """What stands in the way of every change; the panel tells the whole of it once, above."""
+    if snapshot.trouble and in_cluster:  # the local engine takes changes while its gateway is restarted
+        return "Nothing can be changed until the trouble above is over."
+    if snapshot.interrupted_promotion:
+        return "Finish the promotion or take it back first."
+    return ""
+
+
+def _outside(changes: tuple[str, ...]) -> None:
+    """What somebody else changed; the rest is counted, so that it never fills the page."""
+    more = len(changes) - OUTSIDE_SHOWN
+    for change in changes[:OUTSIDE_SHOWN]:
+        st.caption(f":material/info: {plain(change)}")
+    if more > 0:
+        st.caption(f"and {more} more changes from outside.")
 
 
 @st.fragment(run_every=REFRESH_SECONDS)

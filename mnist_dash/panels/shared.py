@@ -93,6 +93,16 @@ def dashboard_or_stop() -> Dashboard:
         st.stop()
 
 
+def for_visitor(dash: Dashboard, *, take_over: bool = False) -> Dashboard:
+    """The dashboard for changes on behalf of this visitor, who is known by name only where people sign in."""
+    return dash.acting(_signed_in(), take_over=take_over)
+
+
+def _signed_in() -> str:
+    claims = st.user if st.user.get("is_logged_in") else {}
+    return str(claims.get("email") or claims.get("name") or "")
+
+
 @st.fragment(run_every=RETRY_SECONDS)
 def _try_again() -> None:
     st.caption(f"The page tries again every {RETRY_SECONDS:g} seconds.")

@@ -7,18 +7,20 @@ from typing import Final
 import streamlit as st
 
 from mnist_dash import rules
-from mnist_dash.domain import DEFAULT_CANARY, MAX_CANARY, MIN_CANARY, Role, Snapshot, Strategy
-from mnist_dash.errors import MnistDashError
+from mnist_dash.domain import DEFAULT_CANARY, MAX_CANARY, MIN_CANARY, Role, SetSplit, Snapshot, Strategy
+from mnist_dash.panels import difference, refusal
 from mnist_dash.panels.look import plain, role_badge
-from mnist_dash.panels.visit import visit
+from mnist_dash.panels.visit import Verb, visit
 from mnist_dash.service import Dashboard
 
 CHOSEN, CANARY_PERCENT = "strategy", "canary-percent"
 STRATEGIES: Final = tuple(Strategy)
+BESIDE_PREVIEW: Final = 138
+"""How wide the words about an unsent strategy are where a third thing stands in their row, in px."""
 
 
-def show(dash: Dashboard, snapshot: Snapshot) -> None:
-    """Show the split that is in force and the controls that change it."""
+def show(dash: Dashboard, snapshot: Snapshot, obstacle: str = "") -> None:
+    """Show the split that is in force and the controls that change it; `obstacle` keeps them from it."""
     _follow(snapshot)
     with st.container(border=True, gap="xsmall", key="strategy-card"):
         with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="in-force"):
@@ -29,7 +31,8 @@ def show(dash: Dashboard, snapshot: Snapshot) -> None:
         chosen = st.radio("Strategy", STRATEGIES, key=CHOSEN, horizontal=True, label_visibility="collapsed")
         _slider(chosen)
         unsent = None if _chosen_split() == snapshot.split_wanted else _chosen_split()
-        _set_button(dash, unsent, rules.why_not_strategy(snapshot, chosen))
+        _set_button(dash, unsent, obstacle or rules.why_not_strategy(snapshot, chosen))
+        refusal.show(dash, SetSplit)
 
 
 def in_words(split: int) -> str:
@@ -86,7 +89,8 @@ def _slider(chosen: Strategy) -> None:
 
 
 def _set_button(dash: Dashboard, unsent: int | None, why_not: str) -> None:
-    with st.container(horizontal=True, vertical_alignment="center", key="strategy-buttons"):
+    previewed = dash.in_cluster and not why_not
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="strategy-buttons"):
         st.button(
             "Set strategy",
             key="set-strategy",
@@ -97,14 +101,24 @@ def _set_button(dash: Dashboard, unsent: int | None, why_not: str) -> None:
             disabled=bool(why_not),
         )
         st.caption(
-            why_not or ("" if unsent is None else f"Not sent yet: {in_words(unsent)}."), width="stretch"
+            why_not or ("" if unsent is None else f"Not sent yet: {in_words(unsent)}."),
+            width=BESIDE_PREVIEW if previewed else "stretch",
         )
+        if previewed:
+            st.button(
+                "Preview",
+                key="preview-split",
+                type="tertiary",
+                help=f"{difference.LABEL}, before it is set.",
+                on_click=_preview,
+                disabled=unsent is None,
+            )
 
 
 def _set(dash: Dashboard) -> None:
-    try:
-        dash.set_split(_chosen_split())
-    except MnistDashError as error:
-        visit().tell(str(error), well=False)
-    else:
-        visit().tell(f"The strategy is set: {in_words(_chosen_split())}.")
+    percent = _chosen_split()
+    refusal.attempt(dash, SetSplit(percent), f"The strategy is set: {in_words(percent)}.")
+
+
+def _preview() -> None:
+    visit().open(Verb.SPLIT, Role.NEW, _chosen_split())

@@ -10,8 +10,19 @@ from typing import cast
 import numpy as np
 import streamlit as st
 
-from mnist_dash.domain import Comparison, Image, Prediction, Release, Role, Snapshot
-from mnist_dash.errors import MnistDashError
+from mnist_dash.domain import (
+    Change,
+    Comparison,
+    Finding,
+    Image,
+    ModelCheck,
+    Prediction,
+    Release,
+    Role,
+    Snapshot,
+    Suggestion,
+)
+from mnist_dash.errors import EngineError, MnistDashError
 
 STROKE_SECONDS = 1.0
 """How long after a click on Predict a stroke still belongs to it: the canvas sends a stroke 0.2 s late."""
@@ -25,6 +36,27 @@ class Verb(StrEnum):
     DEPLOY = "deploy"
     REMOVE = "remove"
     PROMOTE = "promote"
+    SPLIT = "split"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What a change would change in the cluster, or why that cannot be told."""
+
+    change: Change
+    seen: Snapshot
+    """What was observed when it was asked for; its time does not matter."""
+    said: str | MnistDashError
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A change that was refused because somebody else owns what it writes: it can be taken over."""
+
+    change: Change
+    problem: EngineError
+    done: str
+    """What to tell once it is done all the same."""
 
 
 @dataclass
@@ -33,11 +65,23 @@ class Dialog:
 
     verb: Verb
     role: Role
+    percent: int = 0
+    """The split that is asked about, where it is one."""
     new: Release | None = None
     """The release that was New when it was opened."""
     confirmed: bool = False
     """Whether its button was pressed, so that the next run carries it out."""
+    take_over: bool = False
+    """Whether it was the button that takes over what somebody else owns."""
+    unchecked: bool = False
+    """Whether the visitor goes on with a model that could not be looked at."""
     problem: MnistDashError | None = None
+    suggestions: tuple[Suggestion, ...] | None = None
+    """The model bases to offer; None until they are known."""
+    check: tuple[str, ModelCheck] | None = None
+    """The base that was typed last, and what was found there."""
+    asks_difference: bool = False
+    difference: Difference | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +92,8 @@ class Answer:
     said: Prediction | Comparison | MnistDashError
     current_release: Release | None = None
     """Who was Current when it was given: after a promotion its roles would be wrong."""
+    bases: tuple[tuple[Role, str], ...] = ()
+    """What was deployed in each role then."""
 
     def is_about(self, picture: Image | None) -> bool:
         """Whether it was given to this very picture."""
@@ -67,8 +113,13 @@ class Visit:
     answer: Answer | None = None
     asked_at: float = field(default=-AWAITED_SECONDS)
     dialog: Dialog | None = None
+    refusal: Refusal | None = None
+    """A change without a dialog that was refused, and could take over what stands in its way."""
     split_shown: int | None = None
     """The split that the strategy's controls were last set to by the page rather than by the visitor."""
+
+    findings: tuple[Finding, ...] = ()
+    """What was found when this visitor last had the route tested."""
 
     told: list[tuple[str, bool]] = field(default_factory=list)
     """What is to be told in passing, and whether it went well; a callback cannot show it by itself."""
@@ -91,18 +142,19 @@ class Visit:
         """Whether Predict was pressed so recently that the last stroke may still be on its way."""
         return time.monotonic() - self.asked_at < seconds
 
-    def open(self, verb: Verb, role: Role) -> None:
+    def open(self, verb: Verb, role: Role, percent: int = 0) -> None:
         """Open a dialog; the next run of the whole page shows it."""
-        self.dialog = Dialog(verb, role)
+        self.dialog = Dialog(verb, role, percent)
 
     def close(self) -> None:
         """Close the dialog that is open, if any."""
         self.dialog = None
 
-    def confirm(self) -> None:
-        """Note that the dialog's button was pressed."""
+    def confirm(self, *, take_over: bool = False, unchecked: bool = False) -> None:
+        """Note that the dialog's button was pressed, or one that goes on in spite of a problem."""
         if self.dialog:
             self.dialog.confirmed = True
+            self.dialog.take_over, self.dialog.unchecked = take_over, unchecked
 
 
 def visit() -> Visit:

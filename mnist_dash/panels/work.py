@@ -31,7 +31,7 @@ def draw_and_ask(dash: Dashboard, known: Known) -> None:
     if pressed:
         now.asked_at = time.monotonic()
     if pressed or (not known.why_not_predict and (awaited or _is_due(now, picture, live, compare))):
-        now.answer = Answer(picture, ask(dash, drawn, compare), known.current_release)
+        now.answer = Answer(picture, ask(dash, drawn, compare), known.current_release, known.bases)
     outdated = now.answer is not None and not now.answer.is_about(picture)
     with middle:
         answer.show(now.answer, compare, outdated, known.why_not_predict, drawn=picture is not None)

@@ -2,39 +2,58 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from mnist_dash.config import Settings
+from mnist_dash.config import RouterKind
 from mnist_dash.digits import load_digits
 from mnist_dash.domain import Image
-from mnist_dash.local.state import BUNDLED
-from mnist_dash.service import Dashboard, open_dashboard
+from mnist_dash.service import Dashboard
+from tests.contract.grounds import Ground, Shelf, in_cluster, on_this_machine
 
-Open = Callable[[], Dashboard]
+LOCAL, INGRESS, GATEWAY = "local", "ingress", "gateway"
 
 
-@pytest.fixture(params=["local"])
-def dash(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Dashboard]:
+@pytest.fixture(params=[LOCAL, INGRESS, GATEWAY])
+def ground(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ground]:
+    """Where the models run: on this machine, or in a cluster behind an Ingress or a Gateway.
+
+    Behind the Ingress the replicas do not say who they are, as TensorFlow Serving does not; behind the
+    Gateway they do.
+    """
+    if request.param == LOCAL:
+        ground = on_this_machine(tmp_path)
+    else:
+        bed, namespace = request.getfixturevalue("bed"), request.getfixturevalue("namespace")
+        ground = in_cluster(bed, namespace, RouterKind(request.param), announced=request.param == GATEWAY)
+    with ground.dash:
+        yield ground
+
+
+@pytest.fixture
+def dash(ground: Ground) -> Dashboard:
     """A dashboard on a fresh engine with nothing deployed."""
-    assert request.param == "local"
-    with open_dashboard(Settings(gateway_port=0, state_dir=tmp_path / "state", empty=True)) as dash:
-        yield dash
+    return ground.dash
 
 
 @pytest.fixture
-def linear(tmp_path: Path) -> str:
+def shelf(ground: Ground) -> Shelf:
+    """Where the models lie that this engine can deploy."""
+    return ground.shelf
+
+
+@pytest.fixture
+def linear(shelf: Shelf) -> str:
     """A base of its own with the linear model as version 1."""
-    return str(shutil.copytree(BUNDLED / "linear", tmp_path / "linear"))
+    return shelf.put("linear")
 
 
 @pytest.fixture
-def cnn(tmp_path: Path) -> str:
+def cnn(shelf: Shelf) -> str:
     """A base of its own with the convolutional model as version 1."""
-    return str(shutil.copytree(BUNDLED / "cnn", tmp_path / "cnn"))
+    return shelf.put("cnn")
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import socket
 import subprocess
@@ -11,8 +12,12 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
+
+if TYPE_CHECKING:  # importing it takes a second, which only the tests that use a cluster should pay for
+    from tests.cluster.bed import Bed
 
 ROOT = Path(__file__).parents[2]
 APP = ROOT / "app.py"
@@ -20,19 +25,23 @@ START_SECONDS = 60.0
 
 
 class Server:
-    """A running dashboard; `page` is its address."""
+    """A running dashboard; `page` is its address, `output` the file of what it says."""
 
-    def __init__(self, state_dir: Path, *flags: str, script: Path = APP) -> None:
+    def __init__(self, output: Path, *flags: str, script: Path = APP, **env: str) -> None:
         with socket.create_server(("127.0.0.1", 0)) as probe:
             port = probe.getsockname()[1]
         self.page = f"http://localhost:{port}"
-        self.output = state_dir.with_suffix(".log")
+        self.output = output
         streamlit = [sys.executable, "-m", "streamlit", "run", str(script)]
         options = ["--server.headless", "true", "--server.port", str(port)]
-        mine = ["--", "--gateway-port", "0", "--state-dir", str(state_dir), *flags]
-        with self.output.open("ab") as output:
+        with output.open("ab") as log:
             self.process = subprocess.Popen(
-                streamlit + options + mine, cwd=ROOT, stdout=output, stderr=output, start_new_session=True
+                [*streamlit, *options, "--", *flags],
+                cwd=ROOT,
+                env=os.environ | env,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
 
     def wait_until_up(self) -> None:
@@ -80,7 +89,30 @@ def _command(process: psutil.Process) -> str:
 @contextlib.contextmanager
 def serve(state_dir: Path, *flags: str, script: Path = APP) -> Iterator[Server]:
     """A dashboard, or another Streamlit script, that is up, and gone afterwards."""
-    server = Server(state_dir, *flags, script=script)
+    mine = ["--gateway-port", "0", "--state-dir", str(state_dir)]
+    with _running(Server(state_dir.with_suffix(".log"), *mine, *flags, script=script)) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def serve_on_cluster(
+    bed: Bed, namespace: str, output: Path, *, kubeconfig: Path | None = None
+) -> Iterator[Server]:
+    """The same for a dashboard on a namespace of the test-bed, behind its ingress."""
+    flags = {
+        "--ingress-host": bed.host(namespace),
+        "--ingress-address": bed.entrances.ingress,
+        "--ingress-class": bed.ingress_class,
+        "--kubeconfig": str(kubeconfig or bed.kubeconfig),
+        "--namespace": namespace,
+    }
+    said = [word for flag in flags.items() for word in flag]
+    with _running(Server(output, *said, STORAGE_EMULATOR_HOST=bed.storage.url)) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def _running(server: Server) -> Iterator[Server]:
     try:
         server.wait_until_up()
         yield server

@@ -1,8 +1,9 @@
-"""The commands of the tab "Call it" run as they stand."""
+"""The commands of the tab "Call it" run as they stand, and its test says whom they reach."""
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -51,3 +52,15 @@ def test_the_python_script_predicts_a_seven(commands: list[str], tmp_path: Path)
     served_by, predictions = run(["python3", "-c", commands[2]], tmp_path).splitlines()
     assert "release=" in served_by
     assert likeliest(json.loads(predictions)) == 7
+
+
+def test_the_test_of_the_route_says_who_answers(visitor: Visitor) -> None:
+    """Through the real gateway, on whatever is deployed."""
+    visitor.page.get_by_role("tab", name="Call it").click()
+    visitor.press("test-route")
+    for words in (
+        "Well. With the header X-Mnist-Route: never, 5 of 5 requests reached Current.",
+        "Well. With the header X-Mnist-Route: always, 5 of 5 requests reached New.",
+        re.compile(r"Well\. Without the header, \d+ of 100 requests reached New; the split is \d+ %\."),
+    ):
+        expect(visitor.page.get_by_text(words)).to_be_visible(timeout=PATIENCE)

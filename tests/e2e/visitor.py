@@ -183,6 +183,27 @@ class Visitor:
         self.press("deploy-confirm")
         expect(self.page.get_by_role("dialog")).to_be_hidden(timeout=PATIENCE)
 
+    def deploy(self, role: str, base: str, replicas: int = 1) -> None:
+        """Deploy a model base through the dialog; it is not waited for."""
+        self.open_deploy(role)
+        self.fill(base, replicas)
+        self.confirm_deploy()
+
+    @property
+    def dialog(self) -> Locator:
+        """The dialog that is open."""
+        return self.page.get_by_role("dialog")
+
+    def open_tab(self, name: str) -> None:
+        """Show one of the tabs below."""
+        self.page.get_by_role("tab", name=name).click()
+
+    def open_object(self, kind: str, name: str) -> Locator:
+        """Unfold an object in the Objects tab, and return it; the name may be a beginning."""
+        box = self.page.locator(f"[class*='st-key-object-{kind}-{name}']").first
+        box.locator("summary").click()
+        return box
+
     def gateway(self) -> Gateway:
         """A client of the gateway whose address the page shows."""
         return Gateway(self.part("header").locator("code").inner_text())

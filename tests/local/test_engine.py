@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import shutil
 import signal
@@ -14,7 +15,7 @@ import pytest
 
 from mnist_dash.config import Settings
 from mnist_dash.digits import load_digits
-from mnist_dash.domain import Image, Role
+from mnist_dash.domain import Image, Role, SetSplit
 from mnist_dash.errors import EngineError, ModelError
 from mnist_dash.local import engine
 from mnist_dash.local.engine import listen
@@ -81,6 +82,38 @@ def test_a_later_start_brings_back_what_was_deployed(tmp_path: Path) -> None:
         assert (again.current.base, again.current.release) == (str(BUNDLED / "cnn"), "green")
         assert (again.new.base, again.new.wanted) == (str(BUNDLED / "cnn"), 2)
         assert again.split_observed == 35
+
+
+def test_the_history_says_who_asked_for_what_and_outlives_a_restart(tmp_path: Path) -> None:
+    """Newest first; where nobody has signed in, it was the user who runs the dashboard."""
+    before = time.time()
+    with open_dashboard(settings(tmp_path, empty=True)) as dash:
+        assert dash.history() == ()
+        dash.acting("ada@example.com").deploy(Role.CURRENT, str(BUNDLED / "linear"), replicas=2)
+        dash.remove(Role.CURRENT)
+        told = dash.history()
+    newest, oldest = told
+    assert (newest.by, newest.what) == (getpass.getuser(), "Remove Current")
+    assert oldest.by == "ada@example.com"
+    assert oldest.what == f"Deploy {BUNDLED / 'linear'} version 1 as Current with 2 replicas"
+    assert before <= oldest.at <= newest.at <= time.time()
+    with open_dashboard(settings(tmp_path)) as dash:
+        assert dash.history() == told
+
+
+def test_a_refused_change_is_not_remembered(tmp_path: Path) -> None:
+    """The history tells what was asked for and accepted."""
+    with open_dashboard(settings(tmp_path, empty=True)) as dash:
+        with pytest.raises(EngineError):
+            dash.remove(Role.NEW)
+        assert dash.history() == ()
+
+
+def test_there_is_no_cluster_behind_it(dash: Dashboard) -> None:
+    """So nothing can be previewed, and nothing was applied."""
+    assert not dash.in_cluster
+    assert dash.preview(SetSplit(50)) == ""
+    assert dash.manifests() == ""
 
 
 def test_a_damaged_state_file_is_a_notice_and_a_first_start(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mnist_dash.domain import Release, Role
+from mnist_dash.domain import HistoryEntry, Release, Role
 from mnist_dash.local.state import BUNDLED, Spec, StateFile, Wanted
 
 BOTH = replace(Wanted().deploy(Role.CURRENT, "/a", 1).deploy(Role.NEW, "/b", 2), split=20)
@@ -65,6 +65,28 @@ def test_what_was_saved_is_loaded_again(tmp_path: Path, wanted: Wanted) -> None:
     file.close()
 
 
+def test_the_history_keeps_the_last_fifty_changes(tmp_path: Path) -> None:
+    """It survives a restart, newest last, and does not grow for ever."""
+    wanted = BOTH
+    for number in range(60):
+        wanted = wanted.remember(HistoryEntry(float(number), "ada", f"Change {number}"))
+    file = StateFile(tmp_path)
+    file.save(wanted)
+    loaded = file.load()
+    assert loaded is not None
+    assert [entry.what for entry in loaded.history] == [f"Change {number}" for number in range(10, 60)]
+    file.close()
+
+
+def test_a_state_from_before_there_was_a_history_is_loaded(tmp_path: Path) -> None:
+    """Nobody loses what was deployed by a newer version of the dashboard."""
+    (tmp_path / "state.json").write_text(json.dumps(GOOD))
+    file = StateFile(tmp_path)
+    assert file.load() == Wanted()
+    assert file.notices == []
+    file.close()
+
+
 def test_a_first_start_has_no_state_and_no_notice(tmp_path: Path) -> None:
     """The folder is made, with parents."""
     file = StateFile(tmp_path / "deep" / "down")
@@ -89,6 +111,7 @@ NOT_STATES = [
     {**GOOD, "split": 101},
     {**GOOD, "split": "20"},
 ]
+NOT_ENTRIES = [{"at": "noon", "by": "ada", "what": "x"}, {"at": 1.0, "by": None, "what": "x"}, {"at": 1.0}]
 NOT_SPECS = [
     {"base": "/a"},
     {"base": 1, "replicas": 1, "generation": 1},
@@ -100,6 +123,7 @@ NOT_SPECS = [
     "damage",
     ["", "{", "[]", "null", '"text"', "\x00\x01"]
     + [json.dumps(document) for document in NOT_STATES]
+    + [json.dumps({**GOOD, "history": [entry]}) for entry in NOT_ENTRIES]
     + [json.dumps({**GOOD, "specs": {"blue": spec}}) for spec in NOT_SPECS],
 )
 def test_a_damaged_file_is_set_aside_with_a_notice(tmp_path: Path, damage: str) -> None:

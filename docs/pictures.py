@@ -1,0 +1,187 @@
+"""The pictures of the page that the README shows: on this machine, and on the test-bed's cluster."""
+
+from __future__ import annotations
+
+import io
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from mnist_dash.local.state import BUNDLED
+from tests.cluster.bed import Bed
+from tests.e2e.server import serve, serve_on_cluster
+from tests.e2e.visitor import PATIENCE, Stroke, Strokes, Theme, Visitor
+
+DOCS: Final = Path(__file__).parent
+LARGEST: Final = 150_000
+"""Bytes above which a picture is reduced to a palette."""
+COLOURS: Final = 256
+CORNERS: Final[Strokes] = [
+    [(88, 72), (112, 50), (148, 44), (180, 58), (188, 86), (172, 112), (140, 130)],
+    [(140, 130), (172, 142), (194, 168), (192, 202), (164, 230), (126, 238), (88, 222)],
+]
+"""A three, in straight lines."""
+PHONE: Final = (390, 844)
+NAMESPACE: Final = "mnist"
+BUCKET: Final = "gs://my-bucket"
+
+
+def take_all(*, why_no_cluster: str = "") -> None:
+    """Take them; those on a cluster only where there can be one."""
+    chromium = shutil.which("chromium")
+    if not chromium:
+        raise SystemExit("There is no Chromium: no program named chromium is on the PATH.")
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-gpu", "--font-render-hinting=none"]
+        )
+        on_this_machine(browser, Path(folder))
+        if why_no_cluster:
+            print(f"The pictures of the page on a cluster stay as they are. {why_no_cluster}")
+        else:
+            on_a_cluster(browser, Path(folder))
+        browser.close()
+
+
+def on_this_machine(browser: Browser, folder: Path) -> None:
+    """The page as it is without a cluster."""
+    with serve(folder / "state") as server:
+        with visiting(browser, server.page, "light") as visitor:
+            predict(visitor)
+            save(visitor.page, "page-light.png")
+            compare(visitor)
+            save(visitor.page, "compare.png")
+        with visiting(browser, server.page, "dark") as visitor:
+            predict(visitor)
+            save(visitor.page, "page-dark.png")
+        with visiting(browser, server.page, "light", *PHONE) as visitor:
+            predict(visitor)
+            save(visitor.page, "page-phone.png")
+
+
+def on_a_cluster(browser: Browser, folder: Path) -> None:
+    """The page on the test-bed, from an empty namespace on."""
+    bed = Bed()
+    try:
+        for model in ("linear", "cnn"):
+            bed.storage.put(f"{BUCKET}/{model}", BUNDLED / model / "model" / "1")
+        with serve_on_cluster(bed, NAMESPACE, folder / "cluster.log") as server:
+            roll_out(browser, server.page)
+            fail(browser, server.page, bed)
+    finally:
+        bed.stop()
+
+
+def roll_out(browser: Browser, address: str) -> None:
+    """Both models, a canary, an answer; what was done, and what was applied."""
+    visitor = Visitor(browser, address)
+    visitor.deploy("current", f"{BUCKET}/linear", replicas=2)
+    visitor.is_ready("current", replicas=2)
+    visitor.deploy("new", f"{BUCKET}/cnn")
+    visitor.is_ready("new")
+    visitor.set_strategy("Canary", 20)
+    predict(visitor)
+    save(visitor.page, "cluster-page.png")
+    visitor.close()
+    with visiting(browser, address, "dark", ready=2) as visitor:
+        visitor.open_tab("Objects")
+        visitor.open_object("Ingress", "mnist-canary").get_by_role("radio", name="YAML").click()
+        expect(visitor.page.get_by_test_id("stCode")).to_contain_text("canary-weight", timeout=PATIENCE)
+        save_below(visitor, "cluster-objects.png")
+
+
+def fail(browser: Browser, address: str, bed: Bed) -> None:
+    """A model that vanishes after it was looked at: what would change, and what the card and History say."""
+    base = f"{BUCKET}/cnn-v2"
+    bed.storage.put(base, BUNDLED / "cnn" / "model" / "1")
+    with visiting(browser, address, "light", ready=2) as visitor:
+        visitor.open_deploy("new")
+        visitor.fill(base)
+        visitor.press("deploy-difference")
+        expect(visitor.dialog.get_by_test_id("stCode")).to_contain_text(base, timeout=PATIENCE)
+        save(visitor.page, "cluster-difference.png")
+        bed.storage.delete(base)
+        visitor.confirm_deploy()
+        visitor.reads("card-new", f"There is no folder {base}.")
+    with visiting(browser, address, "light", *PHONE, ready=2) as visitor:
+        visitor.part("card-new").scroll_into_view_if_needed()
+        save(visitor.page, "cluster-failed.png")
+
+
+def save_below(visitor: Visitor, name: str) -> None:
+    """Write what the window shows of the tabs below."""
+    visitor.part("below").evaluate("it => it.scrollIntoView()")
+    settle(visitor.page)
+    save(visitor.page, name)
+
+
+@contextmanager
+def visiting(
+    browser: Browser, address: str, theme: Theme, width: int = 1280, height: int = 800
+) -> Iterator[Visitor]:
+    """A visitor whose browser asks for a theme, once both models are ready."""
+    visitor = Visitor(browser, address, width, height, theme)
+    try:
+        for role in ("current", "new"):
+            visitor.is_ready(role)
+        yield visitor
+    finally:
+        visitor.close()
+
+
+def predict(visitor: Visitor) -> None:
+    """Draw the digit and have it answered by New: the split decides who answers, so ask until it does."""
+    visitor.draw_strokes([rounded(stroke) for stroke in CORNERS])
+    for _ in range(60):
+        visitor.press("predict")
+        expect(visitor.part("answer")).to_contain_text(re.compile(r"\d ms"), timeout=PATIENCE)
+        settle(visitor.page)
+        if "New says 3" in visitor.part("answer").inner_text():
+            return
+    raise SystemExit("New has not answered; is its share of the traffic not 20 %?")
+
+
+def rounded(stroke: Stroke, times: int = 2) -> Stroke:
+    """A stroke as a hand would draw it: its corners cut off, and those that this makes again (Chaikin)."""
+    points = np.array(stroke, dtype=float)
+    for _ in range(times):
+        before, after = points[:-1], points[1:]
+        cut = np.stack([0.75 * before + 0.25 * after, 0.25 * before + 0.75 * after], axis=1).reshape(-1, 2)
+        points = np.concatenate([points[:1], cut, points[-1:]])
+    return [(round(x), round(y)) for x, y in points.tolist()]
+
+
+def compare(visitor: Visitor) -> None:
+    """Ask both models about the digit."""
+    visitor.switch("compare")
+    visitor.reads("answer", "Agree: both say 3")
+    settle(visitor.page)
+
+
+def settle(page: Page) -> None:
+    """Wait until nothing runs any more, nothing moves, and the mouse points nowhere."""
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+    expect(page.get_by_test_id("stToast")).to_have_count(0, timeout=PATIENCE)
+    page.mouse.move(0, 0)
+    page.wait_for_function("() => document.getAnimations().every(it => it.playState === 'finished')")
+
+
+def save(page: Page, name: str) -> None:
+    """Write what the window shows, with a palette if it would be large."""
+    page.evaluate("document.activeElement?.blur()")
+    shot = page.screenshot(animations="disabled")
+    if len(shot) > LARGEST:
+        small = io.BytesIO()
+        Image.open(io.BytesIO(shot)).convert("RGB").quantize(COLOURS).save(small, "PNG", optimize=True)
+        shot = small.getvalue()
+    (DOCS / name).write_bytes(shot)
+    print(f"{name}: {len(shot) / 1000:.0f} kB")
+

@@ -1,0 +1,154 @@
+"""What a change writes to the cluster: pure, from what one poll saw."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from mnist_dash.cluster import manifests
+from mnist_dash.cluster.kinds import DEPLOYMENT, Kind, Object
+from mnist_dash.cluster.names import deployment_name
+from mnist_dash.cluster.route_state import RouteState, Swap, Written
+from mnist_dash.cluster.routes import Routes
+from mnist_dash.cluster.seen import Seen
+from mnist_dash.domain import (
+    Change,
+    Deploy,
+    HistoryEntry,
+    Promote,
+    Release,
+    Remove,
+    Role,
+    SetSplit,
+    UndoPromote,
+    in_words,
+)
+
+
+@dataclass(frozen=True)
+class Site:
+    """What is the same for all changes: where they go, and what the models run on."""
+
+    namespace: str
+    image: str
+    routes: Routes
+    key: bytes | None = None
+    """The content of the key file with which the Pods read the bucket, if one was given."""
+
+
+@dataclass(frozen=True)
+class Apply:
+    """Write one object."""
+
+    object: Object
+
+
+@dataclass(frozen=True)
+class Delete:
+    """Delete one object."""
+
+    kind: Kind
+    name: str
+
+
+Act = Apply | Delete
+
+
+def acts_for(change: Change, seen: Seen, site: Site, by: str, *, now: float | None = None) -> tuple[Act, ...]:
+    """What a change writes, in this order; whatever was written when it is cut short can be gone on from.
+
+    The Deployment comes last: as long as it is not there, nothing is deployed, and once it is there, so is
+    all that leads to it. The routes let go of New before its Deployment is deleted.
+    """
+    at = time.time() if now is None else now
+    entry = HistoryEntry(at, by, in_words(change))
+    state = remembered(seen, entry)
+    match change:
+        case Deploy():
+            return tuple(_deploy(change, seen, site, replace(state, can_undo=False), entry))
+        case Remove(role):
+            return tuple(_remove(role, seen, site, replace(state, can_undo=False)))
+        case SetSplit(percent):
+            return routed(seen, site, replace(state, split=percent))
+        case Promote() | UndoPromote():
+            swap = _swap(change, seen, state, entry)
+            return routed(seen, site, replace(state, swap=swap), weight=_first_weight(seen, swap))
+
+
+def state_of(seen: Seen) -> RouteState:
+    """What was last written about the traffic; a bare state if nothing was yet."""
+    return seen.written.state if seen.written else RouteState()
+
+
+def remembered(seen: Seen, entry: HistoryEntry) -> RouteState:
+    """The state with one more entry in its history."""
+    return state_of(seen).remember(entry)
+
+
+def routed(seen: Seen, site: Site, state: RouteState, *, weight: int | None = None) -> tuple[Act, ...]:
+    """The routes with this state; New gets its share, and is routed to at all, only while it is ready."""
+    ready = bool(seen.ready_addresses(Role.NEW))
+    wanted = state.split if ready else 0
+    written = Written(weight=wanted if weight is None else weight, state=state, has_new=ready)
+    return tuple(map(Apply, site.routes.objects(written)))
+
+
+def _deploy(change: Deploy, seen: Seen, site: Site, state: RouteState, entry: HistoryEntry) -> Iterator[Act]:
+    if site.key is not None:
+        yield Apply(manifests.secret(site.key, site.namespace))
+    for role in Role:
+        yield Apply(manifests.service(role, seen.pointer(role), site.namespace))
+    yield from routed(seen, site, state)
+    model = manifests.Model(
+        check=change.check,
+        replicas=change.replicas,
+        deployed_at=datetime.fromtimestamp(entry.at, UTC).isoformat(timespec="milliseconds"),
+        cause=f"{entry.by}: {entry.what}",
+    )
+    yield Apply(deployment(seen.pointer(change.role), model, site))
+
+
+def deployment(release: Release, model: manifests.Model, site: Site) -> Object:
+    """The Deployment of a release on this site."""
+    key_hash = manifests.key_hash(site.key) if site.key is not None else ""
+    return manifests.deployment(release, model, site.namespace, site.image, key_hash)
+
+
+def acts_of_new_key(seen: Seen, site: Site) -> tuple[Act, ...]:
+    """What makes the Pods read their bucket with another key: they roll."""
+    if site.key is None:
+        return ()
+    live = {release: seen.deployment(release) for release in Release}
+    models = {release: manifests.model_of(one) for release, one in live.items() if one}
+    rolled = [Apply(deployment(release, model, site)) for release, model in models.items() if model]
+    return (Apply(manifests.secret(site.key, site.namespace)), *rolled) if rolled else ()
+
+
+def _remove(role: Role, seen: Seen, site: Site, state: RouteState) -> Iterator[Act]:
+    if role is Role.NEW:
+        written = Written(weight=0, state=replace(state, split=0), has_new=False)
+        yield from map(Apply, site.routes.objects(written))
+    else:
+        yield from routed(seen, site, state)
+    yield Delete(DEPLOYMENT, deployment_name(seen.pointer(role)))
+
+
+def _swap(change: Promote | UndoPromote, seen: Seen, state: RouteState, entry: HistoryEntry) -> Swap:
+    """Where the pointers are to go. What was interrupted is finished, or turned round with its old split."""
+    under_way = state.swap
+    if under_way and isinstance(change, Promote):
+        return replace(under_way, by=entry.by, at=entry.at)
+    if under_way:
+        current, new, split = under_way.new, under_way.current, state.split
+    else:
+        current, new, split = seen.pointer(Role.NEW), seen.pointer(Role.CURRENT), 0
+    undo = isinstance(change, Promote) and seen.deployment(new) is not None
+    return Swap(current=current, new=new, split=split, undo=undo, by=entry.by, at=entry.at)
+
+
+def _first_weight(seen: Seen, swap: Swap) -> int:
+    """All requests go to New before Current's pointer moves; an interrupted swap goes on where it stood."""
+    written = seen.written.weight if seen.written else 0
+    return 100 if seen.pointer(Role.CURRENT) is not swap.current else written

@@ -1,0 +1,299 @@
+"""`KubernetesEngine`: TensorFlow Serving on a cluster, behind its ingress or Gateway."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from mnist_dash.cluster import checks
+from mnist_dash.cluster.advance import acts_of_holding, acts_of_step, is_due, step_of
+from mnist_dash.cluster.api import Api
+from mnist_dash.cluster.changes import Act, Site, acts_for, acts_of_new_key, routed, state_of
+from mnist_dash.cluster.connect import connect
+from mnist_dash.cluster.differences import to_yaml
+from mnist_dash.cluster.key_file import KeyFile
+from mnist_dash.cluster.observe import engine_objects
+from mnist_dash.cluster.outside import changes_from_outside
+from mnist_dash.cluster.pace import PROMOTING_SECONDS, Pace
+from mnist_dash.cluster.reading import around, read, written_objects
+from mnist_dash.cluster.route_state import Step, Swap
+from mnist_dash.cluster.routes import routes_for
+from mnist_dash.cluster.seen import Seen
+from mnist_dash.cluster.story import Promotion, snapshot_of
+from mnist_dash.cluster.suspects import Controller, judge_cluster
+from mnist_dash.cluster.watch import GatewayWatch
+from mnist_dash.cluster.writing import preview, write
+from mnist_dash.config import RouterKind, Settings
+from mnist_dash.domain import (
+    Acting,
+    Change,
+    EngineObject,
+    Finding,
+    Gateway,
+    HistoryEntry,
+    ModelCheck,
+    Probe,
+    Remove,
+    Role,
+    Snapshot,
+    Suggestion,
+)
+from mnist_dash.errors import EngineError, MnistDashError, SettingsError
+from mnist_dash.serving import ServingClient
+from mnist_dash.storage import bases_in_buckets, client_for
+from mnist_dash.storage.place import Progress
+
+FIRST_LOOK_SECONDS = 2.0
+"""How long the start waits for the cluster; it then goes on without."""
+INTERRUPTED_SECONDS = 15.0
+"""A promotion that another dashboard began so long ago is taken for interrupted."""
+STEP_SECONDS = 10.0
+"""How long a step of a promotion is waited for that can only be seen through the gateway."""
+DETAILS_SECONDS = 3.0
+"""How long events and logs are fetched after somebody asked for them, and how long the first may take."""
+SUGGESTIONS_SECONDS = 5.0
+
+log = logging.getLogger("mnist_dash")
+
+
+class KubernetesEngine:
+    """The engine on a cluster; its verbs are those of `mnist_dash.service.Engine`.
+
+    What is wanted lives in the cluster's objects alone. One thread looks at them, whoever is watching, holds
+    a split until New is ready, and carries promotions on. One lock guards everything that is written.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        connect: Callable[[Settings], Api] = connect,
+        interrupted_after: float = INTERRUPTED_SECONDS,
+    ) -> None:
+        self._settings = settings
+        self._connect = connect
+        self._interrupted_after = interrupted_after
+        self._routes = routes_for(settings)
+        self._key = KeyFile(settings.google_app_creds)
+        url = f"{settings.scheme}://{settings.ingress_host}"
+        self._gateway = Gateway(url, settings.ingress_address, str(settings.ca_file or ""))
+        self._serving = ServingClient(self._gateway)
+        self._watch = GatewayWatch(self._serving)
+        self._checks = checks.Checks(self.check)
+        self._api: Api | None = None
+        self._lock = threading.RLock()
+        self._closing, self._wake = threading.Event(), threading.Event()
+        self._looked, self._detailed = threading.Event(), threading.Event()
+        self._pace = Pace()
+        self._seen: Seen | None = None
+        self._mine: Swap | None = None
+        self._step: tuple[Step, float] | None = None
+        self._problem = ""
+        self._details_until = 0.0
+        self._snapshot = Snapshot(time.time(), trouble="The cluster has not answered yet.")
+        self._thread = threading.Thread(target=self._keep_looking, name="cluster", daemon=True)
+
+    @classmethod
+    def start(cls, settings: Settings) -> KubernetesEngine:
+        """Begin to look at the cluster; one that is not there is told in the snapshots, and tried again."""
+        engine = cls(settings)
+        engine._thread.start()
+        engine._looked.wait(FIRST_LOOK_SECONDS)
+        return engine
+
+    @property
+    def gateway(self) -> Gateway:
+        return self._gateway
+
+    @property
+    def in_cluster(self) -> bool:
+        return True
+
+    def check(self, base: str, progress: Progress | None = None) -> ModelCheck:
+        return checks.check(base, self._settings.google_app_creds, progress)
+
+    def carry_out(self, change: Change, acting: Acting) -> None:
+        with self._changing() as api:
+            if change == Remove(Role.NEW):
+                self._let_go_of_new(api, acting)
+            api.ensure_namespace()
+            acts = acts_for(change, self._look(api), self._site(), acting.by or api.user)
+            write(api, acts, take_over=acting.take_over)
+            self._mine = state_of(self._look(api)).swap
+            self._step = None
+            self._publish()
+
+    def _let_go_of_new(self, api: Api, acting: Acting) -> None:
+        """Send all to Current, and wait until the gateway does: some send on to a New that is ending."""
+        seen = self._look(api)
+        if seen.written is None or seen.written.weight == 0:
+            return
+        acts = routed(seen, self._site(), replace(state_of(seen), split=0))
+        write(api, acts, take_over=acting.take_over)
+        given_up = time.monotonic() + STEP_SECONDS
+        while self._watch.look(self._look(api)).pending and time.monotonic() < given_up:
+            self._closing.wait(PROMOTING_SECONDS)
+
+    def preview(self, change: Change) -> str:
+        with self._changing() as api:
+            return preview(api, acts_for(change, self._look(api), self._site(), api.user))
+
+    def snapshot(self) -> Snapshot:
+        if self._pace.viewed():
+            self._wake.set()
+        return self._snapshot
+
+    def objects(self) -> tuple[EngineObject, ...]:
+        """With events and logs, which are fetched while somebody asks for them."""
+        if time.monotonic() > self._details_until:
+            self._detailed.clear()
+            self._wake.set()
+        self._details_until = time.monotonic() + DETAILS_SECONDS
+        self._detailed.wait(DETAILS_SECONDS)
+        return engine_objects(self._seen, self._gateway) if self._seen else ()
+
+    def manifests(self) -> str:
+        if not self._seen:
+            return ""
+        return to_yaml(written_objects(self._seen, self._settings.namespace, self._routes))
+
+    def history(self) -> tuple[HistoryEntry, ...]:
+        return state_of(self._seen).history[::-1] if self._seen else ()
+
+    def judge_route(self, probes: Sequence[Probe]) -> tuple[Finding, ...]:
+        with self._changing() as api:
+            faults = self._routes.faults([*self._look(api).routes, *around(api, self._settings)])
+        controller = (
+            Controller.of_gateway(self._settings.gateway)
+            if self._settings.router is RouterKind.GATEWAY
+            else Controller.of_class(self._settings.ingress_class)
+        )
+        return judge_cluster(probes, self._snapshot, faults, controller)
+
+    def suggestions(self) -> tuple[Suggestion, ...]:
+        try:
+            client = client_for(self._settings.google_app_creds)
+        except SettingsError:  # told as a notice
+            return ()
+        bases = bases_in_buckets(client, deadline=SUGGESTIONS_SECONDS)
+        return tuple(Suggestion(base, base) for base in bases)
+
+    def close(self) -> None:
+        self._closing.set()
+        self._wake.set()
+        self._checks.close()
+        self._serving.close()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join(timeout=1)
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[Api]:
+        with self._lock:
+            if self._closing.is_set():
+                raise EngineError("The dashboard has been closed.", "Start it again.")
+            yield self._connected()
+        self._wake.set()
+
+    def _connected(self) -> Api:
+        """The connection, made anew after a failure: the kubeconfig may have changed meanwhile."""
+        if self._api is None:
+            self._api = self._connect(self._settings)
+        return self._api
+
+    def _site(self) -> Site:
+        return Site(self._settings.namespace, self._settings.image, self._routes, self._key.read())
+
+    def _look(self, api: Api) -> Seen:
+        details = time.monotonic() < self._details_until
+        self._seen = read(api, self._routes, details=details)
+        if details:
+            self._detailed.set()
+        return self._seen
+
+    def _keep_looking(self) -> None:
+        while not self._closing.is_set():
+            self._wake.clear()
+            with self._lock:
+                self._turn()
+            self._looked.set()
+            self._wake.wait(self._seconds())
+        if self._api:
+            self._api.close()
+
+    def _seconds(self) -> float | None:
+        snapshot = self._snapshot
+        return self._pace.seconds(
+            promoting=self._mine is not None,
+            driving=snapshot.split_wanted != snapshot.split_observed,
+            moving=not snapshot.settled,
+        )
+
+    def _turn(self) -> None:
+        """Look, carry on what is under way, and tell what there is; what fails is told and tried again."""
+        try:
+            api = self._connected()
+            seen = self._look(api)
+            self._carry_on(api, seen)
+            self._publish()
+            self._pace.failures = 0
+        except MnistDashError as error:
+            self._lose(str(error))
+        except Exception as error:  # a dashboard that no longer looks would show the past for ever
+            log.exception("the cluster engine goes on after an unforeseen error")
+            self._lose(f"The dashboard failed: {error or type(error).__name__}. What happened is in its log.")
+
+    def _lose(self, words: str) -> None:
+        self._pace.failures += 1
+        if self._api:
+            self._api.close()
+            self._api = None
+        self._snapshot = replace(self._snapshot, trouble=words)
+
+    def _carry_on(self, api: Api, seen: Seen) -> None:
+        """Write what is due by itself; a refusal is told, and does not keep anybody from looking."""
+        try:
+            if acts := self._due(seen):
+                write(api, acts)
+                self._look(api)
+            self._problem = ""
+        except EngineError as error:
+            self._problem = str(error)
+
+    def _due(self, seen: Seen) -> tuple[Act, ...]:
+        if key := self._key.replaced():
+            return acts_of_new_key(seen, replace(self._site(), key=key))
+        swap = state_of(seen).swap
+        if swap is None:
+            self._mine = None
+            return acts_of_holding(seen, self._site()) if self._routes.weight_is_ours(seen.routes) else ()
+        if swap != self._mine:
+            return ()
+        step = step_of(seen, swap)
+        if self._step is None or self._step[0] != step:
+            self._step = (step, time.monotonic())
+        waited = time.monotonic() - self._step[1] > STEP_SECONDS
+        if not is_due(step, seen, self._watch.view.split, given_up_waiting=waited):
+            return ()
+        return acts_of_step(step, seen, self._site())
+
+    def _publish(self) -> None:
+        seen = self._seen
+        assert seen is not None
+        view = self._watch.look(seen)
+        swap = state_of(seen).swap
+        mine = swap is not None and swap == self._mine
+        stale = swap is not None and time.time() - swap.at > self._interrupted_after
+        self._snapshot = snapshot_of(
+            seen,
+            view,
+            Promotion(mine=mine, interrupted=stale and not mine),
+            self._checks.of,
+            outside=(*changes_from_outside(seen.all), *(seen.written.trouble if seen.written else ())),
+            weight_is_ours=self._routes.weight_is_ours(seen.routes),
+            problem=self._problem,
+            notices=tuple(filter(None, [self._key.problem])),
+        )

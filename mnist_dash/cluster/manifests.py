@@ -1,0 +1,202 @@
+"""The objects that run the models, as pure functions of what is wanted; and what was wanted, read back."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from mnist_dash.cluster.kinds import DEPLOYMENT, NAMESPACE, POD, SECRET, SERVICE, Kind, Object
+from mnist_dash.cluster.names import (
+    CHANGE_CAUSE,
+    CHECKED,
+    CONTAINER,
+    CREDENTIALS_HASH,
+    DEPLOYED_AT,
+    GRPC_PORT,
+    RELEASE_LABEL,
+    REST_PORT,
+    SECRET_NAME,
+    deployment_name,
+    labels,
+    selector_of,
+    service_name,
+)
+from mnist_dash.cluster.pod_spec import BASE_VARIABLE, KEY_NAME, START_SECONDS, pod_spec
+from mnist_dash.domain import ModelCheck, Release, Role
+
+
+@dataclass(frozen=True)
+class Model:
+    """What one release runs."""
+
+    check: ModelCheck
+    replicas: int
+    deployed_at: str
+    """ISO time; it makes a re-deploy of an unchanged base roll, so that the folder is read anew."""
+    cause: str
+    """Who asked for what, as `kubectl rollout history` shows it."""
+
+
+def namespace(name: str) -> Object:
+    """The namespace in which everything lies."""
+    return {
+        "apiVersion": NAMESPACE.api,
+        "kind": NAMESPACE.name,
+        "metadata": {"name": name, "labels": labels("namespace")},
+    }
+
+
+def secret(key: bytes, namespace: str) -> Object:
+    """The Secret with the content of a Google key file."""
+    return {
+        **_head(SECRET, SECRET_NAME, namespace, labels("credentials")),
+        "type": "Opaque",
+        "data": {KEY_NAME: base64.b64encode(key).decode()},
+    }
+
+
+def key_hash(key: bytes) -> str:
+    """What tells one key file from another without giving it away."""
+    return hashlib.sha256(key).hexdigest()
+
+
+def service(role: Role, release: Release, namespace: str) -> Object:
+    """The Service of a role; its selector is the pointer to the release."""
+    return {
+        **_head(SERVICE, service_name(role), namespace, labels("model")),
+        "spec": {
+            "type": "ClusterIP",
+            "selector": selector_of(release),
+            "ports": [
+                {"name": name, "port": port, "protocol": "TCP", "targetPort": name}
+                for name, port in (("rest", REST_PORT), ("grpc", GRPC_PORT))
+            ],
+        },
+    }
+
+
+def pointer_of(service: Object) -> Release | None:
+    """The release that a Service selects, or None if it selects anything else."""
+    selector = service.get("spec", {}).get("selector") or {}
+    return next((release for release in Release if selector == selector_of(release)), None)
+
+
+def deployment(release: Release, model: Model, namespace: str, image: str, key_hash: str) -> Object:
+    """The Deployment of a release: TensorFlow Serving with its model.
+
+    `key_hash` is that of the key in the Secret; empty where there is no key to mount.
+    """
+    head = _head(DEPLOYMENT, deployment_name(release), namespace, _labels(release))
+    head["metadata"]["annotations"] = {CHANGE_CAUSE: model.cause}
+    return {
+        **head,
+        "spec": {
+            "replicas": model.replicas,
+            "revisionHistoryLimit": 3,
+            "minReadySeconds": 1,
+            "progressDeadlineSeconds": 2 * START_SECONDS,
+            "selector": {"matchLabels": selector_of(release)},
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+            "template": {
+                "metadata": {
+                    "labels": _labels(release),
+                    "annotations": _pod_annotations(model, key_hash),
+                },
+                "spec": pod_spec(release, model.check.base, image, has_key=bool(key_hash)),
+            },
+        },
+    }
+
+
+def _head(kind: Kind, name: str, namespace: str, labels: dict[str, str]) -> Object:
+    metadata = {"name": name, "namespace": namespace, "labels": labels}
+    return {"apiVersion": kind.api, "kind": kind.name, "metadata": metadata}
+
+
+def _labels(release: Release) -> dict[str, str]:
+    return {**labels("model"), RELEASE_LABEL: release.value}
+
+
+def _pod_annotations(model: Model, key_hash: str) -> dict[str, str]:
+    annotations = {DEPLOYED_AT: model.deployed_at, CHECKED: _checked(model.check)}
+    return {**annotations, CREDENTIALS_HASH: key_hash} if key_hash else annotations
+
+
+def _checked(check: ModelCheck) -> str:
+    found = {
+        "base": check.base,
+        "version": check.version,
+        "input_shape": list(check.input_shape),
+        "accuracy": check.accuracy,
+        "warnings": list(check.warnings),
+        "unseen": check.unseen,
+    }
+    return json.dumps(found, ensure_ascii=False, separators=(",", ":"))
+
+
+def model_of(one: Object) -> Model | None:
+    """What a Deployment or a Pod of ours runs, read back; None if it does not run TensorFlow Serving.
+
+    The base is what the container is told. What was found by the check counts only if it was found of that
+    base, and is left out if it cannot be read. A Pod is 1 replica.
+    """
+    spec: dict[str, Any] = one.get("spec") or {}
+    pod = one if one.get("kind") == POD.name else spec.get("template") or {}
+    base = _base(pod.get("spec") or {})
+    if base is None:
+        return None
+    annotations = _annotations(pod)
+    return Model(
+        check=_read_checked(annotations.get(CHECKED, ""), base),
+        replicas=spec.get("replicas", 1),
+        deployed_at=annotations.get(DEPLOYED_AT, ""),
+        cause=_annotations(one).get(CHANGE_CAUSE, ""),
+    )
+
+
+def release_of(one: Object) -> Release | None:
+    """The release that a Deployment or a Pod belongs to by its label, or None if it has none."""
+    label = (one["metadata"].get("labels") or {}).get(RELEASE_LABEL)
+    return Release(label) if label in set(Release) else None
+
+
+def image_of(deployment: Object) -> str:
+    """The image that a Deployment runs; empty if it runs no TensorFlow Serving."""
+    container = _serving(deployment["spec"]["template"]["spec"])
+    return str(container.get("image", "")) if container else ""
+
+
+def _annotations(one: Object) -> dict[str, str]:
+    return (one.get("metadata") or {}).get("annotations") or {}
+
+
+def _serving(pod_spec: Object) -> Object | None:
+    containers: Iterable[Object] = pod_spec.get("containers") or ()
+    return next((one for one in containers if one["name"] == CONTAINER), None)
+
+
+def _base(pod_spec: Object) -> str | None:
+    container = _serving(pod_spec) or {}
+    return next(
+        (one.get("value", "") for one in container.get("env") or () if one["name"] == BASE_VARIABLE), None
+    )
+
+
+def _read_checked(text: str, base: str) -> ModelCheck:
+    try:
+        found = json.loads(text)
+        check = ModelCheck(
+            base=found["base"],
+            version=None if found["version"] is None else int(found["version"]),
+            input_shape=tuple(int(size) for size in found["input_shape"]),
+            accuracy=None if found["accuracy"] is None else float(found["accuracy"]),
+            warnings=tuple(str(warning) for warning in found["warnings"]),
+            unseen=str(found["unseen"]),
+        )
+    except (ValueError, KeyError, TypeError, RecursionError):
+        check = ModelCheck("", None, (), None)
+    return check if check.base == base else ModelCheck(base, None, (), None)

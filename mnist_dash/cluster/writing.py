@@ -1,0 +1,37 @@
+"""Carrying a change out on the cluster, or seeing what it would do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mnist_dash.cluster.api import Api
+from mnist_dash.cluster.changes import Act, Apply, Delete
+from mnist_dash.cluster.differences import difference
+from mnist_dash.cluster.kinds import kind_of
+
+
+def write(api: Api, acts: Sequence[Act], *, take_over: bool = False) -> None:
+    """Write everything, after the API server has said that it would take all of it.
+
+    Raises EngineError: nothing was written if it is refused when asked first.
+    """
+    for dry_run in (True, False):
+        for act in acts:
+            match act:
+                case Apply(one):
+                    api.apply(one, force=take_over, dry_run=dry_run)
+                case Delete(kind, name):
+                    api.delete(kind, name, dry_run=dry_run)
+
+
+def preview(api: Api, acts: Sequence[Act]) -> str:
+    """What would be different, as the API server itself says; raises EngineError if it would refuse."""
+    parts = []
+    for act in acts:
+        match act:
+            case Apply(one):
+                before = api.get(kind_of(one), one["metadata"]["name"])
+                parts.append(difference(before, api.apply(one, force=True, dry_run=True)))
+            case Delete(kind, name):
+                parts.append(difference(api.get(kind, name), None))
+    return "".join(filter(None, parts))

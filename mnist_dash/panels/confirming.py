@@ -1,0 +1,69 @@
+"""How a dialog acts: after its button was pressed, with what stands in the way told in it, and the way on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from mnist_dash.errors import EngineError, MnistDashError, ModelError
+from mnist_dash.panels.look import show_problem
+from mnist_dash.panels.shared import for_visitor
+from mnist_dash.panels.visit import Dialog, visit
+from mnist_dash.service import Dashboard
+
+Button = Callable[..., bool]
+"""`st.button`, or `st.form_submit_button` within a form."""
+
+
+def dashboard_for(dash: Dashboard, dialog: Dialog) -> Dashboard:
+    """The dashboard that makes the dialog's change on behalf of this visitor, as far as they said."""
+    return for_visitor(dash, take_over=dialog.take_over)
+
+
+def confirm_or_cancel(label: str, key: str, icon: str) -> None:
+    """Show the button that acts, and the one that leaves."""
+    with st.container(horizontal=True):
+        st.button(label, key=key, type="primary", icon=icon, on_click=visit().confirm)
+        st.button("Cancel", key="cancel", on_click=visit().close)
+
+
+def carry_out(dialog: Dialog, act: Callable[[], str], doing: str, button: Button = st.button) -> None:
+    """After the click: do it, then close the dialog; or keep it open and say what stands in the way.
+
+    Done here rather than in the button's callback, so that the dialog shows that it is busy.
+    """
+    if dialog.confirmed:
+        dialog.confirmed, dialog.problem = False, None
+        try:
+            with st.spinner(doing):
+                visit().tell(act())
+        except MnistDashError as error:
+            dialog.problem = error
+        else:
+            visit().close()
+    if dialog.problem:
+        show_problem(dialog.problem)
+        _way_on(dialog, dialog.problem, button)
+    elif visit().dialog is not dialog:
+        st.rerun()
+
+
+def _way_on(dialog: Dialog, problem: MnistDashError, button: Button) -> None:
+    """A second, explicit button where the visitor may go on in spite of the problem."""
+    if isinstance(problem, EngineError) and problem.can_take_over:
+        button(
+            "Take it over",
+            key="take-over",
+            icon=":material/front_hand:",
+            on_click=visit().confirm,
+            kwargs={"take_over": True, "unchecked": dialog.unchecked},
+        )
+    elif isinstance(problem, ModelError) and problem.unseen:
+        button(
+            "Deploy unchecked",
+            key="deploy-unchecked",
+            icon=":material/rule:",
+            on_click=visit().confirm,
+            kwargs={"unchecked": True},
+        )

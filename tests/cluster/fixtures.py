@@ -1,0 +1,62 @@
+"""The cluster that tests share, and what each of them has for itself: a plugin that tests/conftest.py loads.
+
+def test_something(bed: Bed, namespace: str) -> None:
+    bed.storage.put(f"gs://{namespace}/mnist", BUNDLED / "linear" / "model" / "1", version=1)
+    ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cluster.requirements import enter_network
+
+if TYPE_CHECKING:  # importing them takes a second, which only the tests that use a cluster should pay for
+    from tests.cluster.bed import Bed
+    from tests.cluster.faults import FaultProxy
+
+WHY_NO_BED = pytest.StashKey[str]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Enter the bed's network while this process has only one thread."""
+    config.stash[WHY_NO_BED] = enter_network()
+
+
+@pytest.fixture(scope="session")
+def shared_bed(request: pytest.FixtureRequest) -> Iterator[Bed]:
+    """The whole cluster, started once; for fixtures that outlive a test. Tests use `bed`."""
+    if reason := request.config.stash[WHY_NO_BED]:
+        pytest.skip(reason)
+    from tests.cluster.bed import Bed
+
+    bed = Bed()
+    yield bed
+    bed.stop()
+
+
+@pytest.fixture
+def bed(shared_bed: Bed, monkeypatch: pytest.MonkeyPatch) -> Bed:
+    """The whole cluster (`bed.py`), which the first test that asks for it waits for some 4 s.
+
+    During the test this process finds the bed's Cloud Storage (STORAGE_EMULATOR_HOST), as the Pods do.
+    """
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", shared_bed.storage.url)
+    return shared_bed
+
+
+@pytest.fixture
+def namespace(bed: Bed) -> Iterator[str]:
+    """The name of an empty namespace of the test's own, good as the name of a bucket too."""
+    with bed.namespace() as name:
+        yield name
+
+
+@pytest.fixture
+def proxy(bed: Bed) -> Iterator[FaultProxy]:
+    """A proxy before the API server; `bed.write_kubeconfig(server=proxy.url)` goes through it."""
+    with bed.proxy() as proxy:
+        yield proxy

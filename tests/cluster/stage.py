@@ -1,0 +1,90 @@
+"""A namespace in which things go wrong on purpose, with a dashboard on it and models for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from mnist_dash.config import RouterKind
+from mnist_dash.domain import Deployment, ModelCheck, Role, State
+from mnist_dash.service import Dashboard, open_dashboard
+from tests.cluster.api_server import Object
+from tests.cluster.bed import Bed
+from tests.contract.grounds import Buckets, cluster_settings
+
+PATIENCE = 60.0
+"""Seconds within which everything is to be told."""
+
+
+@dataclass
+class Stage:
+    """What a test of failures needs; `close()` lets go of its dashboards."""
+
+    bed: Bed
+    namespace: str
+    shelf: Buckets = field(init=False)
+    _dashboards: list[Dashboard] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.shelf = Buckets(self.bed.storage, self.namespace)
+
+    def dashboard(self, **settings: object) -> Dashboard:
+        """A dashboard that was started with other settings than usual."""
+        dash = open_dashboard(cluster_settings(self.bed, self.namespace, RouterKind.INGRESS, **settings))
+        self._dashboards.append(dash)
+        return dash
+
+    def close(self) -> None:
+        """Let go of the dashboards."""
+        for dash in self._dashboards:
+            dash.close()
+
+    def model(self, name: str = "linear") -> ModelCheck:
+        """A model that was looked at before, as the dialog does."""
+        return checked(self.shelf.put(name))
+
+    def create(self, api: str, kind: str, name: str, **content: object) -> Object:
+        """Make an object of somebody else's in the namespace."""
+        metadata = {"name": name, "namespace": self.namespace}
+        return self.bed.api.create({"apiVersion": api, "kind": kind, "metadata": metadata, **content})
+
+    def path(self, plural: str, name: str = "", group: str = "") -> str:
+        """Where the objects of a kind are, or one of them."""
+        root = f"/apis/{group}" if group else "/api/v1"
+        return f"{root}/namespaces/{self.namespace}/{plural}/{name}".rstrip("/")
+
+    def pods(self) -> list[Object]:
+        """The Pods that do not end."""
+        listed = self.bed.api.get(self.path("pods"))["items"]
+        return [pod for pod in listed if "deletionTimestamp" not in pod["metadata"]]
+
+
+def checked(base: str) -> ModelCheck:
+    """What a check of the linear model finds, whatever becomes of the base afterwards."""
+    return ModelCheck(base, version=1, input_shape=(-1, 28, 28, 1), accuracy=0.92)
+
+
+def told(
+    dash: Dashboard,
+    state: State,
+    words: str = "",
+    *,
+    role: Role = Role.CURRENT,
+    reached: Callable[[Deployment], bool] = lambda _: True,
+) -> Deployment:
+    """Wait until a role's card shows the state, with these words in the cause, and return it."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        card = dash.snapshot().of(role)
+        if card and card.state is state and words in card.cause and reached(card):
+            return card
+        assert time.monotonic() < deadline, f"Not {state} with {words!r} but {card}"
+        time.sleep(0.05)
+
+
+def recovered(dash: Dashboard, role: Role = Role.CURRENT) -> Deployment:
+    """Wait until a role is ready, with nothing left to tell."""
+    card = told(dash, State.READY, role=role)
+    assert (card.cause, card.next_step, card.ready) == ("", "", card.wanted)
+    return card

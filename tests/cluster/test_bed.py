@@ -1,0 +1,204 @@
+"""The bed keeps what it promises to the tests that are built on it."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+
+import pytest
+import urllib3
+from kubernetes import client
+
+from mnist_dash.local.state import BUNDLED
+from tests.cluster.api_server import RefusedError
+from tests.cluster.bed import Bed, wait_until
+from tests.cluster.faults import FaultProxy
+from tests.cluster.orders import Fault
+from tests.cluster.workload import (
+    Visitor,
+    container_of,
+    deployment,
+    events,
+    http_route,
+    ingress,
+    pods,
+    service,
+    wait_ready,
+)
+
+LINEAR = BUNDLED / "linear" / "model" / "1"
+READ_PODS = {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}
+
+
+@pytest.fixture
+def both(bed: Bed, namespace: str) -> str:
+    """A namespace in which both releases serve, and say so, behind the Services of both roles."""
+    bed.storage.put(f"gs://{namespace}/mnist", LINEAR)
+    bed.kubelet.announce(namespace)
+    for role, release in (("current", "blue"), ("new", "green")):
+        bed.api.apply(deployment(namespace, release))
+        bed.api.apply(service(namespace, role, release))
+    for release in ("blue", "green"):
+        wait_ready(bed, namespace, release)
+    return namespace
+
+
+def test_a_deployment_rolls_without_a_gap(bed: Bed, namespace: str) -> None:
+    """The old Pods end only when new ones are ready."""
+    bed.storage.put(f"gs://{namespace}/mnist", LINEAR)
+    bed.api.apply(deployment(namespace, "blue", 2))
+    wait_ready(bed, namespace, "blue", 2)
+    before = {pod["metadata"]["name"] for pod in pods(bed, namespace)}
+    bed.api.apply(deployment(namespace, "blue", 2, args=["--again"]))
+    wait_ready(bed, namespace, "blue", 2)
+    after = pods(bed, namespace)
+    assert len(after) == 2
+    assert before.isdisjoint(pod["metadata"]["name"] for pod in after)
+    assert all(pod["status"]["podIP"].startswith("10.77.") for pod in after)
+
+
+def test_a_canary_ingress_divides_by_its_weight(bed: Bed, both: str) -> None:
+    """20 of 100, on both entry points, but for requests that name a role by header."""
+    host = bed.host(both)
+    bed.api.apply(ingress(both, host, "current"))
+    bed.api.apply(ingress(both, host, "new", 20))
+    for entrance in (bed.entrances.ingress, bed.entrances.ingress_tls):
+        visitor = Visitor(bed, host, entrance)
+        wait_until(partial(visitor.is_answered_by, "green", X_Mnist_Route="always"), "New answers")
+        assert visitor.new_share(100) == pytest.approx(20, abs=2)
+        assert visitor.is_answered_by("blue", X_Mnist_Route="never")
+
+
+def test_a_route_of_the_gateway_divides_by_its_weights(bed: Bed, both: str) -> None:
+    """80 and 20 of 100."""
+    host = bed.host(both)
+    bed.api.apply(http_route(both, host, 20))
+    visitor = Visitor(bed, host, bed.entrances.gateway)
+    wait_until(lambda: visitor.ask()[0] == 200, "the Gateway knows the route")
+    assert visitor.new_share(100) == pytest.approx(20, abs=2)
+
+
+def test_a_container_that_ends_is_restarted_and_its_log_kept(bed: Bed, namespace: str) -> None:
+    """First at once, then with back-off; the API server hands on what it wrote."""
+    bed.kubelet.run_instead(namespace, [sys.executable, "-c", "print('no model'); raise SystemExit(3)"])
+    bed.api.apply(deployment(namespace, "blue"))
+    wait_until(lambda: _waiting(bed, namespace) == "CrashLoopBackOff", "it crashes again and again")
+    pod = pods(bed, namespace)[0]
+    assert container_of(pod)["lastState"]["terminated"]["exitCode"] == 3
+    assert container_of(pod)["restartCount"] >= 1
+    core = client.CoreV1Api(bed.client())
+    assert core.read_namespaced_pod_log(pod["metadata"]["name"], namespace, tail_lines=1) == "no model\n"
+
+
+def test_an_image_that_cannot_be_pulled_is_waited_for(bed: Bed, namespace: str) -> None:
+    """With a kubelet's reason, message and event."""
+    bed.api.apply(deployment(namespace, "blue", image="registry.invalid/mnist:1"))
+    wait_until(lambda: _waiting(bed, namespace) == "ImagePullBackOff", "the pull is given up for now")
+    assert any("no such host" in message for message in events(bed, namespace, "Failed"))
+
+
+def test_a_secret_that_is_missing_is_waited_for(bed: Bed, namespace: str) -> None:
+    """In the environment; as soon as it is there the container starts with what it holds."""
+    reference = {"secretKeyRef": {"name": "where", "key": "base"}}
+    variable = {"name": "MODEL_BASE_PATH", "valueFrom": reference}
+    bed.api.apply(deployment(namespace, "blue", env=[variable]))
+    wait_until(lambda: _waiting(bed, namespace) == "CreateContainerConfigError", "it waits for the Secret")
+    bed.storage.put(f"gs://{namespace}/mnist", LINEAR)
+    metadata = {"name": "where", "namespace": namespace}
+    bed.api.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": metadata,
+            "stringData": {"base": f"gs://{namespace}/mnist"},
+        }
+    )
+    wait_ready(bed, namespace, "blue")
+
+
+def test_faults_come_on_order_and_go(bed: Bed, namespace: str) -> None:
+    """Out of memory, then a probe that fails, then health."""
+    bed.storage.put(f"gs://{namespace}/mnist", LINEAR)
+    bed.kubelet.fault(namespace, Fault.OOM_KILLED, Fault.READINESS_FAILING)
+    bed.api.apply(deployment(namespace, "blue"))
+    wait_until(lambda: "terminated" in _container(bed, namespace)["lastState"], "it has been killed")
+    ended = _container(bed, namespace)["lastState"]["terminated"]
+    assert (ended["exitCode"], ended["reason"]) == (137, "OOMKilled")
+    bed.kubelet.mend(namespace)
+    bed.kubelet.fault(namespace, Fault.READINESS_FAILING)
+    told = "Readiness probe failed: HTTP probe failed with statuscode: 503"
+    wait_until(lambda: told in events(bed, namespace, "Unhealthy"), "the probe's failure is told")
+    bed.kubelet.mend(namespace)
+    wait_ready(bed, namespace, "blue")
+
+
+def test_what_the_node_cannot_hold_is_not_scheduled(bed: Bed, namespace: str) -> None:
+    """The real scheduler says what is lacking."""
+    bed.api.apply(deployment(namespace, "blue", resources={"requests": {"cpu": "64"}}))
+    wait_until(lambda: bool(events(bed, namespace, "FailedScheduling")), "the scheduler gives up")
+    assert "1 Insufficient cpu" in events(bed, namespace, "FailedScheduling")[0]
+
+
+def test_a_quota_is_kept(bed: Bed, namespace: str) -> None:
+    """The real admission refuses Pods beyond it, and the ReplicaSet says so."""
+    metadata = {"name": "small", "namespace": namespace}
+    bed.api.apply(
+        {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": {"hard": {"pods": "0"}}}
+    )
+    bed.api.apply(deployment(namespace, "blue"))
+    wait_until(lambda: bool(events(bed, namespace, "FailedCreate")), "a Pod is refused")
+    assert "exceeded quota: small" in events(bed, namespace, "FailedCreate")[0]
+
+
+def test_users_may_do_what_their_role_says(bed: Bed, namespace: str) -> None:
+    """And nothing else, nor elsewhere."""
+    user = bed.user(namespace, [READ_PODS])
+    core = client.CoreV1Api(bed.client(user.kubeconfig))
+    assert core.list_namespaced_pod(namespace).items == []
+    with pytest.raises(client.ApiException, match=f'User \\\\"{user.name}\\\\" cannot list resource'):
+        core.list_namespaced_pod("default")
+
+
+def test_another_manager_s_field_is_a_conflict(bed: Bed, namespace: str) -> None:
+    """The real server-side apply says who owns it."""
+    one = service(namespace, "current", "blue")
+    bed.api.apply(one, manager="kubectl")
+    two = service(namespace, "current", "green")
+    with pytest.raises(RefusedError, match='conflict with "kubectl"'):
+        bed.api.apply(two, manager="mnist-dash", force=False)
+
+
+@pytest.mark.filterwarnings("ignore::urllib3.exceptions.HTTPWarning")
+def test_the_proxy_fails_as_it_is_told(bed: Bed, proxy: FaultProxy, namespace: str) -> None:
+    """A status so many times, a cut in the middle, the end after a write; else it passes everything on."""
+    pool = urllib3.PoolManager(ca_certs=str(bed.ca_file), retries=False, timeout=5)
+    headers = {"Authorization": "Bearer token-of-admin"}
+
+    def ask(method: str = "GET", path: str = "pods") -> int:
+        url = f"{proxy.url}/api/v1/namespaces/{namespace}/{path}"
+        body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"generateName": "s"}}
+        return pool.request(method, url, headers=headers, json=body if method == "POST" else None).status
+
+    assert ask() == 200
+    proxy.fail(429, times=2, path="/pods")
+    assert [ask(), ask("GET", "services"), ask(), ask()] == [429, 200, 429, 200]
+    proxy.cut()
+    with pytest.raises(urllib3.exceptions.ProtocolError):
+        ask()
+    proxy.cut_after_writes(1)
+    assert [ask("POST", "secrets"), ask()] == [201, 200]
+    for method in ("POST", "GET"):
+        with pytest.raises(urllib3.exceptions.ProtocolError):
+            ask(method, "secrets")
+    proxy.mend()
+    assert len(bed.api.get(f"/api/v1/namespaces/{namespace}/secrets")["items"]) == 1
+    assert len(proxy.writes()) == 2
+
+
+def _container(bed: Bed, namespace: str) -> dict[str, dict[str, dict[str, object]]]:
+    found = pods(bed, namespace)
+    return container_of(found[0]) if found else {"state": {}, "lastState": {}}
+
+
+def _waiting(bed: Bed, namespace: str) -> object:
+    return _container(bed, namespace)["state"].get("waiting", {}).get("reason")

@@ -1,0 +1,407 @@
+"""What goes wrong on a real cluster is told for what it is, with a next step, and is over when its reason is.
+
+That the words of kubelets and of TensorFlow Serving are understood in all their forms is for test_causes.py.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from mnist_dash.digits import load_digits
+from mnist_dash.domain import Image, ModelCheck, Role, Route, State
+from mnist_dash.errors import EngineError
+from mnist_dash.service import Dashboard
+from tests.cloud_storage import answering, write_key
+from tests.cluster.api_server import Object, RefusedError
+from tests.cluster.bed import Bed, wait_until
+from tests.cluster.orders import Fault
+from tests.cluster.stage import Stage, checked, recovered, told
+from tests.cluster.workload import deployment
+from tests.load import constant_load
+
+MISSING_IMAGE = "example.com/serving:missing"
+DYING = ["sh", "-c", "echo Reading the model.; echo bad alloc of 17 tensors; exit 3"]
+
+
+@pytest.fixture
+def stage(bed: Bed, namespace: str) -> Iterator[Stage]:
+    """An empty namespace."""
+    stage = Stage(bed, namespace)
+    yield stage
+    stage.close()
+
+
+@pytest.fixture
+def dash(stage: Stage) -> Dashboard:
+    """A dashboard on it, with nothing deployed."""
+    return stage.dashboard()
+
+
+@pytest.fixture(scope="module")
+def image() -> Image:
+    """A seven that every model knows."""
+    digits = load_digits()
+    seven: Image = digits.images[int((digits.labels == 7).argmax())]
+    return seven
+
+
+# Before the container runs
+
+
+@pytest.mark.parametrize(
+    ("name", "says", "step"),
+    [
+        (MISSING_IMAGE, "was not found in its registry", "--image"),
+        ("example.com/private/serving:2", "needs a login", "pull secret"),
+        ("registry.invalid/serving:2", "cannot reach the registry", "the cluster's network"),
+    ],
+)
+def test_an_image_that_cannot_be_pulled_is_named(stage: Stage, name: str, says: str, step: str) -> None:
+    """With the registry's reason."""
+    dash = stage.dashboard(image=name)
+    dash.deploy(Role.CURRENT, stage.model())
+    card = told(dash, State.FAILED, says)
+    assert name in card.cause
+    assert step in card.next_step
+    assert card.ready == 0
+
+
+def test_a_missing_secret_is_named_and_a_redeploy_writes_it_anew(stage: Stage, tmp_path: Path) -> None:
+    """Somebody deleted it; the Pods that come after that cannot start."""
+    dash = stage.dashboard(google_app_creds=write_key(tmp_path / "key.json"))
+    model = stage.model()
+    dash.deploy(Role.CURRENT, model)
+    recovered(dash)
+    stage.bed.api.delete(stage.path("secrets", "mnist-gcs-credentials"))
+    (pod,) = stage.pods()
+    stage.bed.api.delete(stage.path("pods", pod["metadata"]["name"]), gracePeriodSeconds=0)
+    card = told(dash, State.FAILED, "The Secret mnist-gcs-credentials")
+    assert "Re-deploy" in card.next_step
+    dash.deploy(Role.CURRENT, model)
+    recovered(dash)
+
+
+@pytest.fixture
+def full_node(stage: Stage) -> Object:
+    """A Pod of somebody else's that wants all of the node."""
+    stage.bed.kubelet.run_instead(stage.namespace, ["sleep", "600"], pods="hog")
+    wants = {"requests": {"cpu": "8", "memory": "16Gi"}}
+    container = {"name": "hog", "image": "example.com/hog:1", "resources": wants}
+    hog = stage.create("v1", "Pod", "hog", spec={"nodeName": "node-1", "containers": [container]})
+    wait_until(lambda: stage.pods()[0]["status"]["phase"] == "Running", "the node is full")
+    return hog
+
+
+@pytest.mark.usefixtures("full_node")
+def test_a_pod_that_no_node_has_room_for_says_what_is_lacking(stage: Stage, dash: Dashboard) -> None:
+    """And runs as soon as there is room."""
+    dash.deploy(Role.CURRENT, stage.model())
+    card = told(dash, State.FAILED, "No node can take the Pod")
+    assert "the only node: 1 without enough free cpu, 1 without enough free memory" in card.cause
+    assert "Make room" in card.next_step
+    stage.bed.api.delete(stage.path("pods", "hog"), gracePeriodSeconds=0)
+    recovered(dash)
+
+
+# What the model server finds in the bucket
+
+
+def test_a_base_that_vanished_after_the_check_is_named(stage: Stage, dash: Dashboard) -> None:
+    """And the model starts by itself when it is there again."""
+    model = stage.model()
+    stage.bed.storage.delete(model.base)
+    dash.deploy(Role.CURRENT, model)
+    card = told(dash, State.FAILED, f"{model.base} does not exist")
+    assert card.next_step
+    stage.shelf.add_version(model.base, "linear", 1)
+    recovered(dash)
+
+
+def test_a_base_without_a_version_is_named(stage: Stage, dash: Dashboard) -> None:
+    """The model lies in a folder that is no number; it starts by itself when one is there."""
+    base = f"gs://{stage.namespace}/unnumbered"
+    stage.bed.storage.write(f"{base}/model/latest/saved_model.pb", b"")
+    dash.deploy(Role.CURRENT, checked(base))
+    card = told(dash, State.FAILED, f"{base}/model")
+    assert "version" in card.cause
+    assert card.next_step
+    stage.shelf.add_version(base, "linear", 1)
+    recovered(dash)
+
+
+def test_a_bucket_that_the_pods_may_not_read_is_told_as_such(stage: Stage, dash: Dashboard) -> None:
+    """With the bucket's name; the model starts by itself when they may."""
+    model = stage.model()
+    with answering(403, "serving@acme.example does not have storage.objects.list access.") as refusing:
+        stage.bed.kubelet.environment(stage.namespace, STORAGE_EMULATOR_HOST=refusing)
+        dash.deploy(Role.CURRENT, model)
+        card = told(dash, State.FAILED, "403")
+    assert stage.namespace in card.cause
+    assert card.next_step
+    stage.bed.kubelet.mend(stage.namespace)
+    recovered(dash)
+
+
+COMPLAINT = "2026-08-07 11:01:00.019845: E tensorflow_serving/sources/storage_path/source.cc:353] {}"
+
+
+@pytest.mark.parametrize(
+    ("said", "says", "step"),
+    [
+        (
+            "FileSystemStoragePathSource encountered a filesystem access error: Could not find base path "
+            "{path} for servable model with error NOT_FOUND: The specified path {path} was not found.",
+            "There is no folder {path}.",
+            "Then re-deploy",
+        ),
+        (
+            "No versions of servable model found under base path {path}. Did you forget to name your leaf "
+            "directory as a number (eg. '/1/')?",
+            "No version was found in {path}",
+            "{path}/1",
+        ),
+        (
+            "FileSystemStoragePathSource encountered a filesystem access error: Could not find base path "
+            "{path} for servable model with error PERMISSION_DENIED: Error executing an HTTP request: "
+            "HTTP response code 403 with body ''",
+            "Permission denied: the Pods may not read the bucket (403).",
+            "Storage Object Viewer",
+        ),
+    ],
+)
+def test_tensorflow_serving_that_runs_without_a_model_is_understood_by_its_log(
+    stage: Stage, dash: Dashboard, said: str, says: str, step: str
+) -> None:
+    """It does not end, as the project's own model server does; a re-deploy is the way out."""
+    model = stage.model()
+    path = f"{model.base}/model"
+    line = COMPLAINT.format(said.format(path=path))
+    stage.bed.kubelet.run_instead(stage.namespace, ["sh", "-c", 'echo "$0"; exec sleep 600', line])
+    dash.deploy(Role.CURRENT, model)
+    card = told(dash, State.FAILED, says.format(path=path))
+    assert step.format(path=path) in card.next_step
+    stage.bed.kubelet.mend(stage.namespace)
+    dash.deploy(Role.CURRENT, model)
+    recovered(dash)
+
+
+# How the container ends, or does not answer
+
+
+def test_a_container_without_enough_memory_is_told_with_its_limit(stage: Stage, dash: Dashboard) -> None:
+    """Once may be bad luck; the third time it has failed."""
+    stage.bed.kubelet.fault(stage.namespace, Fault.OOM_KILLED)
+    dash.deploy(Role.CURRENT, stage.model())
+    card = told(dash, State.FAILED, "ran out of memory (OOMKilled): its limit is 1Gi")
+    assert "raise the memory limit" in card.next_step
+    stage.bed.kubelet.mend(stage.namespace)
+    recovered(dash)
+
+
+def test_a_crash_loop_is_told_with_the_last_words(stage: Stage, dash: Dashboard) -> None:
+    """The Objects tab has the log and the events of the Pod, newest first."""
+    stage.bed.kubelet.run_instead(stage.namespace, DYING)
+    dash.deploy(Role.CURRENT, stage.model())
+    card = told(dash, State.FAILED, "ended with exit code 3. It says: bad alloc of 17 tensors")
+    assert "Objects tab" in card.next_step
+    (pod,) = [one for one in dash.objects() if one.kind == "Pod"]
+    assert (pod.role, pod.state, pod.details["Waiting"]) == (Role.CURRENT, "starting", "CrashLoopBackOff")
+    assert pod.log.splitlines() == ["Reading the model.", "bad alloc of 17 tensors"]
+    assert list(pod.events) == sorted(pod.events, key=_time_of, reverse=True)
+    assert {"Created", "Started", "BackOff"} <= {_reason_of(event) for event in pod.events}
+    stage.bed.kubelet.mend(stage.namespace)
+    recovered(dash)
+
+
+def _time_of(event: str) -> str:
+    return event.partition(", ")[0]
+
+
+def _reason_of(event: str) -> str:
+    return event.partition(", ")[2].partition(":")[0]
+
+
+def test_a_probe_that_fails_is_told_with_its_answer(stage: Stage, dash: Dashboard) -> None:
+    """It may pass yet, so nothing has failed."""
+    stage.bed.kubelet.fault(stage.namespace, Fault.READINESS_FAILING)
+    dash.deploy(Role.CURRENT, stage.model())
+    card = told(dash, State.STARTING, "the readiness probe fails (HTTP 503)")
+    assert "log" in card.next_step
+    stage.bed.kubelet.mend(stage.namespace)
+    recovered(dash)
+
+
+def test_a_pod_that_is_killed_is_replaced_and_no_request_is_lost(
+    stage: Stage, dash: Dashboard, image: Image
+) -> None:
+    """The card counts the replicas and says why one is missing; the other one answers."""
+    dash.deploy(Role.CURRENT, stage.model(), replicas=2)
+    recovered(dash)
+    victim = stage.pods()[0]["metadata"]["name"]
+    stage.bed.kubelet.run_instead(stage.namespace, DYING)
+    with constant_load(dash, image) as load:
+        stage.bed.kubelet.kill(stage.namespace, victim)
+        card = told(dash, State.DEGRADED, "ended with exit code 3")
+        stage.bed.kubelet.mend(stage.namespace)
+        recovered(dash)
+    assert card.cause.startswith("1 of 2 replicas ready. ")
+    assert card.next_step
+    assert load.failures == []
+    assert victim in {pod["metadata"]["name"] for pod in stage.pods()}
+
+
+# What the cluster does not let in
+
+
+def test_a_quota_that_is_used_up_is_told_with_what_is_left(stage: Stage, dash: Dashboard) -> None:
+    """The second replica has no room until the quota is raised."""
+    stage.create("v1", "ResourceQuota", "compute", spec={"hard": {"requests.cpu": "300m"}})
+    quota = stage.path("resourcequotas", "compute")
+    wait_until(lambda: "hard" in stage.bed.api.get(quota).get("status", {}), "the quota is heeded")
+    dash.deploy(Role.CURRENT, stage.model(), replicas=2)
+    card = told(dash, State.FAILED, "The namespace's quota compute has no room for another Pod")
+    assert "it needs requests.cpu=200m, in use is requests.cpu=200m of requests.cpu=300m" in card.cause
+    assert "quota raised" in card.next_step
+    told(dash, State.FAILED, "1 of 2 replicas ready.")
+    stage.bed.api.patch(quota, {"spec": {"hard": {"requests.cpu": "2"}}})
+    recovered(dash)
+
+
+def test_a_limit_range_that_forbids_the_pods_is_named(stage: Stage, dash: Dashboard) -> None:
+    """They are made by themselves when it is gone."""
+    limit = {"type": "Container", "max": {"memory": "512Mi"}}
+    stage.create("v1", "LimitRange", "small", spec={"limits": [limit]})
+    dash.deploy(Role.CURRENT, stage.model())
+    card = told(dash, State.FAILED, "A LimitRange of the namespace forbids the Pods")
+    assert "maximum memory usage per Container is 512Mi" in card.cause
+    assert card.next_step
+    stage.bed.api.delete(stage.path("limitranges", "small"))
+    recovered(dash)
+
+
+def test_a_strict_namespace_takes_the_pods(stage: Stage, dash: Dashboard) -> None:
+    """Pod Security `restricted`, a LimitRange with defaults and a quota of limits do not object."""
+    enforced = {"pod-security.kubernetes.io/enforce": "restricted"}
+    stage.bed.api.patch(f"/api/v1/namespaces/{stage.namespace}", {"metadata": {"labels": enforced}})
+    limit = {"type": "Container", "default": {"memory": "1Gi", "cpu": "1"}, "max": {"memory": "2Gi"}}
+    stage.create("v1", "LimitRange", "usual", spec={"limits": [limit]})
+    hard = {"limits.memory": "4Gi", "limits.cpu": "4", "requests.memory": "4Gi", "requests.cpu": "4"}
+    stage.create("v1", "ResourceQuota", "compute", spec={"hard": hard})
+    dash.deploy(Role.CURRENT, stage.model())
+    recovered(dash)
+
+
+@contextmanager
+def policy(stage: Stage, resource: str, group: str, probe: Object) -> Iterator[str]:
+    """The name of an admission policy that lets nothing of a resource in, from when it is heeded."""
+    api, name = "admissionregistration.k8s.io/v1", f"images-{secrets.token_hex(3)}"
+    rule = {"apiGroups": [group], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": [resource]}
+    here = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": stage.namespace}}}
+    refusal = {"expression": "false", "message": "Only images of acme.example may run."}
+    specs = {
+        "": {"matchConstraints": {"resourceRules": [rule], **here}, "validations": [refusal]},
+        "Binding": {"policyName": name, "validationActions": ["Deny"]},
+    }
+    for kind, spec in specs.items():
+        found = {"apiVersion": api, "kind": f"ValidatingAdmissionPolicy{kind}", "metadata": {"name": name}}
+        stage.bed.api.create({**found, "spec": spec})
+
+    where = stage.path(resource, group=f"{group}/v1" if group else "")
+
+    def is_heeded() -> bool:
+        try:
+            stage.bed.api.post(f"{where}?dryRun=All", probe)
+        except RefusedError as refused:
+            return name in str(refused)
+        return False
+
+    try:
+        wait_until(is_heeded, f"{name} is heeded")
+        yield name
+    finally:
+        for plural in ("validatingadmissionpolicybindings", "validatingadmissionpolicies"):
+            stage.bed.api.delete(f"/apis/{api}/{plural}/{name}")
+
+
+def test_a_deployment_that_a_policy_refuses_is_refused_before_anything_has_changed(
+    stage: Stage, dash: Dashboard
+) -> None:
+    """The refusal says by whom; without the policy the same deployment is accepted."""
+    model = stage.model()
+    with policy(stage, "deployments", "apps", deployment(stage.namespace, "probe")) as name:
+        with pytest.raises(EngineError) as caught:
+            dash.deploy(Role.CURRENT, model)
+    assert f"The admission policy {name} refuses Deployment mnist-blue" in caught.value.problem
+    assert "Only images of acme.example may run." in caught.value.problem
+    assert "ask who wrote that policy" in caught.value.next_step
+    for plural, group in (("services", ""), ("ingresses", "networking.k8s.io/v1"), ("secrets", "")):
+        assert stage.bed.api.get(stage.path(plural, group=group))["items"] == []
+    assert dash.snapshot().current is None
+    wait_until(lambda: _is_accepted(dash, model), "the policy is forgotten")
+    recovered(dash)
+
+
+def _is_accepted(dash: Dashboard, model: ModelCheck) -> bool:
+    try:
+        dash.deploy(Role.CURRENT, model)
+    except EngineError as refused:
+        assert "admission policy" in refused.problem
+        return False
+    return True
+
+
+def test_pods_that_a_policy_refuses_are_told_with_its_name(stage: Stage, dash: Dashboard) -> None:
+    """It lets the Deployment in, but not what comes of it."""
+    container = {"name": "probe", "image": "example.com/probe:1"}
+    probe = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "probe"},
+        "spec": {"containers": [container]},
+    }
+    with policy(stage, "pods", "", probe) as name:
+        dash.deploy(Role.CURRENT, stage.model())
+        card = told(dash, State.FAILED, f"The admission policy {name} forbids the Pods")
+    assert "Only images of acme.example may run" in card.cause
+    assert card.next_step
+    recovered(dash)
+
+
+# A re-deploy that fails
+
+
+@pytest.fixture
+def both(stage: Stage, dash: Dashboard) -> ModelCheck:
+    """Both roles ready; the model that is New."""
+    model = stage.model("cnn")
+    dash.deploy(Role.CURRENT, stage.model("linear"))
+    dash.deploy(Role.NEW, model)
+    recovered(dash)
+    recovered(dash, Role.NEW)
+    return model
+
+
+def test_a_redeploy_that_fails_keeps_the_former_model_serving(
+    stage: Stage, dash: Dashboard, both: ModelCheck, image: Image
+) -> None:
+    """Whether the image or the model is missing; and the next one that is well takes over."""
+    gone = stage.model()
+    stage.bed.storage.delete(gone.base)
+    other_image = stage.dashboard(image=MISSING_IMAGE)
+    dash.wait_settled()
+    with constant_load(dash, image, Route.NEW, threads=1) as load:
+        for failing, model, says in ((other_image, both, MISSING_IMAGE), (dash, gone, gone.base)):
+            failing.deploy(Role.NEW, model)
+            card = told(dash, State.FAILED, says, role=Role.NEW)
+            assert "The former model keeps serving." in card.cause
+            assert card.next_step
+            assert (card.base, card.ready) == (both.base, 1)
+        mended = stage.model()
+        dash.deploy(Role.NEW, mended)
+        assert recovered(dash, Role.NEW).base == mended.base
+    assert load.failures == []

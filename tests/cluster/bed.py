@@ -19,7 +19,7 @@ from tests.cluster.api_server import Object
 from tests.cluster.certificates import Authority
 from tests.cluster.cloud_storage import CloudStorage
 from tests.cluster.control_plane import USERS, ControlPlane
-from tests.cluster.faults import FaultProxy
+from tests.cluster.faults import FaultProxy, google_error, kubernetes_error
 from tests.cluster.kubelet import Kubelet
 from tests.cluster.processes import Programs, wait_until
 from tests.cluster.requirements import find, missing, program
@@ -156,7 +156,7 @@ class Bed:
     def proxy(self) -> Iterator[FaultProxy]:
         """A fault-injecting proxy before the API server; `write_kubeconfig(server=proxy.url)` leads to it."""
         pair = self._authority.issue(f"proxy-{secrets.token_hex(4)}", "127.0.0.1")
-        proxy = FaultProxy(self.control_plane.url, pair, self.ca_file)
+        proxy = FaultProxy(self.control_plane.url, kubernetes_error, pair, self.ca_file)
         try:
             yield proxy
         finally:
@@ -165,7 +165,7 @@ class Bed:
     @contextmanager
     def storage_proxy(self) -> Iterator[FaultProxy]:
         """A fault-injecting proxy in front of Cloud Storage; STORAGE_EMULATOR_HOST may be its `url`."""
-        proxy = FaultProxy(self.storage.url)
+        proxy = FaultProxy(self.storage.url, google_error)
         try:
             yield proxy
         finally:

@@ -14,7 +14,7 @@ from tests.cluster.network import NODE_ADDRESS
 from tests.cluster.processes import Programs, wait_until
 
 ADMINS = ("admin", "second-admin")
-USERS = tuple(f"user-{number}" for number in range(1, 201))
+USERS = tuple(f"user-{number}" for number in range(1, 1001))
 """Users without any right of their own: what they may do, a test says by RBAC."""
 
 Flags: TypeAlias = dict[str, str | Path]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import http
-import json
 import ssl
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from aiohttp import ClientError, ClientSession, TCPConnector, web
 from yarl import URL
@@ -17,14 +18,10 @@ from yarl import URL
 from tests.cluster.certificates import Pair
 
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
-_HOP_HEADERS = ("transfer-encoding", "content-length", "connection", "keep-alive")
-_REASONS = {
-    401: "Unauthorized",
-    403: "Forbidden",
-    409: "Conflict",
-    429: "TooManyRequests",
-    500: "InternalError",
-}
+_PER_CONNECTION = ("connection", "keep-alive", "transfer-encoding")
+_REASONS = {429: "TooManyRequests", 500: "InternalError"}
+ErrorBody: TypeAlias = Callable[[int, str], dict[str, Any]]
+"""A status and a message, as the server in question would write them."""
 
 
 @dataclass
@@ -54,10 +51,13 @@ class Request:
 class FaultProxy:
     """Passes everything on, unless told otherwise. All methods are for the test's own thread."""
 
-    def __init__(self, target: str, pair: Pair | None = None, ca_file: Path | None = None) -> None:
+    def __init__(
+        self, target: str, error_body: ErrorBody, pair: Pair | None = None, ca_file: Path | None = None
+    ) -> None:
         self.requests: list[Request] = []
         """All that has come, in order."""
         self._target = target
+        self._error_body = error_body
         self._tls = pair.context() if pair else None
         self._target_tls = ssl.create_default_context(cafile=ca_file) if ca_file else None
         self._failures: list[Failure] = []
@@ -79,7 +79,7 @@ class FaultProxy:
     def fail(self, status: int, times: int = 1, method: str = "", path: str = "", message: str = "") -> None:
         """Answer the next `times` requests of that method whose path has `path` in it with a status.
 
-        The body is a Kubernetes Status; 429 carries `Retry-After: 1`. An empty `method` or `path` fits all.
+        An empty `method` or `path` fits all; 429 carries `Retry-After: 1`.
         """
         self._failures.append(Failure(status, times, method, path, message))
 
@@ -143,7 +143,7 @@ class FaultProxy:
         failure = next((one for one in self._failures if one.fits(came)), None)
         if failure:
             failure.times -= 1
-            return _failed(failure)
+            return self._failed(failure)
         return await self._pass_on(request)
 
     def _is_over(self, came: Request) -> bool:
@@ -155,8 +155,15 @@ class FaultProxy:
             self._writes_left -= 1
         return self._writes_left < 0
 
+    def _failed(self, failure: Failure) -> web.Response:
+        body = self._error_body(failure.status, failure.message)
+        headers = {"Retry-After": "1"} if failure.status == 429 else {}
+        return web.json_response(body, status=failure.status, headers=headers)
+
     async def _pass_on(self, request: web.Request) -> web.StreamResponse:
-        headers = {name: value for name, value in request.headers.items() if name.lower() not in _HOP_HEADERS}
+        headers = {
+            name: value for name, value in request.headers.items() if name.lower() not in _PER_CONNECTION
+        }
         body = await request.read()
         url = f"{self._target}{request.raw_path}"
         try:
@@ -169,7 +176,7 @@ class FaultProxy:
             ) as answer:
                 response = web.StreamResponse(status=answer.status, reason=answer.reason)
                 for name, value in answer.headers.items():
-                    if name.lower() not in _HOP_HEADERS[2:]:
+                    if name.lower() not in _PER_CONNECTION:
                         response.headers.add(name, value)
                 cut = self._cuts > 0
                 self._cuts -= cut
@@ -194,17 +201,22 @@ def _cut(request: web.Request, response: web.StreamResponse | None = None) -> we
     return response or web.Response()
 
 
-def _failed(failure: Failure) -> web.Response:
-    status = http.HTTPStatus(failure.status)
-    body = {
+def kubernetes_error(status: int, message: str) -> dict[str, Any]:
+    """What an API server says."""
+    phrase = http.HTTPStatus(status).phrase
+    return {
         "kind": "Status",
         "apiVersion": "v1",
         "metadata": {},
         "status": "Failure",
-        "message": failure.message or status.phrase,
-        "reason": _REASONS.get(failure.status, status.phrase.replace(" ", "")),
-        "code": failure.status,
+        "message": message or phrase,
+        "reason": _REASONS.get(status, phrase.replace(" ", "")),
+        "code": status,
     }
-    headers = {"Retry-After": "1"} if failure.status == 429 else {}
-    text = json.dumps(body)
-    return web.Response(status=failure.status, text=text, content_type="application/json", headers=headers)
+
+
+def google_error(status: int, message: str) -> dict[str, Any]:
+    """What Cloud Storage says."""
+    phrase = http.HTTPStatus(status).phrase
+    one = {"message": message or phrase, "domain": "global", "reason": phrase.lower()}
+    return {"error": {"code": status, "message": one["message"], "errors": [one]}}

@@ -1,8 +1,8 @@
 """A kubelet double: one node whose Pods are processes of this machine.
 
 Each Pod has an address of its own; its container is the project's own model server, which listens there.
-Back-offs are thirty times as short as a kubelet's, and probes ten times as frequent (`back_off.py`, `probes.py`).
-It heeds neither resource limits nor security contexts, and runs only the first container of a Pod.
+Back-offs are thirty times as short as a kubelet's (`back_off.py`), probes ten times as frequent
+(`probes.py`). It heeds neither resource limits nor security contexts, and runs only a Pod's first container.
 """
 
 from __future__ import annotations

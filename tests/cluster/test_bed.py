@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from functools import partial
+from pathlib import Path
 
+import psutil
 import pytest
 import urllib3
 from kubernetes import client
@@ -26,6 +29,7 @@ from tests.cluster.workload import (
     wait_ready,
 )
 
+ROOT = Path(__file__).parents[2]
 LINEAR = BUNDLED / "linear" / "model" / "1"
 READ_PODS = {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}
 
@@ -132,6 +136,34 @@ def test_faults_come_on_order_and_go(bed: Bed, namespace: str) -> None:
     wait_ready(bed, namespace, "blue")
 
 
+def test_a_container_that_fails_its_liveness_probe_is_restarted(bed: Bed, namespace: str) -> None:
+    """With a kubelet's event, after the spec's number of failures."""
+    bed.storage.put(f"gs://{namespace}/mnist", LINEAR)
+    bed.kubelet.fault(namespace, Fault.LIVENESS_FAILING)
+    bed.api.apply(deployment(namespace, "blue"))
+    killing = "Container serving failed liveness probe, will be restarted"
+    wait_until(lambda: killing in events(bed, namespace, "Killing"), "it is killed")
+    wait_until(lambda: container_of(pods(bed, namespace)[0])["restartCount"] == 1, "it is restarted")
+
+
+def test_a_secret_s_volume_is_found_by_the_paths_in_the_environment(bed: Bed, namespace: str) -> None:
+    """Missing, it is told by an event; then the container reads its key where the variable says."""
+    show = "import os; print(open(os.environ['GOOGLE_APPLICATION_CREDENTIALS']).read()); raise SystemExit(1)"
+    bed.kubelet.run_instead(namespace, [sys.executable, "-c", show])
+    variable = {"name": "GOOGLE_APPLICATION_CREDENTIALS", "value": "/etc/gcs/key.json"}
+    mount = {"name": "gcs", "mountPath": "/etc/gcs", "readOnly": True}
+    one = deployment(namespace, "blue", env=[variable], volumeMounts=[mount])
+    one["spec"]["template"]["spec"]["volumes"] = [{"name": "gcs", "secret": {"secretName": "gcs"}}]
+    bed.api.apply(one)
+    told = 'MountVolume.SetUp failed for volume "gcs" : secret "gcs" not found'
+    wait_until(lambda: told in events(bed, namespace, "FailedMount"), "the missing Secret is told")
+    secret = {"metadata": {"name": "gcs", "namespace": namespace}, "stringData": {"key.json": "the key"}}
+    bed.api.apply({"apiVersion": "v1", "kind": "Secret"} | secret)
+    wait_until(lambda: "terminated" in _container(bed, namespace)["lastState"], "it has run")
+    name = pods(bed, namespace)[0]["metadata"]["name"]
+    assert bed.kubectl("logs", name, "--namespace", namespace).stdout.strip() == "the key"
+
+
 def test_what_the_node_cannot_hold_is_not_scheduled(bed: Bed, namespace: str) -> None:
     """The real scheduler says what is lacking."""
     bed.api.apply(deployment(namespace, "blue", resources={"requests": {"cpu": "64"}}))
@@ -193,6 +225,35 @@ def test_the_proxy_fails_as_it_is_told(bed: Bed, proxy: FaultProxy, namespace: s
     proxy.mend()
     assert len(bed.api.get(f"/api/v1/namespaces/{namespace}/secrets")["items"]) == 1
     assert len(proxy.writes()) == 2
+
+
+def test_cloud_storage_can_refuse(bed: Bed, namespace: str) -> None:
+    """In Google's words, to those that reach it through the proxy."""
+    bed.storage.put(f"gs://{namespace}/mnist", LINEAR)
+    with bed.storage_proxy() as proxy:
+        url = f"{proxy.url}/storage/v1/b/{namespace}/o"
+        assert len(urllib3.request("GET", url).json()["items"]) == 4
+        proxy.fail(403, path=f"/b/{namespace}/", message="No storage.objects.list access.")
+        refused = urllib3.request("GET", url)
+    assert (refused.status, refused.json()["error"]["message"]) == (403, "No storage.objects.list access.")
+
+
+def test_nothing_outlives_the_process_that_started_it(tmp_path: Path) -> None:
+    """However it ends: its programs are killed and its folder is removed."""
+    folder = tmp_path / "bed"
+    folder.mkdir()
+    program = f"""
+import os, pathlib, signal
+from tests.cluster.processes import Programs
+started = Programs(pathlib.Path({str(folder)!r})).start("sleep", ["sleep", "1000"])
+print(started.pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    wait_until(lambda: not psutil.pid_exists(int(done.stdout)), "the program is gone")
+    wait_until(lambda: not folder.exists(), "the folder is gone")
 
 
 def _container(bed: Bed, namespace: str) -> dict[str, dict[str, dict[str, object]]]:

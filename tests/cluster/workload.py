@@ -21,8 +21,9 @@ def deployment(namespace: str, release: str, replicas: int = 1, **container: Any
         "name": "serving",
         "image": "tensorflow/serving:2.19.1",
         "env": [{"name": "MODEL_BASE_PATH", "value": f"gs://{namespace}/mnist"}],
+        "startupProbe": probe | {"failureThreshold": 120},
         "readinessProbe": probe,
-        "livenessProbe": probe,
+        "livenessProbe": probe | {"failureThreshold": 10},
         "resources": {"requests": {"cpu": "100m"}, "limits": {"cpu": "1"}},
     }
     return {

@@ -156,7 +156,7 @@ class Snapshot:
     interrupted_promotion: str = ""
     """That a promotion stopped half-way, in words: `promote` finishes it, `undo_promote` takes it back."""
     outside: tuple[str, ...] = ()
-    """What is not as the dashboard wrote it: somebody changed it (by kubectl, say), or broke it; a sentence each."""
+    """What is not as the dashboard wrote it: somebody changed it (by kubectl, say); a sentence each."""
     trouble: str = ""
     """What is wrong with the engine itself (its gateway is being restarted, say); empty when nothing is."""
     notices: tuple[str, ...] = ()

@@ -58,7 +58,7 @@ class Engine(Protocol):
     def in_cluster(self) -> bool:
         """Whether it runs in a cluster, where a change can be previewed and others may change things too."""
 
-    def check(self, base: str, progress: Progress | None = None) -> ModelCheck:
+    def check(self, base: str, progress: Progress | None = None, /) -> ModelCheck:
         """Look at a SavedModel without changing anything; raises ModelError if it is unfit.
 
         `progress` is told the bytes that have been fetched and all there are, where it has to be fetched.
@@ -72,7 +72,7 @@ class Engine(Protocol):
         and sets the split to 0; nothing restarts.
         """
 
-    def preview(self, change: Change) -> str:
+    def preview(self, change: Change, /) -> str:
         """What a change would change, as a unified difference of YAML; empty where there is no such thing."""
 
     def snapshot(self) -> Snapshot:

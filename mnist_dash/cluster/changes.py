@@ -25,6 +25,7 @@ from mnist_dash.domain import (
     UndoPromote,
     in_words,
 )
+from mnist_dash.errors import EngineError
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,11 @@ def acts_for(change: Change, seen: Seen, site: Site, by: str, *, now: float | No
 
     The Deployment comes last: as long as it is not there, nothing is deployed, and once it is there, so is
     all that leads to it. The routes let go of New before its Deployment is deleted.
+
+    Raises EngineError while a promotion is under way: until its end a role's model may still be the other's.
     """
+    if state_of(seen).swap and not isinstance(change, Promote | UndoPromote):
+        raise EngineError("A promotion is under way.", "Wait until it is done, or take it back.")
     at = time.time() if now is None else now
     entry = HistoryEntry(at, by, in_words(change))
     state = remembered(seen, entry)
@@ -75,6 +80,14 @@ def acts_for(change: Change, seen: Seen, site: Site, by: str, *, now: float | No
         case Promote() | UndoPromote():
             swap = _swap(change, seen, state, entry)
             return routed(seen, site, replace(state, swap=swap), weight=_first_weight(seen, swap))
+
+
+def later_acts(change: Change, seen: Seen, site: Site) -> tuple[Act, ...]:
+    """What a promotion writes in its later steps, so that a refusal is known before its first."""
+    if not isinstance(change, Promote | UndoPromote):
+        return ()
+    swap = _swap(change, seen, state_of(seen), HistoryEntry(0.0, "", ""))
+    return tuple(Apply(manifests.service(role, swap.target(role), site.namespace)) for role in Role)
 
 
 def state_of(seen: Seen) -> RouteState:
@@ -99,7 +112,7 @@ def _deploy(change: Deploy, seen: Seen, site: Site, state: RouteState, entry: Hi
     if site.key is not None:
         yield Apply(manifests.secret(site.key, site.namespace))
     for role in Role:
-        yield Apply(manifests.service(role, seen.pointer(role), site.namespace))
+        yield Apply(manifests.service(role, seen.release(role), site.namespace))
     yield from routed(seen, site, state)
     model = manifests.Model(
         check=change.check,
@@ -107,7 +120,7 @@ def _deploy(change: Deploy, seen: Seen, site: Site, state: RouteState, entry: Hi
         deployed_at=datetime.fromtimestamp(entry.at, UTC).isoformat(timespec="milliseconds"),
         cause=f"{entry.by}: {entry.what}",
     )
-    yield Apply(deployment(seen.pointer(change.role), model, site))
+    yield Apply(deployment(seen.release(change.role), model, site))
 
 
 def deployment(release: Release, model: manifests.Model, site: Site) -> Object:
@@ -132,7 +145,7 @@ def _remove(role: Role, seen: Seen, site: Site, state: RouteState) -> Iterator[A
         yield from map(Apply, site.routes.objects(written))
     else:
         yield from routed(seen, site, state)
-    yield Delete(DEPLOYMENT, deployment_name(seen.pointer(role)))
+    yield Delete(DEPLOYMENT, deployment_name(seen.release(role)))
 
 
 def _swap(change: Promote | UndoPromote, seen: Seen, state: RouteState, entry: HistoryEntry) -> Swap:
@@ -143,7 +156,7 @@ def _swap(change: Promote | UndoPromote, seen: Seen, state: RouteState, entry: H
     if under_way:
         current, new, split = under_way.new, under_way.current, state.split
     else:
-        current, new, split = seen.pointer(Role.NEW), seen.pointer(Role.CURRENT), 0
+        current, new, split = seen.release(Role.NEW), seen.release(Role.CURRENT), 0
     undo = isinstance(change, Promote) and seen.deployment(new) is not None
     return Swap(current=current, new=new, split=split, undo=undo, by=entry.by, at=entry.at)
 

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mnist_dash.cluster.route_state import Written
 from mnist_dash.domain import Image, Prediction, Route
 from mnist_dash.errors import ServingError
 from mnist_dash.probes import telling_picture
@@ -62,25 +61,26 @@ class Effect:
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._written: Written | None = None
+        self._told: object = None
+        self._weight = 0
         self._since = 0.0
         self.observed = 0
         """The share of New, in percent, that the gateway was last seen to follow."""
         self.pending = False
         """Whether something was written that has not been seen to be followed."""
 
-    def written(self, written: Written) -> None:
-        """This stands in the routes now."""
-        before, self._written = self._written, written
+    def written(self, weight: int, *where: object) -> None:
+        """This weight stands in the routes now, and this is where they lead."""
+        before, self._told, self._weight = self._told, (weight, *where), weight
         if before is None:
-            self.observed = written.weight
-        elif (written.weight, written.has_new) != (before.weight, before.has_new):
+            self.observed = weight
+        elif self._told != before:
             self.pending, self._since = True, self._clock()
 
     def seen(self, sight: Sight) -> None:
         """Take into account what a look showed."""
-        if self._written and self.pending and self._is_followed(self._written.weight, sight):
-            self.observed, self.pending = self._written.weight, False
+        if self.pending and self._is_followed(self._weight, sight):
+            self.observed, self.pending = self._weight, False
 
     def _is_followed(self, weight: int, sight: Sight) -> bool:
         waited = self._clock() - self._since

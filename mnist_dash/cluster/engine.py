@@ -12,7 +12,7 @@ from dataclasses import replace
 from mnist_dash.cluster import checks
 from mnist_dash.cluster.advance import acts_of_holding, acts_of_step, is_due, step_of
 from mnist_dash.cluster.api import Api
-from mnist_dash.cluster.changes import Act, Site, acts_for, acts_of_new_key, routed, state_of
+from mnist_dash.cluster.changes import Act, Site, acts_for, acts_of_new_key, later_acts, routed, state_of
 from mnist_dash.cluster.connect import connect
 from mnist_dash.cluster.differences import to_yaml
 from mnist_dash.cluster.key_file import KeyFile
@@ -23,10 +23,10 @@ from mnist_dash.cluster.reading import around, read, written_objects
 from mnist_dash.cluster.route_state import Step, Swap
 from mnist_dash.cluster.routes import routes_for
 from mnist_dash.cluster.seen import Seen
-from mnist_dash.cluster.story import Promotion, snapshot_of
+from mnist_dash.cluster.story import Promotion, is_swapped, snapshot_of
 from mnist_dash.cluster.suspects import Controller, judge_cluster
 from mnist_dash.cluster.watch import GatewayWatch
-from mnist_dash.cluster.writing import preview, write
+from mnist_dash.cluster.writing import carry_out, preview, rehearse, write
 from mnist_dash.config import RouterKind, Settings
 from mnist_dash.domain import (
     Acting,
@@ -91,6 +91,8 @@ class KubernetesEngine:
         self._pace = Pace()
         self._seen: Seen | None = None
         self._mine: Swap | None = None
+        self._take_over = False
+        """Whether the promotion that is carried on takes over what others own."""
         self._step: tuple[Step, float] | None = None
         self._problem = ""
         self._details_until = 0.0
@@ -98,9 +100,9 @@ class KubernetesEngine:
         self._thread = threading.Thread(target=self._keep_looking, name="cluster", daemon=True)
 
     @classmethod
-    def start(cls, settings: Settings) -> KubernetesEngine:
+    def start(cls, settings: Settings, *, interrupted_after: float = INTERRUPTED_SECONDS) -> KubernetesEngine:
         """Begin to look at the cluster; one that is not there is told in the snapshots, and tried again."""
-        engine = cls(settings)
+        engine = cls(settings, interrupted_after=interrupted_after)
         engine._thread.start()
         engine._looked.wait(FIRST_LOOK_SECONDS)
         return engine
@@ -118,18 +120,24 @@ class KubernetesEngine:
 
     def carry_out(self, change: Change, acting: Acting) -> None:
         with self._changing() as api:
-            if change == Remove(Role.NEW):
-                self._let_go_of_new(api, acting)
+            shown = self._snapshot
+            seen = self._look(api)
+            if is_swapped(shown, seen):
+                self._publish()
+                raise EngineError("The roles were swapped meanwhile.", "Look at what is deployed now.")
             api.ensure_namespace()
-            acts = acts_for(change, self._look(api), self._site(), acting.by or api.user)
-            write(api, acts, take_over=acting.take_over)
+            acts = acts_for(change, seen, self._site(), acting.by or api.user)
+            rehearse(api, (*acts, *later_acts(change, seen, self._site())), take_over=acting.take_over)
+            if change == Remove(Role.NEW):
+                self._let_go_of_new(api, seen, acting)
+            carry_out(api, acts, take_over=acting.take_over)
+            self._take_over = acting.take_over
             self._mine = state_of(self._look(api)).swap
             self._step = None
             self._publish()
 
-    def _let_go_of_new(self, api: Api, acting: Acting) -> None:
+    def _let_go_of_new(self, api: Api, seen: Seen, acting: Acting) -> None:
         """Send all to Current, and wait until the gateway does: some send on to a New that is ending."""
-        seen = self._look(api)
         if seen.written is None or seen.written.weight == 0:
             return
         acts = routed(seen, self._site(), replace(state_of(seen), split=0))
@@ -256,16 +264,18 @@ class KubernetesEngine:
     def _carry_on(self, api: Api, seen: Seen) -> None:
         """Write what is due by itself; a refusal is told, and does not keep anybody from looking."""
         try:
+            if key := self._key.replacement():
+                write(api, acts_of_new_key(seen, replace(self._site(), key=key)))
+                self._key.deployed(key)
+                seen = self._look(api)
             if acts := self._due(seen):
-                write(api, acts)
+                write(api, acts, take_over=self._take_over and self._mine is not None)
                 self._look(api)
             self._problem = ""
         except EngineError as error:
             self._problem = str(error)
 
     def _due(self, seen: Seen) -> tuple[Act, ...]:
-        if key := self._key.replaced():
-            return acts_of_new_key(seen, replace(self._site(), key=key))
         swap = state_of(seen).swap
         if swap is None:
             self._mine = None

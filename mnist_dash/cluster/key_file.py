@@ -33,11 +33,16 @@ class KeyFile:
         except SettingsError as error:
             raise EngineError(error.problem, error.next_step) from error
 
-    def replaced(self) -> bytes | None:
-        """The new content if it is another one than when it was last asked, and fit; else None."""
+    def replacement(self) -> bytes | None:
+        """The new content if it is fit, and another one than the Pods were last given; else None."""
         try:
             content = self.read()
         except EngineError:
             return None
-        before, self._deployed = self._deployed, content
-        return content if before is not None and content != before else None
+        if self._deployed is None:
+            self._deployed = content
+        return content if content != self._deployed else None
+
+    def deployed(self, content: bytes) -> None:
+        """Note that the Pods were given this content."""
+        self._deployed = content

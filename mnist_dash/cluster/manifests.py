@@ -97,7 +97,6 @@ def deployment(release: Release, model: Model, namespace: str, image: str, key_h
         "spec": {
             "replicas": model.replicas,
             "revisionHistoryLimit": 3,
-            "minReadySeconds": 1,
             "progressDeadlineSeconds": 2 * START_SECONDS,
             "selector": {"matchLabels": selector_of(release)},
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},

@@ -56,6 +56,12 @@ def snapshot_of(
     )
 
 
+def is_swapped(shown: Snapshot, seen: Seen) -> bool:
+    """Whether a model that was shown in one role plays the other one by now: somebody else promoted."""
+    models = filter(None, (shown.current, shown.new))
+    return any(seen.role(model.release) is not model.role for model in models)
+
+
 def _waiting_for(seen: Seen, view: View, promotion: Promotion, wanted: int, problem: str) -> str:
     swap = state_of(seen).swap
     if swap:

@@ -40,7 +40,8 @@ class GatewayWatch:
     def look(self, seen: Seen) -> View:
         """See what there is to see, given what stands in the cluster's objects."""
         ready = [role for role in Role if seen.ready_addresses(role)]
-        self._effect.written(seen.written or Written(weight=0, has_new=False))
+        written = seen.written or Written(weight=0, has_new=False)
+        self._effect.written(written.weight, written.has_new, *(seen.pointer(role) for role in Role))
         versions, problem = self._versions(seen, ready)
         if self._effect.pending and not problem:
             self._effect.seen(look(self._serving.predict, both=len(ready) == len(Role)))

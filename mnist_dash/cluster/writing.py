@@ -15,13 +15,23 @@ def write(api: Api, acts: Sequence[Act], *, take_over: bool = False) -> None:
 
     Raises EngineError: nothing was written if it is refused when asked first.
     """
-    for dry_run in (True, False):
-        for act in acts:
-            match act:
-                case Apply(one):
-                    api.apply(one, force=take_over, dry_run=dry_run)
-                case Delete(kind, name):
-                    api.delete(kind, name, dry_run=dry_run)
+    rehearse(api, acts, take_over=take_over)
+    carry_out(api, acts, take_over=take_over)
+
+
+def rehearse(api: Api, acts: Sequence[Act], *, take_over: bool = False) -> None:
+    """Ask the API server whether it would take all of it; raises EngineError if not."""
+    carry_out(api, acts, take_over=take_over, dry_run=True)
+
+
+def carry_out(api: Api, acts: Sequence[Act], *, take_over: bool = False, dry_run: bool = False) -> None:
+    """Write one after the other; raises EngineError at the first that is refused."""
+    for act in acts:
+        match act:
+            case Apply(one):
+                api.apply(one, force=take_over, dry_run=dry_run)
+            case Delete(kind, name):
+                api.delete(kind, name, dry_run=dry_run)
 
 
 def preview(api: Api, acts: Sequence[Act]) -> str:

@@ -106,7 +106,7 @@ class LocalEngine:
     def in_cluster(self) -> bool:
         return False
 
-    def check(self, base: str, progress: Progress | None = None) -> ModelCheck:
+    def check(self, base: str, _: Progress | None = None) -> ModelCheck:
         if base.startswith("gs:"):
             raise ModelError(
                 f"The local engine reads folders, not {base}.",
@@ -138,7 +138,7 @@ class LocalEngine:
             case UndoPromote():
                 return wanted.swap(can_undo=False)
 
-    def preview(self, change: Change) -> str:
+    def preview(self, _: Change) -> str:
         return ""
 
     def manifests(self) -> str:

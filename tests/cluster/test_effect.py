@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from mnist_dash.cluster.effect import BLIND_SECONDS, CANARY_SECONDS, PROBES, Effect, Sight, look
-from mnist_dash.cluster.route_state import Written
 from mnist_dash.domain import Image, Prediction, Route
 from mnist_dash.errors import ServingError
 from tests.clock import Clock
@@ -22,8 +21,8 @@ def after(*weights: int, clock: Clock | None = None) -> Effect:
     """All weights were written one after the other, each but the last long followed."""
     effect = Effect(clock=clock or Clock())
     for weight in weights:
-        effect.observed, effect.pending = (effect._written or Written(0)).weight, False
-        effect.written(Written(weight))
+        effect.observed, effect.pending = effect._weight, False
+        effect.written(weight)
     return effect
 
 
@@ -79,11 +78,11 @@ def test_what_cannot_be_seen_is_given_time(weights: tuple[int, ...], sight: Sigh
     assert not effect.pending
 
 
-def test_a_route_to_new_is_followed_once_the_two_are_told_apart() -> None:
+def test_another_way_at_the_same_weight_is_followed_once_the_two_are_told_apart() -> None:
     """At split 0 too: a request may be sent to New by its header."""
     effect = Effect(clock=Clock())
-    effect.written(Written(0, has_new=False))
-    effect.written(Written(0, has_new=True))
+    effect.written(0, "blue", "nobody")
+    effect.written(0, "blue", "green")
     effect.seen(ALIKE)
     assert effect.pending
     effect.seen(ALL_CURRENT)

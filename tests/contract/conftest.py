@@ -9,7 +9,9 @@ import pytest
 
 from mnist_dash.config import RouterKind
 from mnist_dash.digits import load_digits
-from mnist_dash.domain import Image
+from mnist_dash.domain import Image, ModelCheck
+from mnist_dash.local.state import BUNDLED
+from mnist_dash.savedmodel import check_model
 from mnist_dash.service import Dashboard
 from tests.contract.grounds import Ground, Shelf, in_cluster, on_this_machine
 
@@ -54,6 +56,12 @@ def linear(shelf: Shelf) -> str:
 def cnn(shelf: Shelf) -> str:
     """A base of its own with the convolutional model as version 1."""
     return shelf.put("cnn")
+
+
+@pytest.fixture(scope="session")
+def checked() -> dict[str, ModelCheck]:
+    """What the check finds of the bundled models, for tests that are not about it: it takes two seconds."""
+    return {base.name: check_model(str(base)) for base in BUNDLED.iterdir()}
 
 
 @pytest.fixture(scope="session")

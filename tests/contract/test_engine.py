@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -46,10 +47,10 @@ def who(answer: Prediction) -> tuple[object, ...]:
 
 
 @pytest.fixture
-def both(dash: Dashboard, linear: str, cnn: str) -> Dashboard:
+def both(dash: Dashboard, linear: str, cnn: str, checked: dict[str, ModelCheck]) -> Dashboard:
     """Linear as Current, convolutional as New, settled, split 0."""
-    dash.deploy(Role.CURRENT, linear)
-    dash.deploy(Role.NEW, cnn)
+    dash.deploy(Role.CURRENT, replace(checked["linear"], base=linear))
+    dash.deploy(Role.NEW, replace(checked["cnn"], base=cnn))
     dash.wait_settled()
     return dash
 

@@ -77,48 +77,51 @@ def on_a_cluster(browser: Browser, folder: Path) -> None:
             roll_out(browser, server.page)
             fail(browser, server.page, bed)
     finally:
+        bed.kubelet.clear(NAMESPACE)  # of what goes on failing
         bed.stop()
 
 
 def roll_out(browser: Browser, address: str) -> None:
     """Both models, a canary, an answer; what was done, and what was applied."""
     visitor = Visitor(browser, address)
-    visitor.deploy("current", f"{BUCKET}/linear", replicas=2)
-    visitor.is_ready("current", replicas=2)
+    visitor.deploy("current", f"{BUCKET}/linear")
+    visitor.is_ready("current")
     visitor.deploy("new", f"{BUCKET}/cnn")
     visitor.is_ready("new")
     visitor.set_strategy("Canary", 20)
     predict(visitor)
     save(visitor.page, "cluster-page.png")
     visitor.close()
-    with visiting(browser, address, "dark", ready=2) as visitor:
+    with visiting(browser, address, "dark") as visitor:
         visitor.open_tab("Objects")
-        visitor.open_object("Ingress", "mnist-canary").get_by_role("radio", name="YAML").click()
-        expect(visitor.page.get_by_test_id("stCode")).to_contain_text("canary-weight", timeout=PATIENCE)
-        save_below(visitor, "cluster-objects.png")
+        visitor.open_object("Ingress", "mnist-canary")
+        yaml = visitor.page.get_by_test_id("stCode")
+        yaml.get_by_text("canary-weight").scroll_into_view_if_needed()
+        save_from(visitor, "below", "cluster-objects.png")
 
 
 def fail(browser: Browser, address: str, bed: Bed) -> None:
     """A model that vanishes after it was looked at: what would change, and what the card and History say."""
     base = f"{BUCKET}/cnn-v2"
     bed.storage.put(base, BUNDLED / "cnn" / "model" / "1")
-    with visiting(browser, address, "light", ready=2) as visitor:
+    with visiting(browser, address, "light") as visitor:
         visitor.open_deploy("new")
         visitor.fill(base)
         visitor.press("deploy-difference")
-        expect(visitor.dialog.get_by_test_id("stCode")).to_contain_text(base, timeout=PATIENCE)
+        visitor.dialog.get_by_test_id("stCode").get_by_text(base).last.scroll_into_view_if_needed()
         save(visitor.page, "cluster-difference.png")
         bed.storage.delete(base)
         visitor.confirm_deploy()
         visitor.reads("card-new", f"There is no folder {base}.")
-    with visiting(browser, address, "light", *PHONE, ready=2) as visitor:
-        visitor.part("card-new").scroll_into_view_if_needed()
-        save(visitor.page, "cluster-failed.png")
+    visitor = Visitor(browser, address, *PHONE)
+    visitor.reads("card-new", f"There is no folder {base}.")
+    save_from(visitor, "card-new", "cluster-failed.png")
+    visitor.close()
 
 
-def save_below(visitor: Visitor, name: str) -> None:
-    """Write what the window shows of the tabs below."""
-    visitor.part("below").evaluate("it => it.scrollIntoView()")
+def save_from(visitor: Visitor, key: str, name: str) -> None:
+    """Write what the window shows when it is scrolled to the part with this key, below the page's own bar."""
+    visitor.part(key).evaluate("it => { it.style.scrollMarginTop = '70px'; it.scrollIntoView(); }")
     settle(visitor.page)
     save(visitor.page, name)
 
@@ -184,4 +187,3 @@ def save(page: Page, name: str) -> None:
         shot = small.getvalue()
     (DOCS / name).write_bytes(shot)
     print(f"{name}: {len(shot) / 1000:.0f} kB")
-

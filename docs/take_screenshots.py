@@ -1,129 +1,27 @@
 """Take the pictures of the page that the README shows: `.venv/bin/python docs/take_screenshots.py`.
 
 Needs the extra `test` and a Chromium on the PATH. It starts a dashboard of its own, whose state lies in a
-temporary folder, draws a digit with the mouse, and writes the PNG files beside itself. Takes about 20 s.
+temporary folder, draws a digit with the mouse, and writes the PNG files beside itself. Then it does so on the
+tests' cluster; where that was not built, it says how to, and those pictures stay as they are. Takes about a
+minute.
 """
 
 from __future__ import annotations
 
-import io
-import re
-import shutil
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
-
-import numpy as np
-from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests' own way to start a dashboard and to draw
 
-from tests.e2e.server import serve
-from tests.e2e.visitor import PATIENCE, Stroke, Strokes, Theme, Visitor
-
-DOCS: Final = Path(__file__).parent
-LARGEST: Final = 150_000
-"""Bytes above which a picture is reduced to a palette."""
-COLOURS: Final = 256
-CORNERS: Final[Strokes] = [
-    [(88, 72), (112, 50), (148, 44), (180, 58), (188, 86), (172, 112), (140, 130)],
-    [(140, 130), (172, 142), (194, 168), (192, 202), (164, 230), (126, 238), (88, 222)],
-]
-"""A three, in straight lines."""
+from tests.cluster.requirements import enter_network
 
 
 def main() -> None:
     """Take all of them."""
-    chromium = shutil.which("chromium")
-    if not chromium:
-        raise SystemExit("There is no Chromium: no program named chromium is on the PATH.")
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        serve(Path(folder) / "state") as server,
-        sync_playwright() as playwright,
-    ):
-        browser = playwright.chromium.launch(
-            executable_path=chromium, args=["--no-sandbox", "--disable-gpu", "--font-render-hinting=none"]
-        )
-        with visiting(browser, server.page, "light") as visitor:
-            predict(visitor)
-            save(visitor.page, "page-light.png")
-            compare(visitor)
-            save(visitor.page, "compare.png")
-        with visiting(browser, server.page, "dark") as visitor:
-            predict(visitor)
-            save(visitor.page, "page-dark.png")
-        with visiting(browser, server.page, "light", 390, 844) as visitor:
-            predict(visitor)
-            save(visitor.page, "page-phone.png")
-        browser.close()
+    why_no_cluster = enter_network()  # while there is one thread: what is imported next starts more
+    import pictures
 
-
-@contextmanager
-def visiting(
-    browser: Browser, address: str, theme: Theme, width: int = 1280, height: int = 800
-) -> Iterator[Visitor]:
-    """A visitor whose browser asks for a theme, once both models are ready."""
-    visitor = Visitor(browser, address, width, height, theme)
-    try:
-        for role in ("current", "new"):
-            visitor.is_ready(role)
-        yield visitor
-    finally:
-        visitor.close()
-
-
-def predict(visitor: Visitor) -> None:
-    """Draw the digit and have it answered by New: the split decides who answers, so ask until it does."""
-    visitor.draw_strokes([rounded(stroke) for stroke in CORNERS])
-    for _ in range(60):
-        visitor.press("predict")
-        expect(visitor.part("answer")).to_contain_text(re.compile(r"\d ms"), timeout=PATIENCE)
-        settle(visitor.page)
-        if "New says 3" in visitor.part("answer").inner_text():
-            return
-    raise SystemExit("New has not answered; is its share of the traffic not 20 %?")
-
-
-def rounded(stroke: Stroke, times: int = 2) -> Stroke:
-    """A stroke as a hand would draw it: its corners cut off, and those that this makes again (Chaikin)."""
-    points = np.array(stroke, dtype=float)
-    for _ in range(times):
-        before, after = points[:-1], points[1:]
-        cut = np.stack([0.75 * before + 0.25 * after, 0.25 * before + 0.75 * after], axis=1).reshape(-1, 2)
-        points = np.concatenate([points[:1], cut, points[-1:]])
-    return [(round(x), round(y)) for x, y in points.tolist()]
-
-
-def compare(visitor: Visitor) -> None:
-    """Ask both models about the digit."""
-    visitor.switch("compare")
-    visitor.reads("answer", "Agree: both say 3")
-    settle(visitor.page)
-
-
-def settle(page: Page) -> None:
-    """Wait until nothing runs any more, nothing moves, and the mouse points nowhere."""
-    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
-    expect(page.get_by_test_id("stToast")).to_have_count(0, timeout=PATIENCE)
-    page.mouse.move(0, 0)
-    page.wait_for_function("() => document.getAnimations().every(it => it.playState === 'finished')")
-
-
-def save(page: Page, name: str) -> None:
-    """Write what the window shows, with a palette if it would be large."""
-    page.evaluate("document.activeElement?.blur()")
-    shot = page.screenshot(animations="disabled")
-    if len(shot) > LARGEST:
-        small = io.BytesIO()
-        Image.open(io.BytesIO(shot)).convert("RGB").quantize(COLOURS).save(small, "PNG", optimize=True)
-        shot = small.getvalue()
-    (DOCS / name).write_bytes(shot)
-    print(f"{name}: {len(shot) / 1000:.0f} kB")
+    pictures.take_all(why_no_cluster=why_no_cluster)
 
 
 if __name__ == "__main__":

@@ -296,6 +296,16 @@ def test_a_sample_can_be_predicted_without_drawing(page: Page, drawn: Paper, ser
     assert "says 7" in page.text
 
 
+def test_a_sample_needs_no_word_from_the_canvas(
+    page: Page, serving: FakeServing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where Sample is pressed before the canvas has loaded, the canvas never sends what it began with."""
+    monkeypatch.setattr(drawing, "canvas", lambda _: None)
+    page.click("sample").click("predict")
+    assert len(serving.asked) == 1
+    assert "says 7" in page.text
+
+
 @pytest.mark.parametrize("compare", [False, True])
 def test_a_failed_prediction_is_told_with_its_next_step(
     page: Page, drawn: Paper, serving: FakeServing, compare: bool

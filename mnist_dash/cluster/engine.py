@@ -148,7 +148,8 @@ class KubernetesEngine:
 
     def preview(self, change: Change) -> str:
         with self._changing() as api:
-            return preview(api, acts_for(change, self._look(api), self._site(), api.user))
+            seen, site = self._look(api), self._site()
+            return preview(api, (*acts_for(change, seen, site, api.user), *later_acts(change, seen, site)))
 
     def snapshot(self) -> Snapshot:
         if self._pace.viewed():
@@ -303,7 +304,6 @@ class KubernetesEngine:
             Promotion(mine=mine, interrupted=stale and not mine),
             self._checks.of,
             outside=(*changes_from_outside(seen.all), *(seen.written.trouble if seen.written else ())),
-            weight_is_ours=self._routes.weight_is_ours(seen.routes),
             problem=self._problem,
             notices=tuple(filter(None, [self._key.problem])),
         )

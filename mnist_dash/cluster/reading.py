@@ -15,13 +15,14 @@ from mnist_dash.cluster.kinds import (
     GATEWAY,
     INGRESS,
     INGRESS_CLASS,
+    NAMESPACE,
     POD,
     SERVICE,
     Object,
 )
 from mnist_dash.cluster.names import CREDENTIALS_HASH, SELECTOR
 from mnist_dash.cluster.pods import is_going, is_ready, name_of, restarts, statuses
-from mnist_dash.cluster.route_state import RouteState
+from mnist_dash.cluster.route_state import RouteState, Written
 from mnist_dash.cluster.routes import Routes
 from mnist_dash.cluster.seen import Seen
 from mnist_dash.config import RouterKind, Settings
@@ -49,9 +50,17 @@ def read(api: Api, routes: Routes, *, details: bool = False) -> Seen:
         routes=live_routes,
         events=api.list(EVENT) if details or unwell else [],
         logs={pod["metadata"]["name"]: _log(api, pod) for pod in (pods if details else unready)},
-        written=routes.read(live_routes),
+        written=_adopted(routes, live_routes),
         taken_at=time.time(),
     )
+
+
+def _adopted(routes: Routes, live: list[Object]) -> Written | None:
+    """What the routes say; a weight that somebody else has set counts as the split that is wanted."""
+    written = routes.read(live)
+    if written is None or routes.weight_is_ours(live):
+        return written
+    return replace(written, state=replace(written.state, split=written.weight))
 
 
 def _is_short(deployment: Object) -> bool:
@@ -93,7 +102,9 @@ def written_objects(seen: Seen, namespace: str, routes: Routes) -> tuple[Object,
     bare = replace(seen.written, state=RouteState(split=seen.written.state.split))
     has_key = any(CREDENTIALS_HASH in _template_annotations(one) for one in seen.deployments)
     key = [manifests.secret(b"", namespace)] if has_key else []
-    return (manifests.namespace(namespace), *key, *seen.services, *routes.objects(bare), *seen.deployments)
+    # One that is there already is used as it is, whoever made it: its labels stay theirs.
+    space: Object = {"apiVersion": NAMESPACE.api, "kind": NAMESPACE.name, "metadata": {"name": namespace}}
+    return (space, *key, *seen.services, *routes.objects(bare), *seen.deployments)
 
 
 def _template_annotations(deployment: Object) -> dict[str, str]:

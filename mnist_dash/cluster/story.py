@@ -32,23 +32,20 @@ def snapshot_of(
     checks: Callable[[str, int], ModelCheck | None],
     *,
     outside: tuple[str, ...] = (),
-    weight_is_ours: bool = True,
     problem: str = "",
     notices: tuple[str, ...] = (),
 ) -> Snapshot:
     """Everything in words; `problem` is why the dashboard could not carry on what it has to."""
     current, new = (deployment_of(role, seen, view.versions, checks) for role in Role)
     state = state_of(seen)
-    weight = seen.written.weight if seen.written else 0
-    wanted = state.split if weight_is_ours else weight
     interrupted = _interrupted(seen) if promotion.interrupted else ""
     return Snapshot(
         taken_at=seen.taken_at,
         current=current,
         new=new,
-        split_wanted=wanted,
+        split_wanted=state.split,
         split_observed=view.split,
-        waiting_for=interrupted or _waiting_for(seen, view, promotion, wanted, problem),
+        waiting_for=interrupted or _waiting_for(seen, view, promotion, problem),
         can_undo_promote=state.can_undo and new is not None,
         interrupted_promotion=interrupted,
         outside=outside,
@@ -62,7 +59,7 @@ def is_swapped(shown: Snapshot, seen: Seen) -> bool:
     return any(seen.role(model.release) is not model.role for model in models)
 
 
-def _waiting_for(seen: Seen, view: View, promotion: Promotion, wanted: int, problem: str) -> str:
+def _waiting_for(seen: Seen, view: View, promotion: Promotion, problem: str) -> str:
     swap = state_of(seen).swap
     if swap:
         whose = "The promotion" if promotion.mine else f"A promotion by {swap.by or 'somebody'}"
@@ -71,7 +68,7 @@ def _waiting_for(seen: Seen, view: View, promotion: Promotion, wanted: int, prob
         return problem
     if ending := _ending(seen):
         return ending
-    if wanted > 0 and not seen.ready_addresses(Role.NEW):
+    if state_of(seen).split > 0 and not seen.ready_addresses(Role.NEW):
         return HELD
     if view.problem:
         return f"The gateway does not lead to the models yet. {view.problem}"

@@ -16,8 +16,12 @@ from mnist_dash.panels.visit import Answer
 Bases = Mapping[Role, str]
 """The model base of each role when the answer was given."""
 NAME_LENGTH = 24
-WORDS_HEIGHT, WORDS_OF_BOTH_HEIGHT = 128, 168
-"""Room for the words above the bars, so that the bars stay where they are whatever is said."""
+HALF_WIDTH = 156
+WORDS_HEIGHT, WORDS_OF_BOTH_HEIGHT = 142, 184
+"""Room for the words above the bars, so that the bars stay where they are whatever is said.
+
+With less of it a finger would scroll the words rather than the page.
+"""
 
 
 def show(answer: Answer | None, compare: bool, outdated: bool, why_not: str, *, drawn: bool) -> None:
@@ -55,7 +59,7 @@ def _one(said: Prediction, bases: Bases) -> None:
         st.metric(_badge(said), said.digit, width=110)
         with st.container(gap="xsmall", width=204):
             _spoken(in_words(said))
-            st.caption("  \n".join([*_base(said, bases), *_details(said)]))
+            st.caption(_named(said, bases))
 
 
 def _both(said: Comparison) -> None:
@@ -63,10 +67,11 @@ def _both(said: Comparison) -> None:
         _spoken(f"Agree: both say {said.current.digit}")
     else:
         _spoken(f"Disagree: Current says {said.current.digit}, New says {said.new.digit}")
-    for column, one in zip(st.columns(2), (said.current, said.new), strict=True):
-        with column, st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-            st.metric(_badge(one), one.digit, width=78)
-            st.caption("  \n".join([f"**{percent(one.confidence)}**", *_details(one)]), width=80)
+    with st.container(horizontal=True, gap="small"):  # not columns: those would stand in a pile on a phone
+        for one in (said.current, said.new):
+            with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall", width=HALF_WIDTH):
+                st.metric(_badge(one), one.digit, width=72)
+                st.caption("  \n".join([f"**{percent(one.confidence)}**", *_details(one)]), width=76)
 
 
 def _spoken(words: str) -> None:
@@ -80,14 +85,17 @@ def _badge(said: Prediction) -> str:
     return role_badge(said.role) if said.role else ":gray-badge[Unknown model]"
 
 
-def _base(said: Prediction, bases: Bases) -> list[str]:
-    """The model that gave it: its role alone is no name."""
-    return [f"`{shortened(bases[said.role], NAME_LENGTH)}`"] if said.role and said.role in bases else []
+def _named(said: Prediction, bases: Bases) -> str:
+    """Three lines: which model gave it, its version and replica, and how fast."""
+    *who, took = _details(said)
+    base = bases.get(said.role) if said.role else None
+    if said.shared:
+        who = ["Both models give this very answer."]
+    lines = [f"`{shortened(base, NAME_LENGTH)}`" if base else "", " · ".join(who), took]
+    return "  \n".join(filter(None, lines))
 
 
 def _details(said: Prediction) -> list[str]:
-    if said.shared:
-        return ["Both models give this very answer.", f"{said.milliseconds:.1f} ms"]
     version = f"version {said.version}" if said.version is not None else ""
     return [line for line in (version, said.replica, f"{said.milliseconds:.1f} ms") if line]
 

@@ -33,20 +33,28 @@ def carry_out(dialog: Dialog, act: Callable[[], str], doing: str, button: Button
 
     Done here rather than in the button's callback, so that the dialog shows that it is busy.
     """
-    if dialog.confirmed:
-        dialog.confirmed, dialog.problem = False, None
-        try:
-            with st.spinner(doing):
-                visit().tell(act())
-        except MnistDashError as error:
-            dialog.problem = error
-        else:
-            visit().close()
-    if dialog.problem:
-        show_problem(dialog.problem)
-        _way_on(dialog, dialog.problem, button)
-    elif visit().dialog is not dialog:
+    if dialog.confirmed or dialog.problem:
+        spot = st.empty()  # for both, so that a problem is gone as soon as it is tried again
+        if dialog.confirmed:
+            with spot.container():
+                _attempt(dialog, act, doing)
+        if dialog.problem:
+            with spot.container():
+                show_problem(dialog.problem)
+                _way_on(dialog, dialog.problem, button)
+    if visit().dialog is not dialog and not dialog.problem:
         st.rerun()
+
+
+def _attempt(dialog: Dialog, act: Callable[[], str], doing: str) -> None:
+    dialog.confirmed, dialog.problem = False, None
+    try:
+        with st.spinner(doing):
+            visit().tell(act())
+    except MnistDashError as error:
+        dialog.problem = error
+    else:
+        visit().close()
 
 
 def _way_on(dialog: Dialog, problem: MnistDashError, button: Button) -> None:

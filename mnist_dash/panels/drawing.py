@@ -35,7 +35,9 @@ def draw(now: Visit) -> Image | DrawingError | None:
     st.header("Draw a digit", anchor=False)
     drawn = canvas(now)
     if drawn is None:
-        return None
+        if now.sample is None:
+            return None
+        drawn = np.asarray(_enlarged(now.sample))  # a canvas that begins with it does not send it
     try:
         return prepare(drawn)
     except DrawingError as error:
@@ -125,10 +127,15 @@ def _take_sample(now: Visit, choose: Callable[[int], int] = random.randrange) ->
     now.new_sheet(digits.images[choose(len(digits))])
 
 
+def _enlarged(sample: Image) -> Pictures.Image:
+    """A digit as large as the canvas."""
+    return Pictures.fromarray((sample * 255).round().astype(np.uint8)).resize((SIDE, SIDE))
+
+
 def _as_object(sample: Image) -> dict[str, Any]:
     """A digit as an image object of Fabric.js, the canvas's library, filling the sheet."""
     png = io.BytesIO()
-    Pictures.fromarray((sample * 255).round().astype(np.uint8)).resize((SIDE, SIDE)).save(png, "PNG")
+    _enlarged(sample).save(png, "PNG")
     source = f"data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}"
     corner = {"left": 0, "top": 0, "originX": "left", "originY": "top"}
     return {"type": "Image", "src": source, "width": SIDE, "height": SIDE, **corner}

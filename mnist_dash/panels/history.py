@@ -13,8 +13,14 @@ from mnist_dash.panels.look import plain
 from mnist_dash.service import Dashboard
 
 REFRESH_SECONDS: Final = 5.0
-WRAPPED: Final = "<style>.st-key-history .stTable td p { overflow-wrap: anywhere; }</style>"
-"""An account's or a bucket's name is one long word, and no option of the table has it fit a phone."""
+WRAPPED: Final = """<style>
+.st-key-history .stTable td p { overflow-wrap: anywhere; }
+.st-key-history .stTable td:nth-child(2) { min-width: 5rem; }
+</style>"""
+"""An account's or a bucket's name is one long word, and no option of the table has it fit a phone.
+
+A short one is to stay whole.
+"""
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
 

@@ -12,7 +12,7 @@ from mnist_dash.domain import Deployment, Role, Snapshot
 from mnist_dash.panels.look import plain, role_title, shortened, state_badge
 from mnist_dash.panels.visit import Verb, visit
 
-CARD_HEIGHT: Final = 134
+CARD_HEIGHT: Final = 138
 """Equal for every state that needs no explanation, so that nothing below jumps."""
 EMPTY: Final = {
     Role.CURRENT: "The model that answers. Without it, nobody does.",

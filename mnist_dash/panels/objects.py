@@ -47,10 +47,10 @@ def texts(one: EngineObject) -> dict[str, str]:
 
 
 def _download(dash: Dashboard) -> None:
-    if dash.manifests():
+    if applied := dash.manifests():
         st.download_button(
             "All as YAML",
-            data=dash.manifests,  # made at the click: a file made now could be gone after the next refresh
+            data=applied,  # not made at the click: such a file is gone after two refreshes of any browser
             file_name="mnist-dash.yaml",
             mime="application/yaml",
             key="download-manifests",

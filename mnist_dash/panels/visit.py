@@ -143,8 +143,8 @@ class Visit:
         return time.monotonic() - self.asked_at < seconds
 
     def open(self, verb: Verb, role: Role, percent: int = 0) -> None:
-        """Open a dialog; the next run of the whole page shows it."""
-        self.dialog = Dialog(verb, role, percent)
+        """Open a dialog; the next run of the whole page shows it. What was refused before is left."""
+        self.dialog, self.refusal = Dialog(verb, role, percent), None
 
     def close(self) -> None:
         """Close the dialog that is open, if any."""

@@ -77,9 +77,9 @@ def test_a_difference_names_the_object_and_shows_both_values() -> None:
     assert difference(_deployment(2), _as_served(_deployment(3))).splitlines() == [
         "--- Deployment/mnist-green (now)",
         "+++ Deployment/mnist-green (after)",
-        "@@ -14,7 +14,7 @@",
+        "@@ -13,7 +13,7 @@",
+        "     kubernetes.io/change-cause: 'ann: Deploy'",
         " spec:",
-        "   minReadySeconds: 1",
         "   progressDeadlineSeconds: 600",
         "-  replicas: 2",
         "+  replicas: 3",

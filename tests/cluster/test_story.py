@@ -74,15 +74,6 @@ def test_a_held_split_is_said_to_wait_for_new(both: PaperCluster) -> None:
     assert (snapshot.waiting_for, snapshot.split_wanted) == (HELD, 20)
 
 
-def test_a_split_that_somebody_else_wrote_counts_as_wanted(both: PaperCluster) -> None:
-    """It is told, and not fought."""
-    canary = both.objects["Ingress", "mnist-canary"]
-    canary["metadata"]["annotations"]["nginx.ingress.kubernetes.io/canary-weight"] = "40"
-    snapshot = told(both, View(split=40), weight_is_ours=False, outside=("The split was changed.",))
-    assert (snapshot.split_wanted, snapshot.waiting_for) == (40, "")
-    assert snapshot.outside == ("The split was changed.",)
-
-
 @pytest.mark.parametrize(
     ("promotion", "waiting", "interrupted"),
     [

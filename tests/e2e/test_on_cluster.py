@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
-from playwright.sync_api import Browser, Locator, expect
+from playwright.sync_api import Browser, expect
 
 from mnist_dash.local.state import BUNDLED
 from tests.e2e.conftest import Visit
@@ -59,11 +59,11 @@ def rolled_out(visit: Visit, bed: Bed, namespace: str) -> Visitor:
     return visitor
 
 
-def unfolded(visitor: Visitor, kind: str, name: str, text: str) -> Locator:
-    """An object of the Objects tab with one of its texts shown."""
+def offers(visitor: Visitor, kind: str, name: str, text: str, words: str) -> None:
+    """Wait until one of the texts of an object in the Objects tab says so."""
     box = visitor.open_object(kind, name)
     box.get_by_role("radio", name=text).click()
-    return box
+    expect(box).to_contain_text(words, timeout=PATIENCE)
 
 
 def test_from_an_empty_namespace_to_a_promotion_and_back(visit: Visit, bed: Bed, namespace: str) -> None:
@@ -116,7 +116,7 @@ def test_from_an_empty_namespace_to_a_promotion_and_back(visit: Visit, bed: Bed,
 
 def fail_to_deploy(visitor: Visitor, bed: Bed, namespace: str) -> None:
     """Deploy a base as New that is deleted after it was looked at, and read on the card what is wrong."""
-    vanishing = f"{put(bed, namespace, 'cnn')}-vanishing"
+    vanishing = f"gs://{namespace}/vanishing"
     bed.storage.put(vanishing, BUNDLED / "cnn" / "model" / "1")
     visitor.open_deploy("new")
     visitor.fill(vanishing, replicas=2)
@@ -128,12 +128,17 @@ def fail_to_deploy(visitor: Visitor, bed: Bed, namespace: str) -> None:
     visitor.reads("card-new", f"There is no folder {vanishing}. Check the path:")
 
 
-def test_the_tabs_show_what_is_there(rolled_out: Visitor, namespace: str, tmp_path: Path) -> None:
+def test_the_tabs_show_what_is_there(
+    rolled_out: Visitor, visit: Visit, namespace: str, tmp_path: Path
+) -> None:
     """YAML, events, log and the download of all; and the test of the route finds all well."""
     rolled_out.open_tab("Objects")
-    expect(unfolded(rolled_out, "Deployment", "mnist-green", "YAML")).to_contain_text(f"gs://{namespace}/cnn")
-    expect(unfolded(rolled_out, "Deployment", "mnist-blue", "Events")).to_contain_text("Scaled up")
-    expect(unfolded(rolled_out, "Pod", "mnist-blue-", "Log")).to_contain_text("Serving version 1")
+    offers(rolled_out, "Deployment", "mnist-green", "YAML", f"gs://{namespace}/cnn")
+    offers(rolled_out, "Deployment", "mnist-blue", "Events", "Scaled up")
+    offers(rolled_out, "Pod", "mnist-blue-", "Log", "Serving version 1")
+    for other in (visit(), visit()):  # whose refreshes are not to sweep the file away
+        other.open_tab("Objects")
+        other.reads("objects-filters", "All as YAML")
     with rolled_out.page.expect_download(timeout=PATIENCE) as download:
         rolled_out.press("download-manifests")
     download.value.save_as(tmp_path / "all.yaml")
@@ -142,9 +147,7 @@ def test_the_tabs_show_what_is_there(rolled_out: Visitor, namespace: str, tmp_pa
 
     rolled_out.open_tab("Call it")
     rolled_out.press("test-route")
-    expect(rolled_out.page.get_by_text("Well. With the header X-Mnist-Route: always")).to_be_visible(
-        timeout=PATIENCE
-    )
+    rolled_out.shows("Well. With the header X-Mnist-Route: always, 5 of 5 requests reached New.")
     expect(rolled_out.page.get_by_text("Wrong.", exact=True)).to_have_count(0)
 
 
@@ -154,31 +157,27 @@ def test_what_others_change_is_seen_and_can_be_taken_over(
     """kubectl sets the weight and scales: both browsers show it, as from outside, and one takes it over."""
     other = visit()
     rolled_out.set_strategy("Canary", 20)
-    by_kubectl(
-        bed,
-        namespace,
-        "annotate",
-        "--overwrite",
-        "ingress/mnist-canary",
-        "nginx.ingress.kubernetes.io/canary-weight=37",
-    )
-    by_kubectl(bed, namespace, "scale", "deployment/mnist-green", "--replicas=2")
+    for change in (
+        ["annotate", "--overwrite", "ingress/mnist-canary", "nginx.ingress.kubernetes.io/canary-weight=37"],
+        ["scale", "deployment/mnist-green", "--replicas=2"],
+    ):
+        done = bed.kubectl("--namespace", namespace, *change)
+        assert done.returncode == 0, done.stderr
     for visitor in (rolled_out, other):
         visitor.reads("in-force", "New 37 %")
         visitor.is_ready("new", replicas=2)
-        expect(visitor.page.get_by_text("The split was changed by kubectl-annotate")).to_be_visible(
-            timeout=PATIENCE
-        )
-        expect(
-            visitor.page.get_by_text("The number of replicas of New (mnist-green) was changed by kubectl")
-        ).to_be_visible(timeout=PATIENCE)
+        visitor.shows("The split was changed by kubectl-annotate")
+        visitor.shows("The number of replicas of New (mnist-green) was changed by kubectl")
 
     rolled_out.choose("Canary", 25)
     rolled_out.press("set-strategy")
     rolled_out.reads("strategy-card", "belongs to kubectl-annotate")
+    rolled_out.open_deploy("new")  # a dialog has a refusal of its own, so that of the strategy goes
+    rolled_out.page.keyboard.press("Escape")
+    expect(rolled_out.part("take-over")).to_have_count(0, timeout=PATIENCE)
+    rolled_out.press("set-strategy")
     rolled_out.press("take-over")
     other.reads("in-force", "New 25 %")
-
     rolled_out.open_deploy("new")
     rolled_out.fill(replicas=1)
     rolled_out.press("deploy-confirm")
@@ -187,12 +186,6 @@ def test_what_others_change_is_seen_and_can_be_taken_over(
     expect(rolled_out.dialog).to_be_hidden(timeout=PATIENCE)
     other.is_ready("new", replicas=1)
     expect(other.page.get_by_text("changed by kubectl")).to_have_count(0, timeout=PATIENCE)
-
-
-def by_kubectl(bed: Bed, namespace: str, *argv: str) -> None:
-    """Change something with kubectl; it must succeed."""
-    done = bed.kubectl("--namespace", namespace, *argv)
-    assert done.returncode == 0, done.stderr
 
 
 def test_a_dashboard_without_its_kubeconfig_recovers_by_itself(

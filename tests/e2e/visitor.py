@@ -125,6 +125,10 @@ class Visitor:
         """Wait until the part with this key says so."""
         expect(self.part(key)).to_contain_text(words, timeout=PATIENCE)
 
+    def shows(self, words: str | re.Pattern[str]) -> None:
+        """Wait until these words stand somewhere on the page."""
+        expect(self.page.get_by_text(words)).to_be_visible(timeout=PATIENCE)
+
     def is_ready(self, role: str, replicas: int = 1) -> None:
         """Wait until a role has all of its replicas."""
         self.reads(f"card-{role}", f"{replicas} of {replicas} replicas ready")

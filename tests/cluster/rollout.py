@@ -1,0 +1,113 @@
+"""A namespace with any number of dashboards on it, as a team that rolls models out together has."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mnist_dash.cluster.engine import INTERRUPTED_SECONDS, KubernetesEngine
+from mnist_dash.config import RouterKind, Settings
+from mnist_dash.domain import ModelCheck, Role, Snapshot
+from mnist_dash.service import Dashboard
+from mnist_dash.serving import ServingClient
+from tests.cluster.api_server import Object, path_of
+from tests.cluster.bed import Bed
+from tests.contract.grounds import Buckets, cluster_settings
+
+APPS, NETWORKING = "apps/v1", "networking.k8s.io/v1"
+PATIENCE = 60.0
+"""Seconds within which everything is to be seen."""
+
+
+@dataclass
+class Rollout:
+    """What a test of dashboards on a cluster needs; `close()` lets go of them all."""
+
+    bed: Bed
+    namespace: str
+    router: RouterKind = RouterKind.INGRESS
+    _open: list[Dashboard] = field(default_factory=list)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Those of a user with the rights of `docs/role.yaml`."""
+        return cluster_settings(self.bed, self.namespace, self.router)
+
+    @cached_property
+    def models(self) -> tuple[ModelCheck, ModelCheck]:
+        """The linear and the convolutional model in the namespace's bucket, looked at before."""
+        shelf = Buckets(self.bed.storage, self.namespace)
+        shape = (-1, 28, 28, 1)
+        return (
+            ModelCheck(shelf.put("linear"), 1, shape, 0.92),
+            ModelCheck(shelf.put("cnn"), 1, shape, 0.99),
+        )
+
+    def open(self, *, interrupted_after: float = INTERRUPTED_SECONDS, **changes: Any) -> Dashboard:
+        """A dashboard that was started with other settings than usual."""
+        settings = replace(self.settings, **changes)
+        engine = KubernetesEngine.start(settings, interrupted_after=interrupted_after)
+        dash = Dashboard(engine, ServingClient(engine.gateway))
+        self._open.append(dash)
+        return dash
+
+    def open_with_both(self, **changes: Any) -> Dashboard:
+        """One with linear as Current and convolutional as New, settled, split 0."""
+        dash = self.open(**changes)
+        for role, model in zip(Role, self.models, strict=True):
+            dash.deploy(role, model)
+        dash.wait_settled()
+        return dash
+
+    def kubeconfig(self, server: str) -> str:
+        """The same user's kubeconfig, with another address of the API server."""
+        there = Path(self.settings.kubeconfig).read_text()
+        path = self.bed.folder / f"{self.bed.new_name()}.kubeconfig"
+        path.write_text(there.replace(self.bed.control_plane.url, server))
+        return str(path)
+
+    def close(self) -> None:
+        """Let go of the dashboards."""
+        for dash in self._open:
+            dash.close()
+
+    def path(self, api: str, kind: str, name: str = "") -> str:
+        """Where an object of the namespace is, or all of its kind."""
+        metadata = {"name": name, "namespace": self.namespace}
+        return path_of({"apiVersion": api, "kind": kind, "metadata": metadata}).rstrip("/")
+
+    def live(self, api: str, kind: str, name: str) -> Object:
+        """An object as it is."""
+        return self.bed.api.get(self.path(api, kind, name))
+
+    def all_live(self, api: str, kind: str) -> list[Object]:
+        """All objects of a kind as they are."""
+        items: list[Object] = self.bed.api.get(self.path(api, kind))["items"]
+        return items
+
+    def kubectl(self, *argv: str, stdin: str = "") -> str:
+        """What kubectl prints as an administrator; it must succeed."""
+        done = self.bed.kubectl("--namespace", self.namespace, *argv, stdin=stdin)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+def seen(dash: Dashboard, reached: Callable[[Snapshot], object], timeout: float = PATIENCE) -> Snapshot:
+    """The first snapshot of which that is true."""
+    deadline = time.monotonic() + timeout
+    while not reached(snapshot := dash.snapshot()):
+        assert time.monotonic() < deadline, snapshot
+        time.sleep(0.02)
+    return snapshot
+
+
+def end(dash: Dashboard) -> None:
+    """Close a dashboard, and wait until it asks the cluster for nothing any more."""
+    dash.close()
+    engine = dash._engine
+    assert isinstance(engine, KubernetesEngine)
+    engine._thread.join(PATIENCE)

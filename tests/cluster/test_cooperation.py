@@ -1,0 +1,293 @@
+"""The dashboard is not alone in its namespace: others change what it wrote, and have rights of their own."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from mnist_dash.cluster import effect, pace
+from mnist_dash.domain import Role
+from mnist_dash.errors import EngineError
+from mnist_dash.service import Dashboard
+from tests.cluster.bed import Bed
+from tests.cluster.rollout import APPS, NETWORKING, Rollout, seen
+from tests.contract.grounds import RULES
+
+WEIGHT = "nginx.ingress.kubernetes.io/canary-weight"
+
+
+@pytest.fixture
+def both(rollout: Rollout, monkeypatch: pytest.MonkeyPatch) -> Dashboard:
+    """Linear as Current, convolutional as New, settled, split 0."""
+    monkeypatch.setattr(pace, "RESTING_SECONDS", 0.5)
+    monkeypatch.setattr(effect, "CANARY_SECONDS", 1.0)
+    return rollout.open_with_both()
+
+
+Verb = Callable[..., object]
+
+
+def refused(dash: Dashboard, verb: Verb, *args: object) -> EngineError:
+    """The error with which a change is refused."""
+    with pytest.raises(EngineError) as caught:
+        verb(dash, *args)
+    return caught.value
+
+
+def weight(rollout: Rollout) -> str:
+    """What the canary's Ingress says of the split."""
+    return str(rollout.live(NETWORKING, "Ingress", "mnist-canary")["metadata"]["annotations"][WEIGHT])
+
+
+# Changes from outside
+
+
+def test_a_split_that_kubectl_set_is_shown_and_left_until_it_is_taken_over(
+    rollout: Rollout, both: Dashboard
+) -> None:
+    """With who set it and since when; taking it over is an explicit choice, and remembered by name."""
+    both.set_split(20)
+    both.wait_settled()
+    rollout.kubectl("annotate", "ingress", "mnist-canary", f"{WEIGHT}=70", "--overwrite")
+    told = seen(both, lambda snapshot: snapshot.outside)
+    (sentence,) = told.outside
+    assert sentence.startswith("The split was changed by kubectl-annotate at 20")
+    assert told.split_wanted == 70
+    later = seen(both, lambda snapshot: snapshot.taken_at > told.taken_at and snapshot.settled)
+    assert (weight(rollout), later.split_observed, later.outside) == ("70", 70, told.outside)
+
+    error = refused(both, Dashboard.set_split, 30)
+    assert error.can_take_over
+    assert "the annotation " + WEIGHT in error.problem
+    assert "belongs to kubectl-annotate since 20" in error.problem
+    assert weight(rollout) == "70"
+    assert both.history()[0].what == "Send 20 % of the requests to New"
+
+    both.acting("ann", take_over=True).set_split(30)
+    after = both.wait_settled()
+    assert (weight(rollout), after.split_observed, after.outside) == ("30", 30, ())
+    assert (both.history()[0].by, both.history()[0].what) == ("ann", "Send 30 % of the requests to New")
+    both.set_split(0)
+
+
+def test_replicas_that_others_set_are_shown_and_left_until_they_are_taken_over(
+    rollout: Rollout, both: Dashboard
+) -> None:
+    """Kubectl scale, and a manager that applies from a repository."""
+    _, cnn = rollout.models
+    rollout.kubectl("scale", "deployment", "mnist-green", "--replicas=2")
+    told = seen(both, lambda snapshot: snapshot.outside and snapshot.new and snapshot.new.wanted == 2)
+    assert "The number of replicas of New (mnist-green) was changed by kubectl" in told.outside[0]
+    manifest = {
+        "apiVersion": APPS,
+        "kind": "Deployment",
+        "metadata": {"name": "mnist-green", "namespace": rollout.namespace},
+        "spec": {"replicas": 3},
+    }
+    rollout.bed.api.apply(manifest, manager="gitops")
+    told = seen(both, lambda snapshot: snapshot.new and snapshot.new.wanted == 3)
+    assert any("changed by gitops at 20" in sentence for sentence in told.outside)
+
+    error = refused(both, Dashboard.deploy, Role.NEW, cnn, 1)
+    assert error.can_take_over
+    assert "spec.replicas" in error.problem
+    assert "gitops since 20" in error.problem
+    assert rollout.live(APPS, "Deployment", "mnist-green")["spec"]["replicas"] == 3
+
+    both.acting("ann", take_over=True).deploy(Role.NEW, cnn, 1)
+    after = both.wait_settled()
+    assert (after.new.wanted, after.outside) == (1, ())  # type: ignore[union-attr]  # it is deployed
+
+
+def test_a_pointer_that_was_edited_is_shown_and_left_until_it_is_taken_over(
+    rollout: Rollout, both: Dashboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With kubectl edit, somebody lets New's Service lead to Current's release."""
+    _, cnn = rollout.models
+    monkeypatch.setenv("KUBE_EDITOR", "sed -i 's|mnist-dash/release: green|mnist-dash/release: blue|'")
+    rollout.kubectl("edit", "service", "mnist-new")
+    told = seen(both, lambda snapshot: snapshot.outside)
+    assert "The release that Service mnist-new points at was changed by kubectl-edit at 20" in told.outside[0]
+    error = refused(both, Dashboard.deploy, Role.NEW, cnn)
+    assert error.can_take_over
+    assert "spec.selector" in error.problem
+    assert "kubectl-edit since 20" in error.problem
+    both.acting(take_over=True).deploy(Role.NEW, cnn)
+    assert both.wait_settled().outside == ()
+
+
+# Several dashboards
+
+
+def test_two_dashboards_show_the_same_and_do_not_undo_each_other(rollout: Rollout, both: Dashboard) -> None:
+    """What one changes appears in the other; of two splits at the same time, one holds."""
+    other = rollout.open()
+    both.set_split(40)
+    both.wait_settled()
+    there = seen(other, lambda snapshot: snapshot.split_observed == 40 and snapshot.settled)
+    here = both.snapshot()
+    assert (there.current, there.new, there.split_wanted) == (here.current, here.new, here.split_wanted)
+    assert other.history() == both.history()
+
+    together = threading.Barrier(2)
+
+    def set_split(dash: Dashboard, percent: int) -> None:
+        together.wait()
+        dash.set_split(percent)
+
+    threads = [threading.Thread(target=set_split, args=pair) for pair in ((both, 10), (other, 90))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    split = int(weight(rollout))
+    assert split in (10, 90)
+    for dash in (both, other):
+        settled = seen(dash, lambda snapshot: snapshot.settled and snapshot.split_observed == split)
+        assert (settled.split_wanted, settled.outside) == (split, ())
+
+
+def test_a_promotion_that_another_dashboard_made_meanwhile_is_not_turned_round(
+    rollout: Rollout, both: Dashboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The roles are no longer those that the user saw: nothing changes, and the page shows what is."""
+    monkeypatch.setattr(pace, "RESTING_SECONDS", 600.0)
+    other = rollout.open()
+    seen(other, lambda snapshot: snapshot.settled)
+    both.promote()
+    promoted = both.wait_settled()
+    assert "swapped meanwhile" in str(refused(other, Dashboard.promote))
+    assert seen(other, lambda snapshot: snapshot.current == promoted.current).can_undo_promote
+
+
+def test_the_history_survives_and_names_who_it_was(rollout: Rollout, both: Dashboard) -> None:
+    """It lies in the cluster, and so does the cause of each revision of a Deployment."""
+    linear, _ = rollout.models
+    user = rollout.bed.kubectl("--kubeconfig", rollout.settings.kubeconfig, "auth", "whoami", "-ojson").stdout
+    both.acting("ann@example.com").deploy(Role.NEW, linear, 2)
+    both.wait_settled()
+    both.close()
+    entries = rollout.open().history()
+    newest, *others = entries
+    assert newest.by == "ann@example.com"
+    assert {entry.by for entry in others} == {_name_in(user)}
+    assert [entry.what.split(" gs:")[0] for entry in entries] == ["Deploy"] * 3
+    told = rollout.kubectl("rollout", "history", "deployment/mnist-green")
+    assert f"ann@example.com: Deploy {linear.base} version 1 as New with 2 replicas" in told
+
+
+def _name_in(review: str) -> str:
+    return str(json.loads(review)["status"]["userInfo"]["username"])
+
+
+# Rights
+
+
+def without(verb: str, resource: str) -> list[dict[str, Any]]:
+    """The Role of docs/role.yaml, but for one right."""
+    left = [
+        {**rule, "resources": [one], "verbs": [it for it in rule["verbs"] if (it, one) != (verb, resource)]}
+        for rule in RULES
+        for one in rule["resources"]
+    ]
+    return [rule for rule in left if rule["verbs"]]
+
+
+def open_as(rollout: Rollout, rules: list[dict[str, Any]]) -> Dashboard:
+    """A dashboard for a user with these rights."""
+    return rollout.open(kubeconfig=str(rollout.bed.user(rollout.namespace, rules).kubeconfig))
+
+
+def test_who_may_nothing_is_told_what_is_missing(rollout: Rollout) -> None:
+    """The page opens, and names verb, resource and namespace."""
+    trouble = open_as(rollout, []).snapshot().trouble
+    assert f"may not list ingresses.networking.k8s.io in namespace {rollout.namespace}" in trouble
+    assert "Ask an administrator" in trouble
+
+
+@pytest.mark.parametrize("resource", ["deployments", "services", "pods", "endpointslices", "ingresses"])
+def test_each_right_to_look_that_lacks_is_named(rollout: Rollout, resource: str) -> None:
+    """As soon as the page is opened."""
+    trouble = open_as(rollout, without("list", resource)).snapshot().trouble
+    assert f" may not list {resource}" in trouble
+    assert trouble.count(f"in namespace {rollout.namespace}.") == 1
+
+
+def test_each_right_to_write_that_lacks_is_named_before_anything_has_changed(rollout: Rollout) -> None:
+    """Whichever of the writes it is: nothing was created."""
+    linear, _ = rollout.models
+    for resource in ("services", "ingresses", "deployments"):
+        for verb in ("get", "create", "patch"):
+            dash = open_as(rollout, without(verb, resource))
+            problem = refused(dash, Dashboard.deploy, Role.CURRENT, linear).problem
+            assert f" may not {verb} {resource}" in problem
+            assert f"in namespace {rollout.namespace}" in problem
+            dash.close()
+    for api, kind in ((APPS, "Deployment"), ("v1", "Service"), (NETWORKING, "Ingress")):
+        assert rollout.all_live(api, kind) == [], kind
+
+
+def test_a_later_write_that_is_not_allowed_is_named_before_the_first(
+    rollout: Rollout, both: Dashboard
+) -> None:
+    """A removal and a promotion begin with the split, which is left as it is."""
+    both.set_split(50)
+    both.wait_settled()
+    verbs: dict[str, Verb] = {
+        "delete deployments.apps": lambda dash: dash.remove(Role.NEW),
+        "patch services": Dashboard.promote,
+    }
+    for right, verb in verbs.items():
+        dash = open_as(rollout, without(*right.removesuffix(".apps").split()))
+        assert f"may not {right} in namespace {rollout.namespace}" in refused(dash, verb).problem
+        assert weight(rollout) == "50"
+
+
+@pytest.mark.parametrize("kind", ["Service", "Ingress"])
+def test_objects_of_others_are_refused_by_name_and_left_alone(rollout: Rollout, kind: str) -> None:
+    """Nothing else is made either."""
+    linear, _ = rollout.models
+    api, name, spec = {
+        "Service": ("v1", "mnist-new", {"ports": [{"port": 80}]}),
+        "Ingress": (
+            NETWORKING,
+            "mnist",
+            {"defaultBackend": {"service": {"name": "x", "port": {"number": 1}}}},
+        ),
+    }[kind]
+    metadata = {"name": name, "namespace": rollout.namespace}
+    theirs = rollout.bed.api.create({"apiVersion": api, "kind": kind, "metadata": metadata, "spec": spec})
+    dash = rollout.open()
+    error = refused(dash, Dashboard.deploy, Role.CURRENT, linear)
+    assert f"{kind} {name}" in error.problem
+    assert "is not the dashboard's" in error.problem
+    assert not error.can_take_over
+    refused(dash.acting(take_over=True), Dashboard.deploy, Role.CURRENT, linear)
+    assert (
+        rollout.live(api, kind, name)["metadata"]["resourceVersion"] == theirs["metadata"]["resourceVersion"]
+    )
+    assert rollout.all_live(APPS, "Deployment") == []
+    assert len(rollout.all_live("v1", "Service")) == (kind == "Service")
+
+
+def test_the_namespace_is_made_if_it_may_be(bed: Bed, rollout: Rollout) -> None:
+    """Who may not is told so, and nothing else is tried."""
+    linear, _ = rollout.models
+    namespaces = {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "create", "patch"]}
+    with bed.namespace(create=False) as name:
+
+        def open_as(*rules: Any) -> Dashboard:
+            user = bed.user(name, cluster_rules=rules)
+            return rollout.open(namespace=name, kubeconfig=str(user.kubeconfig), ingress_host=bed.host(name))
+
+        problem = refused(open_as(*RULES), Dashboard.deploy, Role.CURRENT, linear).problem
+        assert f"namespace {name}" in problem
+        dash = open_as(*RULES, namespaces)
+        dash.deploy(Role.CURRENT, linear)
+        made = bed.api.get(f"/api/v1/namespaces/{name}")
+        assert made["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "mnist-dash"
+        dash.wait_settled()

@@ -1,0 +1,304 @@
+"""What the Kubernetes engine promises beyond the contract, on a real control plane."""
+
+from __future__ import annotations
+
+import base64
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from mnist_dash.cluster import api, pace
+from mnist_dash.cluster.names import SECRET_NAME
+from mnist_dash.config import RouterKind, Scheme
+from mnist_dash.domain import Image, Role
+from mnist_dash.errors import EngineError, ServingError
+from mnist_dash.service import Dashboard
+from tests.cloud_storage import write_key
+from tests.cluster.bed import Bed, wait_until
+from tests.cluster.faults import FaultProxy
+from tests.cluster.rollout import APPS, Rollout, end, seen
+from tests.load import constant_load
+
+PROMPTLY = 0.5
+"""Seconds that a snapshot never takes, whatever the cluster does."""
+
+
+@pytest.fixture
+def model(rollout: Rollout) -> Dashboard:
+    """Linear as Current, settled."""
+    dash = rollout.open()
+    dash.deploy(Role.CURRENT, rollout.models[0])
+    dash.wait_settled()
+    return dash
+
+
+# Under constant requests
+
+
+@pytest.mark.parametrize("router", RouterKind)
+def test_no_request_is_lost_while_replicas_and_split_change(
+    bed: Bed, namespace: str, router: RouterKind, image: Image
+) -> None:
+    """Replicas up and down, for both roles, and the split from nothing to everything and back."""
+    rollout = Rollout(bed, namespace, router)
+    dash = rollout.open_with_both()
+    linear, cnn = rollout.models
+    with constant_load(dash, image, threads=1) as load:
+        for replicas, splits in ((2, (20, 100)), (1, (0,))):
+            dash.deploy(Role.NEW, cnn, replicas)
+            dash.deploy(Role.CURRENT, linear, replicas)
+            for split in splits:
+                dash.set_split(split)
+                assert dash.wait_settled().split_observed == split
+    rollout.close()
+    assert load.failures == []
+
+
+# The cluster away, and back
+
+
+@pytest.fixture
+def through_proxy(
+    rollout: Rollout, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Dashboard]:
+    """A dashboard whose way to the API server leads through the proxy; linear as Current, settled."""
+    monkeypatch.setattr(pace, "RESTING_SECONDS", 0.2)
+    dash = rollout.open(kubeconfig=rollout.kubeconfig(proxy.url))
+    dash.deploy(Role.CURRENT, rollout.models[0])
+    dash.wait_settled()
+    yield dash
+    end(dash)  # before the proxy does
+
+
+Fault = Callable[[FaultProxy], None]
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        pytest.param(lambda it: it.fail(401, times=1000), "does not accept the credentials", id="401"),
+        pytest.param(lambda it: it.fail(500, times=1000, message="No etcd"), "500: No etcd", id="500"),
+        pytest.param(lambda it: it.silence(600), "did not answer within 1 seconds", id="silent"),
+        pytest.param(lambda it: it.cut(1000), "was cut in the middle", id="cut"),
+    ],
+)
+def test_a_cluster_that_is_away_is_told_until_it_is_back(
+    through_proxy: Dashboard, proxy: FaultProxy, fault: Fault, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Meanwhile the last that was known is shown, and no snapshot is waited for."""
+    monkeypatch.setattr(api, "READ_SECONDS", 1.0)  # 10 s in earnest
+    monkeypatch.setattr(pace, "RETRY_SECONDS", (0.1, 0.2, 0.5))  # 1, 2 and 5 s in earnest
+    before = through_proxy.snapshot()
+    fault(proxy)
+    spent = []
+
+    def is_told() -> bool:
+        begun = time.monotonic()
+        told = through_proxy.snapshot().trouble
+        spent.append(time.monotonic() - begun)
+        return bool(told)
+
+    wait_until(is_told, "the trouble is told")
+    away = through_proxy.snapshot()
+    assert words in away.trouble
+    assert (away.current, away.split_observed, away.settled) == (before.current, 0, False)
+    assert max(spent) < PROMPTLY
+    with pytest.raises(EngineError):
+        through_proxy.remove(Role.CURRENT)
+    proxy.mend()
+    assert seen(through_proxy, lambda snapshot: snapshot.settled).current == before.current
+
+
+def test_an_object_that_changed_meanwhile_is_written_on_fresh_state(
+    through_proxy: Dashboard, proxy: FaultProxy, rollout: Rollout
+) -> None:
+    """The user hears nothing of it."""
+    proxy.fail(409, times=3, method="PATCH", message="the object has been modified")
+    through_proxy.deploy(Role.CURRENT, rollout.models[0], 2)
+    assert through_proxy.history()[0].what.endswith("as Current with 2 replicas")
+    assert not through_proxy.snapshot().trouble
+
+
+def test_a_cluster_that_is_away_at_the_start_is_found_when_it_comes(
+    rollout: Rollout, model: Dashboard, tmp_path: Path, unused_port: int
+) -> None:
+    """So is a kubeconfig that is not there yet; the page opens all the same."""
+    path = tmp_path / "kubeconfig"
+    dash = rollout.open(kubeconfig=str(path))
+    assert f"There is no kubeconfig {path}" in dash.snapshot().trouble
+    with pytest.raises(EngineError, match="There is no kubeconfig"):
+        dash.deploy(Role.CURRENT, rollout.models[0])
+    away = Path(rollout.kubeconfig(f"https://127.0.0.1:{unused_port}")).read_text()
+    path.write_text(away)
+    assert seen(dash, lambda snapshot: f"127.0.0.1:{unused_port}" in snapshot.trouble).current is None
+    path.write_text(Path(rollout.settings.kubeconfig).read_text())
+    assert seen(dash, lambda snapshot: snapshot.settled).current == model.snapshot().current
+
+
+# How often the API is asked
+
+
+class Viewers:
+    """Browsers that look all the time."""
+
+    def __init__(self, dash: Dashboard, count: int) -> None:
+        self._dash = dash
+        self._leave = threading.Event()
+        self._threads = [threading.Thread(target=self._look) for _ in range(count)]
+
+    def _look(self) -> None:
+        while not self._leave.wait(0.005):
+            self._dash.snapshot()
+
+    def __enter__(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._leave.set()
+        for thread in self._threads:
+            thread.join()
+
+
+def polls(proxy: FaultProxy) -> int:
+    """How often the Ingresses were listed: once in each look at the cluster."""
+    return sum(one.method == "GET" and "/ingresses?" in one.path for one in proxy.requests)
+
+
+def await_polls(proxy: FaultProxy, more: int) -> None:
+    """Wait for so many looks at the cluster."""
+    goal = polls(proxy) + more
+    wait_until(lambda: polls(proxy) >= goal, "it is looked at")
+
+
+def test_the_api_is_asked_as_often_whoever_looks_and_not_at_all_if_nobody_does(
+    through_proxy: Dashboard, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One poller serves them all; the first who looks again after a while is shown what is, at once."""
+    monkeypatch.setattr(pace, "VIEWER_SECONDS", 1.0)
+    asked = {}
+    for viewers in (1, 5):
+        with Viewers(through_proxy, viewers):
+            await_polls(proxy, 1)
+            requests, begun = len(proxy.requests), time.monotonic()
+            await_polls(proxy, 6)
+            asked[viewers] = len(proxy.requests) - requests
+            assert time.monotonic() - begun > 5 * pace.RESTING_SECONDS
+    assert abs(asked[1] - asked[5]) <= 8, "no more than what one look asks for"
+
+    quiet = Quiet(proxy, 5 * pace.RESTING_SECONDS)
+    wait_until(quiet.reached, "nobody asks any more")
+    before = polls(proxy)
+    through_proxy.snapshot()
+    wait_until(lambda: polls(proxy) > before, "somebody looks again")
+
+
+class Quiet:
+    """Whether no request has come for some time."""
+
+    def __init__(self, proxy: FaultProxy, seconds: float) -> None:
+        self._proxy, self._seconds = proxy, seconds
+        self._last, self._since = 0, time.monotonic()
+
+    def reached(self) -> bool:
+        """Ask again and again."""
+        if len(self._proxy.requests) != self._last:
+            self._last, self._since = len(self._proxy.requests), time.monotonic()
+        return time.monotonic() - self._since > self._seconds
+
+
+def test_what_moves_is_looked_at_more_often(
+    through_proxy: Dashboard, rollout: Rollout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At rest it would not be looked at for hours."""
+    monkeypatch.setattr(pace, "RESTING_SECONDS", 10_000.0)
+    through_proxy.deploy(Role.NEW, rollout.models[1])
+    through_proxy.set_split(100)
+    assert through_proxy.wait_settled().split_observed == 100
+
+
+# The key file
+
+
+def test_a_key_file_reaches_the_pods_and_a_new_one_rolls_them(
+    rollout: Rollout, tmp_path: Path, image: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its content lies in a Secret, encoded once; one that is damaged later is told, and changes nothing."""
+    monkeypatch.setattr(pace, "RESTING_SECONDS", 0.3)
+    path = write_key(tmp_path / "key.json", project_id="first")
+    dash = rollout.open(google_app_creds=path)
+    linear, _ = rollout.models
+    dash.deploy(Role.CURRENT, linear)
+    dash.wait_settled()
+    assert secret_of(rollout) == path.read_bytes()
+    first = pods_of(rollout)
+    container = rollout.live(APPS, "Deployment", "mnist-blue")["spec"]["template"]["spec"]["containers"][0]
+    (variable,) = [one for one in container["env"] if one["name"] == "GOOGLE_APPLICATION_CREDENTIALS"]
+    (mount,) = [one for one in container["volumeMounts"] if one["name"] == "credentials"]
+    assert variable["value"] == mount["mountPath"] + "/key.json"
+    assert mount["readOnly"]
+
+    with constant_load(dash, image, threads=1) as load:
+        write_key(path, project_id="second")
+        seen(dash, lambda _: secret_of(rollout) == path.read_bytes())
+        wait_until(lambda: not first & pods_of(rollout), "the Pods roll")
+    assert load.failures == []
+    dash.wait_settled()
+
+    second = secret_of(rollout)
+    path.write_text("{")
+    assert str(path) in seen(dash, lambda snapshot: snapshot.notices).notices[0]
+    with pytest.raises(EngineError, match=r"key\.json") as caught:
+        dash.deploy(Role.CURRENT, linear)
+    assert caught.value.next_step
+    assert secret_of(rollout) == second
+    assert len(dash.history()) == 1
+
+
+def test_a_new_key_that_could_not_be_written_is_written_later(
+    rollout: Rollout, proxy: FaultProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until then it is told why."""
+    monkeypatch.setattr(pace, "RESTING_SECONDS", 0.3)
+    path = write_key(tmp_path / "key.json", project_id="first")
+    with rollout.open(google_app_creds=path, kubeconfig=rollout.kubeconfig(proxy.url)) as dash:
+        dash.deploy(Role.CURRENT, rollout.models[0])
+        proxy.fail(500, times=1000, method="PATCH", message="No etcd")
+        write_key(path, project_id="second")
+        seen(dash, lambda snapshot: "No etcd" in snapshot.waiting_for)
+        proxy.mend()
+        seen(dash, lambda _: secret_of(rollout) == path.read_bytes())
+        end(dash)  # before the proxy does
+
+
+def secret_of(rollout: Rollout) -> bytes:
+    """The key file that lies in the cluster."""
+    return base64.b64decode(rollout.live("v1", "Secret", SECRET_NAME)["data"]["key.json"])
+
+
+def pods_of(rollout: Rollout) -> set[str]:
+    """The names of the Pods that do not end."""
+    metadata = [pod["metadata"] for pod in rollout.all_live("v1", "Pod")]
+    return {one["name"] for one in metadata if "deletionTimestamp" not in one}
+
+
+# HTTPS
+
+
+def test_https_needs_the_authority_that_signed_the_certificate(rollout: Rollout, image: Image) -> None:
+    """With it the models answer; without, the error says so."""
+    address = rollout.bed.entrances.ingress_tls
+    secure = rollout.open(scheme=Scheme.HTTPS, ingress_address=address, ca_file=rollout.bed.ca_file)
+    secure.deploy(Role.CURRENT, rollout.models[0])
+    secure.wait_settled()
+    assert secure.gateway_url == f"https://{rollout.bed.host(rollout.namespace)}"
+    assert secure.predict(image).role is Role.CURRENT
+    bare = rollout.open(scheme=Scheme.HTTPS, ingress_address=address)
+    with pytest.raises(ServingError, match="certificate") as caught:
+        bare.predict(image)
+    assert "--ca-file" in str(caught.value)
+    told = seen(bare, lambda snapshot: "certificate" in snapshot.waiting_for)
+    assert told.current is not None

@@ -155,20 +155,25 @@ class Dashboard:
         """
         return self._engine.check(base, progress)
 
-    def deploy(self, role: Role, base: str | ModelCheck, replicas: int = 1) -> ModelCheck:
+    def deploy(
+        self, role: Role, base: str | ModelCheck, replicas: int = 1, *, expected: Release | None = None
+    ) -> ModelCheck:
         """Deploy or re-deploy a role's model with 1 to 8 replicas; returns at once with what the check found.
 
-        A check that was made already is not made again. Raises ModelError or EngineError before anything has
-        changed if the model or a value is unfit.
+        A check that was made already is not made again. `expected` is the release that the role is taken to
+        be: if it is another one by now, because somebody else promoted, nothing changes. Raises ModelError or
+        EngineError before anything has changed if the model or a value is unfit.
         """
         if not MIN_REPLICAS <= replicas <= MAX_REPLICAS:
             raise EngineError(f"{replicas} replicas cannot be deployed.", "Choose from 1 to 8.")
         check = self.check(base) if isinstance(base, str) else base
+        self._expect(role, expected)
         self._carry_out(Deploy(role, check, replicas))
         return check
 
-    def remove(self, role: Role) -> None:
-        """Stop and forget a role's model. Raises EngineError if there is none."""
+    def remove(self, role: Role, *, expected: Release | None = None) -> None:
+        """Stop and forget a role's model. Raises EngineError if there is none, or another than `expected`."""
+        self._expect(role, expected)
         self._carry_out(Remove(role))
 
     def set_split(self, percent: int) -> None:
@@ -183,18 +188,20 @@ class Dashboard:
     def promote(self, expected: Release | None = None) -> None:
         """Make New the Current, and the Current the New; afterwards all traffic goes to the new Current.
 
-        `expected` is the release that is to be promoted: if New is another one by now, because somebody else
-        promoted, nothing changes. Raises EngineError then, and if New has no ready replica. A promotion that
-        was interrupted is finished.
+        Raises EngineError if New is another release than `expected`, because somebody else promoted meanwhile,
+        and if New has no ready replica. A promotion that was interrupted is finished.
         """
-        new = self.snapshot().new
-        if expected and new and new.release is not expected:
-            raise EngineError("The roles were swapped meanwhile.", "Look at what is deployed now.")
+        self._expect(Role.NEW, expected)
         self._carry_out(Promote())
 
     def undo_promote(self) -> None:
         """Take the last promotion back; all traffic goes to the model that was Current before it."""
         self._carry_out(UndoPromote())
+
+    def _expect(self, role: Role, release: Release | None) -> None:
+        model = self.snapshot().of(role)
+        if release and model and model.release is not release:
+            raise EngineError("The roles were swapped meanwhile.", "Look at what is deployed now.")
 
     def _carry_out(self, change: Change) -> None:
         if reason := rules.why_not(self.snapshot(), change):

@@ -89,6 +89,19 @@ def test_waiting_returns_the_settled_snapshot() -> None:
     assert dashboard(FakeEngine())[0].wait_settled() == snapshot()
 
 
+def test_only_the_expected_release_is_deployed_over_or_removed() -> None:
+    """A dialog may have stood open while somebody else promoted."""
+    engine = FakeEngine()
+    dash = dashboard(engine)[0]
+    with pytest.raises(EngineError, match="swapped meanwhile"):
+        dash.remove(Role.NEW, expected=Release.BLUE)
+    with pytest.raises(EngineError, match="swapped meanwhile"):
+        dash.deploy(Role.CURRENT, "/models/cnn", expected=Release.GREEN)
+    assert engine.calls == []
+    dash.remove(Role.NEW, expected=Release.GREEN)
+    assert engine.calls == [("remove", Role.NEW)]
+
+
 def test_only_the_expected_release_is_promoted() -> None:
     """Somebody else may have promoted since the question was asked."""
     engine = FakeEngine()

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from mnist_dash.cluster import manifests
 from mnist_dash.cluster.changes import Act, Apply, Site, routed, state_of
+from mnist_dash.cluster.pods import is_ready
 from mnist_dash.cluster.route_state import Finish, Point, SetWeight, Step, Swap, next_step
 from mnist_dash.cluster.seen import Seen
 from mnist_dash.domain import Release, Role
@@ -17,26 +18,53 @@ def pointers(seen: Seen) -> dict[Role, Release]:
 
 
 def step_of(seen: Seen, swap: Swap) -> Step:
-    """The next write of a promotion."""
+    """The next write of a promotion; where nobody answers anyway, Current's pointer need not wait."""
+    if _nothing_to_lose(seen, swap):
+        return Point(Role.CURRENT, swap.current)
     return next_step(pointers(seen), seen.written.weight if seen.written else 0, swap)
 
 
-def is_due(step: Step, seen: Seen, observed: int, *, given_up_waiting: bool) -> bool:
+def _nothing_to_lose(seen: Seen, swap: Swap) -> bool:
+    """Whether Current leads to nobody, while the release that it is to lead to is ready."""
+    away = seen.pointer(Role.CURRENT) is not swap.current and not seen.ready_addresses(Role.CURRENT)
+    return away and any(is_ready(pod) for pod in seen.pods_of(swap.current))
+
+
+def obstacle(step: Step, seen: Seen, swap: Swap) -> str:
+    """What keeps a step from being done however long it waits, in words; empty if nothing does."""
+    match step:
+        case SetWeight(100) | Point(Role.CURRENT, _):
+            well = _leads_to_ready_pods(seen, Role.NEW) or _nothing_to_lose(seen, swap)
+            return "" if well else "New has no ready replica."
+        case SetWeight(0):
+            return "" if _leads_to_ready_pods(seen, Role.CURRENT) else "Current has no ready replica."
+    return ""
+
+
+def is_due(step: Step, seen: Seen, swap: Swap, observed: int, *, given_up_waiting: bool) -> bool:
     """Whether what the step before it wrote has taken effect, as far as it can be seen.
 
     `observed` is the split that the gateway was seen to follow. Whether the Services lead to Pods that are
     ready is always waited for; the gateway only until `given_up_waiting`, as it may not be seen from here.
     """
+    if obstacle(step, seen, swap):
+        return False
     match step:
-        case SetWeight(100):
-            return _leads_to_ready_pods(seen, Role.NEW)
         case Point(Role.CURRENT, _):
-            return _leads_to_ready_pods(seen, Role.NEW) and (observed == 100 or given_up_waiting)
-        case SetWeight(0):
-            return _leads_to_ready_pods(seen, Role.CURRENT)
+            return observed == 100 or given_up_waiting or _nothing_to_lose(seen, swap)
         case Point(Role.NEW, _):
             return observed == 0 or given_up_waiting
     return True
+
+
+def acts_of_retreat(seen: Seen, swap: Swap, site: Site) -> tuple[Act, ...]:
+    """What sends everything back to Current if New is lost before it has become the Current; often none."""
+    begun = seen.pointer(Role.CURRENT) is swap.current
+    if begun or seen.ready_addresses(Role.NEW) or not seen.ready_addresses(Role.CURRENT):
+        return ()
+    if seen.written is None or seen.written.weight == 0:
+        return ()
+    return routed(seen, site, seen.written.state, weight=0)
 
 
 def _leads_to_ready_pods(seen: Seen, role: Role) -> bool:
@@ -59,10 +87,17 @@ def acts_of_step(step: Step, seen: Seen, site: Site) -> tuple[Act, ...]:
 
 
 def acts_of_holding(seen: Seen, site: Site) -> tuple[Act, ...]:
-    """What makes the routes send New its share as long as it is ready, and nothing otherwise; often none."""
+    """What makes the routes send New its share as long as it is ready, and nothing otherwise; often none.
+
+    Where both roles point at one release, though no promotion is under way, New's pointer is put right.
+    """
     written = seen.written
     if written is None or written.state.swap:
         return ()
+    if seen.pointer(Role.NEW) is seen.pointer(Role.CURRENT):
+        if written.weight:
+            return routed(seen, site, written.state, weight=0)
+        return (Apply(manifests.service(Role.NEW, seen.release(Role.NEW), site.namespace)),)
     ready = bool(seen.ready_addresses(Role.NEW))
     weight = written.state.split if ready else 0
     if (written.weight, written.has_new) == (weight, ready):

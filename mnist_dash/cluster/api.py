@@ -25,6 +25,8 @@ Objects: TypeAlias = list[Object]
 
 CONNECT_SECONDS: Final = 3.0
 READ_SECONDS: Final = 10.0
+LOG_SECONDS: Final = 2.0
+"""A log comes from the Pod's node, which may be gone; the cluster itself is not to seem silent for that."""
 PAGE: Final = 500
 """Objects for each request of a list."""
 MOST_LOG_BYTES: Final = 100_000
@@ -122,7 +124,8 @@ class Api:
 
         `force` takes fields over from others. A Namespace that exists is used as it is. A dry run in a
         namespace that is not there yet returns `obj`. Raises EngineError: with `can_take_over` if fields
-        belong to somebody else; or if the live object is not the dashboard's.
+        belong to somebody else; or if the live object is not the dashboard's; or, as a RefusedError of status
+        409, if it has a `resourceVersion` and the live object has been changed since.
         """
         kind, name = kind_of(obj), obj["metadata"]["name"]
         asked = Asked("patch", kind, self.namespace, name)
@@ -141,7 +144,8 @@ class Api:
                     return obj
                 raise
 
-        return _again_on_conflict(once)
+        # What is bound to a version that is there no more stays refused: it is for the caller to look again.
+        return once() if obj["metadata"].get("resourceVersion") else _again_on_conflict(once)
 
     def _before(self, asked: Asked, obj: Object) -> Object | None:
         """The live object, if there is one and it may be applied to."""
@@ -200,11 +204,14 @@ class Api:
         query = {"container": CONTAINER, "tailLines": str(lines), "limitBytes": str(MOST_LOG_BYTES)}
         query |= {"previous": "true"} if previous else {}
         try:
-            text = self._ask(asked, "GET", f"{POD.path(self.namespace, pod)}/log", query, accept="*/*")
+            path = f"{POD.path(self.namespace, pod)}/log"
+            text = self._ask(asked, "GET", path, query, accept="*/*", seconds=LOG_SECONDS)
         except RefusedError as err:
             if err.status in (401, 403):
                 raise
-            return ""  # not started yet, gone, or its node does not answer
+            return ""  # not started yet, or gone
+        except EngineError:
+            return ""  # its node does not answer
         return text.decode(errors="replace")
 
     def close(self) -> None:
@@ -239,9 +246,11 @@ class Api:
         body: Object | None = None,
         content: str = _JSON,
         accept: str = _JSON,
+        seconds: float | None = None,
     ) -> bytes:
         """The body of a successful answer; every error of the libraries ends here."""
         headers = {"Accept": accept} | ({"Content-Type": content} if body else {})
+        patience = seconds or READ_SECONDS
 
         def once() -> tuple[RESTResponse, bytes]:
             request = self._client.param_serialize(
@@ -252,7 +261,7 @@ class Api:
                 body=body,
                 auth_settings=["BearerToken"],
             )
-            answer = self._client.call_api(*request, _request_timeout=(CONNECT_SECONDS, READ_SECONDS))
+            answer = self._client.call_api(*request, _request_timeout=(CONNECT_SECONDS, patience))
             return answer, bytes(answer.response.data or b"")
 
         try:
@@ -262,7 +271,7 @@ class Api:
         except ConfigException as err:  # the in-cluster account's token is read again and again
             raise EngineError(f"The credentials cannot be read: {err}", "Look at the Pod's token.") from err
         except (urllib3.exceptions.HTTPError, OSError) as err:
-            raise unreachable(err, self.server, READ_SECONDS) from err
+            raise unreachable(err, self.server, patience) from err
         if not 200 <= answer.status < 300:
             raise refusal(answer.status, _status(text), asked, self.server, self._account)
         return text

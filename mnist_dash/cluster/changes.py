@@ -66,7 +66,7 @@ def acts_for(change: Change, seen: Seen, site: Site, by: str, *, now: float | No
     Raises EngineError while a promotion is under way: until its end a role's model may still be the other's.
     """
     if state_of(seen).swap and not isinstance(change, Promote | UndoPromote):
-        raise EngineError("A promotion is under way.", "Wait until it is done, or take it back.")
+        raise EngineError("A promotion is under way.", "Wait until it is done.")
     at = time.time() if now is None else now
     entry = HistoryEntry(at, by, in_words(change))
     state = remembered(seen, entry)
@@ -105,7 +105,17 @@ def routed(seen: Seen, site: Site, state: RouteState, *, weight: int | None = No
     ready = bool(seen.ready_addresses(Role.NEW))
     wanted = state.split if ready else 0
     written = Written(weight=wanted if weight is None else weight, state=state, has_new=ready)
-    return tuple(map(Apply, site.routes.objects(written)))
+    return _applied(written, seen, site)
+
+
+def _applied(written: Written, seen: Seen, site: Site) -> tuple[Act, ...]:
+    """The routes; the object that keeps the state only if nobody has changed it since it was seen."""
+    objects = {one["metadata"]["name"]: one for one in site.routes.objects(written)}
+    keeper = site.routes.state_name
+    live = next((one for one in seen.routes if one["metadata"]["name"] == keeper), None)
+    if live and (version := live["metadata"].get("resourceVersion")):
+        objects[keeper]["metadata"]["resourceVersion"] = version
+    return tuple(map(Apply, objects.values()))
 
 
 def _deploy(change: Deploy, seen: Seen, site: Site, state: RouteState, entry: HistoryEntry) -> Iterator[Act]:
@@ -142,7 +152,7 @@ def acts_of_new_key(seen: Seen, site: Site) -> tuple[Act, ...]:
 def _remove(role: Role, seen: Seen, site: Site, state: RouteState) -> Iterator[Act]:
     if role is Role.NEW:
         written = Written(weight=0, state=replace(state, split=0), has_new=False)
-        yield from map(Apply, site.routes.objects(written))
+        yield from _applied(written, seen, site)
     else:
         yield from routed(seen, site, state)
     yield Delete(DEPLOYMENT, deployment_name(seen.release(role)))

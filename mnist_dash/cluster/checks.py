@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import queue
 import threading
@@ -64,7 +63,12 @@ class Checks:
     def _keep_checking(self) -> None:
         while job := self._to_check.get():
             base, version = job
-            with contextlib.suppress(ModelError):  # its Pods tell what is wrong with it
+            try:
                 found = self._check(base)
-                if found.version == version:
-                    self._found[job] = found
+            except ModelError:  # its Pods tell what is wrong with it
+                continue
+            except Exception:  # the next version is to be checked all the same
+                log.exception("%s could not be checked", base)
+                continue
+            if found.version == version:
+                self._found[job] = found

@@ -61,7 +61,8 @@ class Effect:
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._told: object = None
+        self.told: object = None
+        """What it was last told that stands in the routes."""
         self._weight = 0
         self._since = 0.0
         self.observed = 0
@@ -71,10 +72,10 @@ class Effect:
 
     def written(self, weight: int, *where: object) -> None:
         """This weight stands in the routes now, and this is where they lead."""
-        before, self._told, self._weight = self._told, (weight, *where), weight
+        before, self.told, self._weight = self.told, (weight, *where), weight
         if before is None:
             self.observed = weight
-        elif self._told != before:
+        elif self.told != before:
             self.pending, self._since = True, self._clock()
 
     def seen(self, sight: Sight) -> None:

@@ -9,8 +9,17 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
+from mnist_dash import rules
 from mnist_dash.cluster import checks
-from mnist_dash.cluster.advance import acts_of_holding, acts_of_step, is_due, step_of
+from mnist_dash.cluster.advance import (
+    acts_of_holding,
+    acts_of_retreat,
+    acts_of_step,
+    is_due,
+    obstacle,
+    pointers,
+    step_of,
+)
 from mnist_dash.cluster.api import Api
 from mnist_dash.cluster.changes import Act, Site, acts_for, acts_of_new_key, later_acts, routed, state_of
 from mnist_dash.cluster.connect import connect
@@ -19,11 +28,12 @@ from mnist_dash.cluster.key_file import KeyFile
 from mnist_dash.cluster.observe import engine_objects
 from mnist_dash.cluster.outside import changes_from_outside
 from mnist_dash.cluster.pace import PROMOTING_SECONDS, Pace
-from mnist_dash.cluster.reading import around, read, written_objects
+from mnist_dash.cluster.reading import around, key_hashes, read, written_objects
+from mnist_dash.cluster.refusals import RefusedError
 from mnist_dash.cluster.route_state import Step, Swap
 from mnist_dash.cluster.routes import routes_for
 from mnist_dash.cluster.seen import Seen
-from mnist_dash.cluster.story import Promotion, is_swapped, snapshot_of
+from mnist_dash.cluster.story import Promotion, faults, is_swapped, snapshot_of
 from mnist_dash.cluster.suspects import Controller, judge_cluster
 from mnist_dash.cluster.watch import GatewayWatch
 from mnist_dash.cluster.writing import carry_out, preview, rehearse, write
@@ -50,7 +60,10 @@ from mnist_dash.storage.place import Progress
 FIRST_LOOK_SECONDS = 2.0
 """How long the start waits for the cluster; it then goes on without."""
 INTERRUPTED_SECONDS = 15.0
-"""A promotion that another dashboard began so long ago is taken for interrupted."""
+"""A promotion that has not got on for so long is taken for interrupted."""
+ATTEMPTS = 3
+CHANGED = 409
+"""The API server's answer to a write that is bound to a version that is there no more."""
 STEP_SECONDS = 10.0
 """How long a step of a promotion is waited for that can only be seen through the gateway."""
 DETAILS_SECONDS = 3.0
@@ -94,6 +107,9 @@ class KubernetesEngine:
         self._take_over = False
         """Whether the promotion that is carried on takes over what others own."""
         self._step: tuple[Step, float] | None = None
+        """The step that is waited for, and since when."""
+        self._standing: tuple[object, float] | None = None
+        """Where a promotion stands, and since when."""
         self._problem = ""
         self._details_until = 0.0
         self._snapshot = Snapshot(time.time(), trouble="The cluster has not answered yet.")
@@ -120,28 +136,48 @@ class KubernetesEngine:
 
     def carry_out(self, change: Change, acting: Acting) -> None:
         with self._changing() as api:
-            shown = self._snapshot
-            seen = self._look(api)
-            if is_swapped(shown, seen):
-                self._publish()
-                raise EngineError("The roles were swapped meanwhile.", "Look at what is deployed now.")
-            api.ensure_namespace()
-            acts = acts_for(change, seen, self._site(), acting.by or api.user)
-            rehearse(api, (*acts, *later_acts(change, seen, self._site())), take_over=acting.take_over)
-            if change == Remove(Role.NEW):
-                self._let_go_of_new(api, seen, acting)
-            carry_out(api, acts, take_over=acting.take_over)
-            self._take_over = acting.take_over
-            self._mine = state_of(self._look(api)).swap
-            self._step = None
-            self._publish()
+            self._again_if_changed(lambda: self._carry_out(api, change, acting))
+            self._tell()
+
+    def _carry_out(self, api: Api, change: Change, acting: Acting) -> None:
+        seen = self._judged(api, change)
+        api.ensure_namespace()
+        acts = acts_for(change, seen, self._site(), acting.by or api.user)
+        rehearse(api, (*acts, *later_acts(change, seen, self._site())), take_over=acting.take_over)
+        if change == Remove(Role.NEW) and seen.written and seen.written.weight:
+            self._let_go_of_new(api, seen, acting)
+            acts = acts_for(change, self._judged(api, change), self._site(), acting.by or api.user)
+        carry_out(api, acts, take_over=acting.take_over)
+        self._take_over = acting.take_over
+        self._mine = state_of(self._look(api)).swap
+        self._step = None
+
+    def _judged(self, api: Api, change: Change) -> Seen:
+        """What there is now; raises EngineError if the change does not fit that any more."""
+        shown, seen = self._snapshot, self._look(api)
+        self._tell()
+        if is_swapped(shown, seen):
+            raise EngineError("The roles were swapped meanwhile.", "Look at what is deployed now.")
+        now = self._snapshot
+        if state_of(seen).swap and not now.interrupted_promotion:
+            raise EngineError("A promotion is under way.", "Wait until it is done.")
+        if reason := rules.why_not(now, change):
+            raise EngineError(reason)
+        return seen
+
+    def _again_if_changed(self, act: Callable[[], None]) -> None:
+        """Do it on fresh state if somebody changed the state between the look and the writing."""
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return act()
+            except RefusedError as error:
+                if error.status != CHANGED:
+                    raise
+        return act()
 
     def _let_go_of_new(self, api: Api, seen: Seen, acting: Acting) -> None:
         """Send all to Current, and wait until the gateway does: some send on to a New that is ending."""
-        if seen.written is None or seen.written.weight == 0:
-            return
-        acts = routed(seen, self._site(), replace(state_of(seen), split=0))
-        write(api, acts, take_over=acting.take_over)
+        write(api, routed(seen, self._site(), replace(state_of(seen), split=0)), take_over=acting.take_over)
         given_up = time.monotonic() + STEP_SECONDS
         while self._watch.look(self._look(api)).pending and time.monotonic() < given_up:
             self._closing.wait(PROMOTING_SECONDS)
@@ -158,10 +194,11 @@ class KubernetesEngine:
 
     def objects(self) -> tuple[EngineObject, ...]:
         """With events and logs, which are fetched while somebody asks for them."""
-        if time.monotonic() > self._details_until:
+        unasked = time.monotonic() > self._details_until
+        self._details_until = time.monotonic() + DETAILS_SECONDS
+        if unasked:
             self._detailed.clear()
             self._wake.set()
-        self._details_until = time.monotonic() + DETAILS_SECONDS
         self._detailed.wait(DETAILS_SECONDS)
         return engine_objects(self._seen, self._gateway) if self._seen else ()
 
@@ -226,8 +263,7 @@ class KubernetesEngine:
     def _keep_looking(self) -> None:
         while not self._closing.is_set():
             self._wake.clear()
-            with self._lock:
-                self._turn()
+            self._turn()
             self._looked.set()
             self._wake.wait(self._seconds())
         if self._api:
@@ -242,12 +278,19 @@ class KubernetesEngine:
         )
 
     def _turn(self) -> None:
-        """Look, carry on what is under way, and tell what there is; what fails is told and tried again."""
+        """Look, carry on what is under way, and tell what there is; what fails is told and tried again.
+
+        The gateway is asked without the lock: it may be slow, and nobody's click is to wait for that.
+        """
         try:
-            api = self._connected()
-            seen = self._look(api)
-            self._carry_on(api, seen)
-            self._publish()
+            with self._lock:
+                api = self._connected()
+                self._look(api)
+                self._carry_on(api)
+                seen = self._look_back()
+            self._watch.look(seen)
+            with self._lock:
+                self._tell()
             self._pace.failures = 0
         except MnistDashError as error:
             self._lose(str(error))
@@ -256,25 +299,37 @@ class KubernetesEngine:
             self._lose(f"The dashboard failed: {error or type(error).__name__}. What happened is in its log.")
 
     def _lose(self, words: str) -> None:
-        self._pace.failures += 1
-        if self._api:
-            self._api.close()
-            self._api = None
-        self._snapshot = replace(self._snapshot, trouble=words)
+        with self._lock:
+            self._pace.failures += 1
+            if self._api:
+                self._api.close()
+                self._api = None
+            self._snapshot = replace(self._snapshot, trouble=words)
 
-    def _carry_on(self, api: Api, seen: Seen) -> None:
+    def _carry_on(self, api: Api) -> None:
         """Write what is due by itself; a refusal is told, and does not keep anybody from looking."""
-        try:
-            if key := self._key.replacement():
-                write(api, acts_of_new_key(seen, replace(self._site(), key=key)))
-                self._key.deployed(key)
-                seen = self._look(api)
-            if acts := self._due(seen):
-                write(api, acts, take_over=self._take_over and self._mine is not None)
-                self._look(api)
-            self._problem = ""
-        except EngineError as error:
-            self._problem = str(error)
+        problems = []
+        for go_on in (self._roll_to_another_key, self._do_what_is_due):
+            try:
+                go_on(api)
+            except RefusedError as error:
+                if error.status != CHANGED:  # else the next turn sees what it is now
+                    problems.append(str(error))
+            except EngineError as error:
+                problems.append(str(error))
+        self._problem = " ".join(problems)
+
+    def _roll_to_another_key(self, api: Api) -> None:
+        seen = self._look_back()
+        if key := self._key.replacement(key_hashes(seen)):
+            write(api, acts_of_new_key(seen, replace(self._site(), key=key)))
+            self._key.deployed(key)
+            self._look(api)
+
+    def _do_what_is_due(self, api: Api) -> None:
+        if acts := self._due(self._look_back()):
+            write(api, acts, take_over=self._take_over and self._mine is not None)
+            self._look(api)
 
     def _due(self, seen: Seen) -> tuple[Act, ...]:
         swap = state_of(seen).swap
@@ -283,27 +338,44 @@ class KubernetesEngine:
             return acts_of_holding(seen, self._site()) if self._routes.weight_is_ours(seen.routes) else ()
         if swap != self._mine:
             return ()
+        if retreat := acts_of_retreat(seen, swap, self._site()):
+            return retreat
         step = step_of(seen, swap)
         if self._step is None or self._step[0] != step:
             self._step = (step, time.monotonic())
         waited = time.monotonic() - self._step[1] > STEP_SECONDS
-        if not is_due(step, seen, self._watch.view.split, given_up_waiting=waited):
+        if not is_due(step, seen, swap, self._watch.view(seen).split, given_up_waiting=waited):
             return ()
         return acts_of_step(step, seen, self._site())
 
-    def _publish(self) -> None:
-        seen = self._seen
-        assert seen is not None
-        view = self._watch.look(seen)
-        swap = state_of(seen).swap
-        mine = swap is not None and swap == self._mine
-        stale = swap is not None and time.time() - swap.at > self._interrupted_after
+    def _look_back(self) -> Seen:
+        """What was last seen."""
+        assert self._seen is not None
+        return self._seen
+
+    def _tell(self) -> None:
+        """Make the snapshot of what was last seen; asks nobody."""
+        seen = self._look_back()
         self._snapshot = snapshot_of(
             seen,
-            view,
-            Promotion(mine=mine, interrupted=stale and not mine),
+            self._watch.view(seen),
+            self._promotion(seen),
             self._checks.of,
-            outside=(*changes_from_outside(seen.all), *(seen.written.trouble if seen.written else ())),
+            outside=(*changes_from_outside(seen.all), *faults(seen, self._routes)),
             problem=self._problem,
             notices=tuple(filter(None, [self._key.problem])),
         )
+
+    def _promotion(self, seen: Seen) -> Promotion:
+        """How a promotion gets on, judged by this machine's clock alone."""
+        swap = state_of(seen).swap
+        if swap is None or seen.written is None:
+            self._standing = None
+            return Promotion()
+        where = (swap, tuple(pointers(seen).items()), seen.written.weight)
+        if self._standing is None or self._standing[0] != where:
+            self._standing = (where, time.monotonic())
+        stood = time.monotonic() - self._standing[1]
+        mine = swap == self._mine
+        patience = INTERRUPTED_SECONDS if mine else self._interrupted_after
+        return Promotion(mine, stood >= patience, obstacle(step_of(seen, swap), seen, swap))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from pathlib import Path
 
+from mnist_dash.cluster.manifests import key_hash
 from mnist_dash.errors import EngineError, SettingsError
 from mnist_dash.storage.credentials import read_key
 
@@ -33,13 +35,19 @@ class KeyFile:
         except SettingsError as error:
             raise EngineError(error.problem, error.next_step) from error
 
-    def replacement(self) -> bytes | None:
-        """The new content if it is fit, and another one than the Pods were last given; else None."""
+    def replacement(self, given: Set[str]) -> bytes | None:
+        """The content if it is fit, and another one than the Pods were last given; else None.
+
+        `given` are the hashes of what they have; they count until this dashboard has given them a key itself,
+        so that two dashboards with two keys do not go on taking turns.
+        """
         try:
             content = self.read()
         except EngineError:
             return None
-        if self._deployed is None:
+        if content is None or not given:
+            return None
+        if self._deployed is None and key_hash(content) in given:
             self._deployed = content
         return content if content != self._deployed else None
 

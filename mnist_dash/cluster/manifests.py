@@ -80,9 +80,9 @@ def service(role: Role, release: Release, namespace: str) -> Object:
 
 
 def pointer_of(service: Object) -> Release | None:
-    """The release that a Service selects, or None if it selects anything else."""
-    selector = service.get("spec", {}).get("selector") or {}
-    return next((release for release in Release if selector == selector_of(release)), None)
+    """The release that a Service selects, whatever else it asks for, or None if it selects none."""
+    label = (service.get("spec", {}).get("selector") or {}).get(RELEASE_LABEL)
+    return Release(label) if label in set(Release) else None
 
 
 def deployment(release: Release, model: Model, namespace: str, image: str, key_hash: str) -> Object:

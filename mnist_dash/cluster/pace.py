@@ -35,10 +35,10 @@ class Pace:
         not yet what is wanted.
         """
         watched = self._clock() - self._viewed <= VIEWER_SECONDS
-        if self.failures and (watched or driving):
+        if not watched and not promoting:
+            return RESTING_SECONDS if driving else None
+        if self.failures:
             return RETRY_SECONDS[min(self.failures, len(RETRY_SECONDS)) - 1]
         if promoting:
             return PROMOTING_SECONDS
-        if driving or (moving and watched):
-            return MOVING_SECONDS
-        return RESTING_SECONDS if watched else None
+        return MOVING_SECONDS if driving or moving else RESTING_SECONDS

@@ -95,7 +95,7 @@ class Plugin:
             problem = f"The log-in plug-in {self.name} cannot be run: {err.strerror}."
             raise EngineError(problem, self._by_hand) from err
         if done.returncode != 0:
-            said = _last_words(done.stderr) or _last_words(done.stdout) or "it said nothing"
+            said = _last_words(done.stderr) or "it said nothing"
             problem = f"The log-in plug-in {self.name} failed with status {done.returncode}: {said}"
             raise EngineError(_sentence(problem), _LOGIN.get(self.name, self._by_hand))
         return done.stdout

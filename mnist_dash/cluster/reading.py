@@ -49,10 +49,18 @@ def read(api: Api, routes: Routes, *, details: bool = False) -> Seen:
         endpoint_slices=slices,
         routes=live_routes,
         events=api.list(EVENT) if details or unwell else [],
-        logs={pod["metadata"]["name"]: _log(api, pod) for pod in (pods if details else unready)},
+        logs={
+            pod["metadata"]["name"]: _log(api, pod)
+            for pod in (filter(_may_be_asked, pods) if details else unready)
+        },
         written=_adopted(routes, live_routes),
         taken_at=time.time(),
     )
+
+
+def _may_be_asked(pod: Object) -> bool:
+    """Whether a Pod's log is of interest: not that of one that is ending."""
+    return not is_going(pod)
 
 
 def _adopted(routes: Routes, live: list[Object]) -> Written | None:
@@ -100,11 +108,16 @@ def written_objects(seen: Seen, namespace: str, routes: Routes) -> tuple[Object,
     if not seen.deployments or seen.written is None:
         return ()
     bare = replace(seen.written, state=RouteState(split=seen.written.state.split))
-    has_key = any(CREDENTIALS_HASH in _template_annotations(one) for one in seen.deployments)
-    key = [manifests.secret(b"", namespace)] if has_key else []
+    key = [manifests.secret(b"", namespace)] if key_hashes(seen) else []
     # One that is there already is used as it is, whoever made it: its labels stay theirs.
     space: Object = {"apiVersion": NAMESPACE.api, "kind": NAMESPACE.name, "metadata": {"name": namespace}}
     return (space, *key, *seen.services, *routes.objects(bare), *seen.deployments)
+
+
+def key_hashes(seen: Seen) -> frozenset[str]:
+    """The hashes of the key files that the Deployments were given."""
+    given = (_template_annotations(one).get(CREDENTIALS_HASH) for one in seen.deployments)
+    return frozenset(filter(None, given))
 
 
 def _template_annotations(deployment: Object) -> dict[str, str]:

@@ -13,7 +13,7 @@ _GATEWAY_API = (
     "Install the Gateway API (https://gateway-api.sigs.k8s.io/guides; on GKE: "
     "gcloud container clusters update CLUSTER --gateway-api=standard), or use --router ingress."
 )
-_TOO_OLD = "The dashboard needs Kubernetes 1.22 or later."
+_TOO_OLD = "The dashboard needs Kubernetes 1.30 or newer."
 _TRIED_AGAIN = "The dashboard tries again by itself; if it lasts, look at the state of the control plane."
 _RBAC = re.compile(r'User "(?P<user>[^"]*)" cannot (?P<verb>\S+) resource "(?P<resource>[^"]+)"')
 # By whom an object is refused, and what to do; whatever the status is.

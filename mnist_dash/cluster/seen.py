@@ -49,12 +49,19 @@ class Seen:
     def pointer(self, role: Role) -> Release:
         """The release that a role's Service selects.
 
-        Where it selects none, or is missing, Current points at blue, and New at what Current does not.
+        A role whose Service selects none, or is missing, points at what the other role does not; where
+        neither selects any, Current points at blue.
         """
+        other = Role.NEW if role is Role.CURRENT else Role.CURRENT
+        if found := self._selected(role):
+            return found
+        if others := self._selected(other):
+            return others.other
+        return Release.BLUE if role is Role.CURRENT else Release.GREEN
+
+    def _selected(self, role: Role) -> Release | None:
         service = self.service(role)
-        found = pointer_of(service) if service else None
-        default = Release.BLUE if role is Role.CURRENT else None
-        return found or default or self.pointer(Role.CURRENT).other
+        return pointer_of(service) if service else None
 
     def release(self, role: Role) -> Release:
         """The release that plays a role: never one for both, also while the pointers are being swapped."""

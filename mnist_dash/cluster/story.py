@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mnist_dash.cluster.changes import state_of
+from mnist_dash.cluster.names import service_name
 from mnist_dash.cluster.observe import deployment_of
+from mnist_dash.cluster.routes import Routes
 from mnist_dash.cluster.seen import Seen
 from mnist_dash.cluster.watch import View
 from mnist_dash.domain import ModelCheck, Role, Snapshot
@@ -22,7 +24,9 @@ class Promotion:
     mine: bool = False
     """Whether this dashboard carries it on."""
     interrupted: bool = False
-    """Whether nobody does."""
+    """Whether it has not got on for some time."""
+    obstacle: str = ""
+    """What keeps it from going on, in words."""
 
 
 def snapshot_of(
@@ -38,7 +42,7 @@ def snapshot_of(
     """Everything in words; `problem` is why the dashboard could not carry on what it has to."""
     current, new = (deployment_of(role, seen, view.versions, checks) for role in Role)
     state = state_of(seen)
-    interrupted = _interrupted(seen) if promotion.interrupted else ""
+    interrupted = _interrupted(seen, promotion) if promotion.interrupted else ""
     return Snapshot(
         taken_at=seen.taken_at,
         current=current,
@@ -46,7 +50,7 @@ def snapshot_of(
         split_wanted=state.split,
         split_observed=view.split,
         waiting_for=interrupted or _waiting_for(seen, view, promotion, problem),
-        can_undo_promote=state.can_undo and new is not None,
+        can_undo_promote=state.can_undo and new is not None and state.swap is None,
         interrupted_promotion=interrupted,
         outside=outside,
         notices=notices,
@@ -63,7 +67,7 @@ def _waiting_for(seen: Seen, view: View, promotion: Promotion, problem: str) -> 
     swap = state_of(seen).swap
     if swap:
         whose = "The promotion" if promotion.mine else f"A promotion by {swap.by or 'somebody'}"
-        return f"{whose} is under way. {problem}".strip()
+        return " ".join(filter(None, [f"{whose} is under way.", promotion.obstacle, problem]))
     if problem:
         return problem
     if ending := _ending(seen):
@@ -82,7 +86,20 @@ def _ending(seen: Seen) -> str:
     return f"The replicas of the removed {' and '.join(left)} are ending." if left else ""
 
 
-def _interrupted(seen: Seen) -> str:
+def _interrupted(seen: Seen, promotion: Promotion) -> str:
     swap = state_of(seen).swap
     by = f" by {swap.by}" if swap and swap.by else ""
-    return f"A promotion{by} stopped half-way."
+    return f"A promotion{by} stopped half-way. {promotion.obstacle}".strip()
+
+
+def faults(seen: Seen, routes: Routes) -> tuple[str, ...]:
+    """What is wrong with the objects that lead to the models, if there are any, a sentence each."""
+    if not seen.deployments:
+        return ()
+    missing = [
+        f"Service {service_name(role)} is missing, so nobody reaches {role.label}. "
+        "Deploying any model writes it anew."
+        for role in Role
+        if seen.service(role) is None
+    ]
+    return (*missing, *(seen.written.trouble if seen.written else routes.faults(seen.routes)))

@@ -8,6 +8,7 @@ from mnist_dash.cluster.api import Api
 from mnist_dash.cluster.changes import Act, Apply, Delete
 from mnist_dash.cluster.differences import difference
 from mnist_dash.cluster.kinds import kind_of
+from mnist_dash.errors import EngineError
 
 
 def write(api: Api, acts: Sequence[Act], *, take_over: bool = False) -> None:
@@ -20,8 +21,21 @@ def write(api: Api, acts: Sequence[Act], *, take_over: bool = False) -> None:
 
 
 def rehearse(api: Api, acts: Sequence[Act], *, take_over: bool = False) -> None:
-    """Ask the API server whether it would take all of it; raises EngineError if not."""
-    carry_out(api, acts, take_over=take_over, dry_run=True)
+    """Ask the API server whether it would take all of it; raises EngineError if not.
+
+    All that others own is named together, since taking over takes all of it.
+    """
+    conflicts = []
+    for act in acts:
+        try:
+            carry_out(api, [act], take_over=take_over, dry_run=True)
+        except EngineError as error:
+            if not error.can_take_over:
+                raise
+            conflicts.append(error)
+    if conflicts:
+        problems = dict.fromkeys(error.problem for error in conflicts)
+        raise EngineError(" ".join(problems), conflicts[0].next_step, can_take_over=True)
 
 
 def carry_out(api: Api, acts: Sequence[Act], *, take_over: bool = False, dry_run: bool = False) -> None:

@@ -111,7 +111,7 @@ def _deploy(dash: Dashboard, dialog: Dialog) -> str:
     check = _checked(dash, dialog, base)
     if check.unseen and not dialog.unchecked:
         raise ModelError("The model could not be looked at from here.", check.unseen, unseen=True)
-    dashboard_for(dash, dialog).deploy(dialog.role, check, replicas)
+    dashboard_for(dash, dialog).deploy(dialog.role, check, replicas, expected=dialog.release)
     which = "the highest version" if check.version is None else f"version {check.version}"
     return " ".join([f"{dialog.role.label}: {which} is being deployed.", *check.warnings])
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from mnist_dash.domain import Deployment, Promote, Release, Remove, Role, SetSplit, Snapshot
+from mnist_dash.domain import Deployment, Promote, Remove, Role, SetSplit, Snapshot
 from mnist_dash.panels import deploying, difference, strategy
 from mnist_dash.panels.confirming import carry_out, confirm_or_cancel, dashboard_for
 from mnist_dash.panels.look import role_badge
@@ -18,13 +18,17 @@ def show_open(dash: Dashboard) -> None:
     """Show the dialog that this visitor has open, if any."""
     if dialog := visit().dialog:
         body, title = _DIALOGS[dialog.verb]
-        again = "Re-deploy" if dash.snapshot().of(dialog.role) else "Deploy"
+        model = dash.snapshot().of(dialog.role)
+        dialog.release = dialog.release or (model.release if model else None)
+        again = "Re-deploy" if model else "Deploy"
         title = title.format(role=dialog.role.label, deploy=again)
         st.dialog(title, width="medium", on_dismiss=visit().close)(body)(dash, dialog)
 
 
 def _remove(dash: Dashboard, dialog: Dialog) -> None:
-    st.markdown(_effect_of_removal(dialog.role, dash.snapshot()))
+    snapshot = dash.snapshot()
+    st.markdown(f"{role_badge(dialog.role)} {_named(snapshot.of(dialog.role))}")
+    st.markdown(_effect_of_removal(dialog.role, snapshot))
     difference.fold(dash, dialog, Remove(dialog.role))
     confirm_or_cancel(f"Remove {dialog.role.label}", "remove-confirm", ":material/delete:")
     carry_out(dialog, lambda: _remove_now(dash, dialog), "Removing")
@@ -42,13 +46,12 @@ def _effect_of_removal(role: Role, snapshot: Snapshot) -> str:
 
 
 def _remove_now(dash: Dashboard, dialog: Dialog) -> str:
-    dashboard_for(dash, dialog).remove(dialog.role)
+    dashboard_for(dash, dialog).remove(dialog.role, expected=dialog.release)
     return f"{dialog.role.label} is being removed."
 
 
 def _promote(dash: Dashboard, dialog: Dialog) -> None:
     snapshot = dash.snapshot()
-    dialog.new = dialog.new or (snapshot.new.release if snapshot.new else None)
     for column, title, current, new in zip(
         st.columns(2),
         ("Now", "Afterwards"),
@@ -66,7 +69,7 @@ def _promote(dash: Dashboard, dialog: Dialog) -> None:
     )
     difference.fold(dash, dialog, Promote())
     confirm_or_cancel("Make New the Current", "promote-confirm", ":material/swap_vert:")
-    carry_out(dialog, lambda: _promote_now(dash, dialog, dialog.new), "Promoting")
+    carry_out(dialog, lambda: _promote_now(dash, dialog), "Promoting")
 
 
 def _named(model: Deployment | None) -> str:
@@ -76,8 +79,8 @@ def _named(model: Deployment | None) -> str:
     return f"  \n`{model.base}`{version} · {model.release}"
 
 
-def _promote_now(dash: Dashboard, dialog: Dialog, release: Release | None) -> str:
-    dashboard_for(dash, dialog).promote(release)
+def _promote_now(dash: Dashboard, dialog: Dialog) -> str:
+    dashboard_for(dash, dialog).promote(dialog.release)
     return "New is made the Current."
 
 

@@ -67,8 +67,8 @@ class Dialog:
     role: Role
     percent: int = 0
     """The split that is asked about, where it is one."""
-    new: Release | None = None
-    """The release that was New when it was opened."""
+    release: Release | None = None
+    """The release that played the role when it was opened."""
     confirmed: bool = False
     """Whether its button was pressed, so that the next run carries it out."""
     take_over: bool = False

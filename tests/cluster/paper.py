@@ -8,7 +8,7 @@ from mnist_dash.cluster.changes import Act, Apply, Delete, Site
 from mnist_dash.cluster.ingress_routes import IngressRoutes
 from mnist_dash.cluster.kinds import Object
 from mnist_dash.cluster.manifests import pointer_of, release_of
-from mnist_dash.cluster.names import service_name
+from mnist_dash.cluster.names import RELEASE_LABEL, service_name
 from mnist_dash.cluster.seen import SERVICE_OF_SLICE, Seen
 from mnist_dash.domain import Deploy, ModelCheck, Release, Role
 
@@ -25,8 +25,8 @@ class PaperCluster:
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str], Object] = {}
         self.unready: set[Release] = set()
-        self.lingering: set[Release] = set()
-        """Those whose Pods are still there after their Deployment."""
+        self.lingering: dict[Release, Object] = {}
+        """The Pod templates of those whose Pods are still there after their Deployment."""
 
     def write(self, acts: Iterable[Act]) -> None:
         """Carry all of them out."""
@@ -42,7 +42,7 @@ class PaperCluster:
         routes = self._of("Ingress")
         return Seen(
             deployments=self._of("Deployment"),
-            pods=[_pod(release) for release in {*self._released(), *self.lingering}],
+            pods=[_pod(release, template) for release, template in self._templates().items()],
             services=self._of("Service"),
             endpoint_slices=[self._slice(one) for one in self._of("Service")],
             routes=routes,
@@ -63,6 +63,10 @@ class PaperCluster:
     def _of(self, kind: str) -> list[Object]:
         return [one for (its_kind, _), one in self.objects.items() if its_kind == kind]
 
+    def _templates(self) -> dict[Release, Object]:
+        live = {Release(one["metadata"]["labels"][RELEASE_LABEL]): one for one in self._of("Deployment")}
+        return self.lingering | {release: one["spec"]["template"] for release, one in live.items()}
+
     def _released(self) -> list[Release]:
         return [release for one in self._of("Deployment") if (release := release_of(one))]
 
@@ -74,13 +78,14 @@ class PaperCluster:
         return {"metadata": {"name": service["metadata"]["name"], "labels": labels}, "endpoints": endpoints}
 
 
-def _pod(release: Release) -> Object:
-    return {
-        "kind": "Pod",
-        "metadata": {"name": f"mnist-{release}-x", "labels": {"mnist-dash/release": release.value}},
-        "spec": {},
-        "status": {"podIP": ADDRESSES[release], "podIPs": [{"ip": ADDRESSES[release]}]},
+def _pod(release: Release, template: Object) -> Object:
+    status = {
+        "podIP": ADDRESSES[release],
+        "podIPs": [{"ip": ADDRESSES[release]}],
+        "conditions": [{"type": "Ready", "status": "True"}],
     }
+    metadata = {**template["metadata"], "name": f"mnist-{release}-x"}
+    return {"kind": "Pod", "metadata": metadata, "spec": template["spec"], "status": status}
 
 
 def pointers(cluster: PaperCluster) -> tuple[str, str]:

@@ -36,7 +36,7 @@ def test_what_the_dashboard_has_to_carry_on_is_carried_on_without_viewers() -> N
     clock = Clock()
     pace = Pace(clock=clock)
     clock.now = 60.0
-    assert pace.seconds(promoting=False, driving=True, moving=True) == 1.0
+    assert pace.seconds(promoting=False, driving=True, moving=True) == 5.0
     assert pace.seconds(promoting=True, driving=False, moving=True) == 0.2
 
 

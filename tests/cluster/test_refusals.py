@@ -112,7 +112,7 @@ def test_a_missing_namespace_is_told_with_how_to_make_it() -> None:
 def test_an_unknown_kind_of_an_old_group_means_an_old_cluster() -> None:
     """Deployments have been there for long."""
     told = "The cluster does not know the kind Deployment (apps/v1)."
-    assert words(404, "404 page not found") == (told, "The dashboard needs Kubernetes 1.22 or later.")
+    assert words(404, "404 page not found") == (told, "The dashboard needs Kubernetes 1.30 or newer.")
 
 
 def test_a_field_that_cannot_change_needs_the_object_made_anew() -> None:

@@ -98,7 +98,7 @@ def test_a_promotion_is_under_way_or_interrupted(
 
 def test_what_was_removed_is_waited_for_until_it_is_gone(both: PaperCluster) -> None:
     """Its replicas may still answer for some seconds."""
-    both.lingering.add(Release.GREEN)
+    both.lingering[Release.GREEN] = both.objects["Deployment", "mnist-green"]["spec"]["template"]
     both.write(acts_for(Remove(Role.NEW), both.seen(), SITE, "ann"))
     snapshot = told(both, View())
     assert (snapshot.new, snapshot.waiting_for) == (None, "The replicas of the removed New are ending.")

@@ -63,6 +63,8 @@ class GatewayWatch:
                 sight = look(self._serving.predict, both=len(ready) == len(Role))
                 if self._effect.told == about:  # else something else was written meanwhile
                     self._effect.seen(sight)
+                if not self._effect.pending:  # now New's can be told
+                    versions, problem = self._versions(seen, ready)
             self._view = replace(self._view, problem=problem, versions=versions)
             return self._told()
 

@@ -16,7 +16,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from mnist_dash.local.state import BUNDLED
-from tests.cluster.bed import Bed
+from tests.cluster.testbed.bed import Bed
 from tests.e2e.server import serve, serve_on_cluster
 from tests.e2e.visitor import PATIENCE, Stroke, Strokes, Theme, Visitor
 

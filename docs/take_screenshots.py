@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests' own way to start a dashboard and to draw
 
-from tests.cluster.requirements import enter_network
+from tests.cluster.testbed.requirements import enter_network
 
 
 def main() -> None:

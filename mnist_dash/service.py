@@ -188,8 +188,8 @@ class Dashboard:
     def promote(self, expected: Release | None = None) -> None:
         """Make New the Current, and the Current the New; afterwards all traffic goes to the new Current.
 
-        Raises EngineError if New is another release than `expected`, because somebody else promoted meanwhile,
-        and if New has no ready replica. A promotion that was interrupted is finished.
+        Raises EngineError if New is another release than `expected`, because somebody else promoted
+        meanwhile, and if New has no ready replica. A promotion that was interrupted is finished.
         """
         self._expect(Role.NEW, expected)
         self._carry_out(Promote())

@@ -14,7 +14,7 @@ import pytest
 
 from mnist_dash.domain import Gateway, Role, Route
 from mnist_dash.panels import commands
-from tests.cluster.certificates import Authority
+from tests.cluster.testbed.certificates import Authority
 from tests.controller import Controller, running
 from tests.fakes import deployment, snapshot
 

@@ -14,14 +14,14 @@ import pytest
 import yaml
 
 import mnist_dash
-from mnist_dash.cluster.api import Api
 from mnist_dash.cluster.changes import Apply, Site, acts_for
-from mnist_dash.cluster.kinds import HTTP_ROUTE, INGRESS, POD, SECRET, Kind, Object, kind_of
-from mnist_dash.cluster.names import CONTAINER, REST_PORT, SECRET_NAME, SELECTOR, service_name
-from mnist_dash.cluster.pod_spec import READY_PATH
-from mnist_dash.cluster.reading import read
+from mnist_dash.cluster.connection.api import Api
+from mnist_dash.cluster.objects.kinds import HTTP_ROUTE, INGRESS, POD, SECRET, Kind, Object, kind_of
+from mnist_dash.cluster.objects.names import CONTAINER, REST_PORT, SECRET_NAME, SELECTOR, service_name
+from mnist_dash.cluster.objects.pod_spec import READY_PATH
+from mnist_dash.cluster.reading.poll import read
+from mnist_dash.cluster.reading.seen import Seen
 from mnist_dash.cluster.routes import routes_for
-from mnist_dash.cluster.seen import Seen
 from mnist_dash.config import FLAGS, EngineKind, Flag, RouterKind, Settings
 from mnist_dash.domain import Deploy, ModelCheck, Remove, Role
 

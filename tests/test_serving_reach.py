@@ -13,7 +13,7 @@ import pytest
 from mnist_dash.domain import Gateway, Route
 from mnist_dash.errors import ServingError
 from mnist_dash.serving import ServingClient
-from tests.cluster.certificates import Authority
+from tests.cluster.testbed.certificates import Authority
 from tests.controller import running
 
 IMAGE = np.zeros((28, 28), np.float32)

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from mnist_dash.cluster import manifests
 from mnist_dash.cluster.changes import Act, Apply, Site, routed, state_of
-from mnist_dash.cluster.pods import is_ready
-from mnist_dash.cluster.route_state import Finish, Point, SetWeight, Step, Swap, next_step
-from mnist_dash.cluster.seen import Seen
+from mnist_dash.cluster.reading.pods import is_ready
+from mnist_dash.cluster.reading.seen import Seen
+from mnist_dash.cluster.routing.route_state import Finish, Point, SetWeight, Step, Swap, next_step
 from mnist_dash.domain import Release, Role
 
 

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
-from mnist_dash.cluster import eventlog
-from mnist_dash.cluster.kinds import Object
-from mnist_dash.cluster.pods import (
+from mnist_dash.cluster.objects.kinds import Object
+from mnist_dash.cluster.reading import eventlog
+from mnist_dash.cluster.reading.pods import (
     condition,
     is_going,
     is_ready,
@@ -21,8 +21,8 @@ from mnist_dash.cluster.pods import (
     seconds,
     statuses,
 )
-from mnist_dash.cluster.sign_table import SENTENCE, SIGNS
-from mnist_dash.cluster.signs import Cause, Evidence, Source
+from mnist_dash.cluster.reading.sign_table import SENTENCE, SIGNS
+from mnist_dash.cluster.reading.signs import Cause, Evidence, Source
 
 __all__ = ["Cause", "cause_of", "is_complete", "is_observed", "was_complete"]
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from mnist_dash.cluster import manifests
-from mnist_dash.cluster.kinds import DEPLOYMENT, Kind, Object
-from mnist_dash.cluster.names import deployment_name
-from mnist_dash.cluster.route_state import RouteState, Swap, Written
+from mnist_dash.cluster.objects.kinds import DEPLOYMENT, Kind, Object
+from mnist_dash.cluster.objects.names import deployment_name
+from mnist_dash.cluster.reading.seen import Seen
 from mnist_dash.cluster.routes import Routes
-from mnist_dash.cluster.seen import Seen
+from mnist_dash.cluster.routing.route_state import RouteState, Swap, Written
 from mnist_dash.domain import (
     Change,
     Deploy,

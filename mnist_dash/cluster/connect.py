@@ -13,9 +13,9 @@ import urllib3
 from kubernetes.client import ApiClient, Configuration
 from kubernetes.config import ConfigException, exec_provider, incluster_config, kube_config
 
-from mnist_dash.cluster.api import RETRIES, Api
-from mnist_dash.cluster.kubefile import AGAIN, GIVE, check_file
-from mnist_dash.cluster.plugin import Credential, Plugin, exec_info
+from mnist_dash.cluster.connection.api import RETRIES, Api
+from mnist_dash.cluster.connection.kubefile import AGAIN, GIVE, check_file
+from mnist_dash.cluster.connection.plugin import Credential, Plugin, exec_info
 from mnist_dash.config import Settings
 from mnist_dash.errors import EngineError
 

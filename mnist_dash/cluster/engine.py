@@ -20,22 +20,22 @@ from mnist_dash.cluster.advance import (
     pointers,
     step_of,
 )
-from mnist_dash.cluster.api import Api
 from mnist_dash.cluster.changes import Act, Site, acts_for, acts_of_new_key, later_acts, routed, state_of
 from mnist_dash.cluster.connect import connect
-from mnist_dash.cluster.differences import to_yaml
+from mnist_dash.cluster.connection.api import Api
+from mnist_dash.cluster.connection.refusals import RefusedError
 from mnist_dash.cluster.key_file import KeyFile
-from mnist_dash.cluster.observe import engine_objects
-from mnist_dash.cluster.outside import changes_from_outside
+from mnist_dash.cluster.objects.differences import to_yaml
+from mnist_dash.cluster.objects.outside import changes_from_outside
 from mnist_dash.cluster.pace import PROMOTING_SECONDS, Pace
-from mnist_dash.cluster.reading import around, key_hashes, read, written_objects
-from mnist_dash.cluster.refusals import RefusedError
-from mnist_dash.cluster.route_state import Step, Swap
+from mnist_dash.cluster.reading.observe import engine_objects
+from mnist_dash.cluster.reading.poll import around, key_hashes, read, written_objects
+from mnist_dash.cluster.reading.seen import Seen
+from mnist_dash.cluster.reading.story import Promotion, faults, is_swapped, snapshot_of
 from mnist_dash.cluster.routes import routes_for
-from mnist_dash.cluster.seen import Seen
-from mnist_dash.cluster.story import Promotion, faults, is_swapped, snapshot_of
-from mnist_dash.cluster.suspects import Controller, judge_cluster
-from mnist_dash.cluster.watch import GatewayWatch
+from mnist_dash.cluster.routing.route_state import Step, Swap
+from mnist_dash.cluster.routing.suspects import Controller, judge_cluster
+from mnist_dash.cluster.routing.watch import GatewayWatch
 from mnist_dash.cluster.writing import carry_out, preview, rehearse, write
 from mnist_dash.config import RouterKind, Settings
 from mnist_dash.domain import (

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from mnist_dash.cluster.kinds import DEPLOYMENT, NAMESPACE, POD, SECRET, SERVICE, Kind, Object
-from mnist_dash.cluster.names import (
+from mnist_dash.cluster.objects.kinds import DEPLOYMENT, NAMESPACE, POD, SECRET, SERVICE, Kind, Object
+from mnist_dash.cluster.objects.names import (
     CHANGE_CAUSE,
     CHECKED,
     CONTAINER,
@@ -25,7 +25,7 @@ from mnist_dash.cluster.names import (
     selector_of,
     service_name,
 )
-from mnist_dash.cluster.pod_spec import BASE_VARIABLE, KEY_NAME, START_SECONDS, pod_spec
+from mnist_dash.cluster.objects.pod_spec import BASE_VARIABLE, KEY_NAME, START_SECONDS, pod_spec
 from mnist_dash.domain import ModelCheck, Release, Role
 
 

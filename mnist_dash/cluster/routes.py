@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from mnist_dash.cluster.gateway_routes import GatewayRoutes
-from mnist_dash.cluster.ingress_routes import IngressRoutes
-from mnist_dash.cluster.kinds import Kind, Object
-from mnist_dash.cluster.route_state import Written
+from mnist_dash.cluster.objects.kinds import Kind, Object
+from mnist_dash.cluster.routing.gateway_routes import GatewayRoutes
+from mnist_dash.cluster.routing.ingress_routes import IngressRoutes
+from mnist_dash.cluster.routing.route_state import Written
 from mnist_dash.config import RouterKind, Settings
 
 

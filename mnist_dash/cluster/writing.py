@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mnist_dash.cluster.api import Api
 from mnist_dash.cluster.changes import Act, Apply, Delete
-from mnist_dash.cluster.differences import difference
-from mnist_dash.cluster.kinds import kind_of
+from mnist_dash.cluster.connection.api import Api
+from mnist_dash.cluster.objects.differences import difference
+from mnist_dash.cluster.objects.kinds import kind_of
 from mnist_dash.errors import EngineError
 
 

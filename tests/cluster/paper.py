@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mnist_dash.cluster.changes import Act, Apply, Delete, Site
-from mnist_dash.cluster.ingress_routes import IngressRoutes
-from mnist_dash.cluster.kinds import Object
 from mnist_dash.cluster.manifests import pointer_of, release_of
-from mnist_dash.cluster.names import RELEASE_LABEL, service_name
-from mnist_dash.cluster.seen import SERVICE_OF_SLICE, Seen
+from mnist_dash.cluster.objects.kinds import Object
+from mnist_dash.cluster.objects.names import RELEASE_LABEL, service_name
+from mnist_dash.cluster.reading.seen import SERVICE_OF_SLICE, Seen
+from mnist_dash.cluster.routing.ingress_routes import IngressRoutes
 from mnist_dash.domain import Deploy, ModelCheck, Release, Role
 
 SITE = Site("mnist", "tensorflow/serving:2.19.0", IngressRoutes("my.example.com", "nginx", "mnist"))

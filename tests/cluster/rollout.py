@@ -14,8 +14,8 @@ from mnist_dash.config import RouterKind, Settings
 from mnist_dash.domain import ModelCheck, Role, Snapshot
 from mnist_dash.service import Dashboard
 from mnist_dash.serving import ServingClient
-from tests.cluster.api_server import Object, path_of
-from tests.cluster.bed import Bed
+from tests.cluster.testbed.api_server import Object, path_of
+from tests.cluster.testbed.bed import Bed
 from tests.contract.grounds import Buckets, cluster_settings
 
 APPS, NETWORKING = "apps/v1", "networking.k8s.io/v1"

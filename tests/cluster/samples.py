@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mnist_dash.cluster import manifests
-from mnist_dash.cluster.kinds import Object
-from mnist_dash.cluster.names import CONTAINER
+from mnist_dash.cluster.objects.kinds import Object
+from mnist_dash.cluster.objects.names import CONTAINER
 from mnist_dash.domain import ModelCheck, Release, Role
 
 NAMESPACE = "mnist"

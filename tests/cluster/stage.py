@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from mnist_dash.config import RouterKind
 from mnist_dash.domain import Deployment, ModelCheck, Role, State
 from mnist_dash.service import Dashboard, open_dashboard
-from tests.cluster.api_server import Object
-from tests.cluster.bed import Bed, wait_until
+from tests.cluster.testbed.api_server import Object
+from tests.cluster.testbed.bed import Bed, wait_until
 from tests.contract.grounds import Buckets, cluster_settings
 
 PATIENCE = 60.0

@@ -13,7 +13,7 @@ from mnist_dash.cluster.advance import (
     step_of,
 )
 from mnist_dash.cluster.changes import acts_for, state_of
-from mnist_dash.cluster.route_state import Finish, Point, SetWeight, Step, Swap
+from mnist_dash.cluster.routing.route_state import Finish, Point, SetWeight, Step, Swap
 from mnist_dash.domain import Promote, Release, Role, SetSplit, UndoPromote
 from tests.cluster.paper import DEPLOY_CURRENT, DEPLOY_NEW, SITE, PaperCluster, pointers
 

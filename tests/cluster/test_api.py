@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from kubernetes.client import ApiClient, Configuration
 
-from mnist_dash.cluster import api as api_module
-from mnist_dash.cluster.api import RETRIES, Api
-from mnist_dash.cluster.kinds import GATEWAY, HTTP_ROUTE, NAMESPACE, POD, SERVICE
-from mnist_dash.cluster.names import labels
+from mnist_dash.cluster.connection import api as api_module
+from mnist_dash.cluster.connection.api import RETRIES, Api
+from mnist_dash.cluster.objects.kinds import GATEWAY, HTTP_ROUTE, NAMESPACE, POD, SERVICE
+from mnist_dash.cluster.objects.names import labels
 from mnist_dash.errors import EngineError
 from tests.cluster.standin import REVIEW, Answer, StandIn, status
 

@@ -7,15 +7,15 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from mnist_dash.cluster import api as api_module
-from mnist_dash.cluster.api import Api
 from mnist_dash.cluster.connect import connect
-from mnist_dash.cluster.kinds import DEPLOYMENT, HTTP_ROUTE, NAMESPACE, SERVICE, Kind, Object
-from mnist_dash.cluster.names import SELECTOR, labels
+from mnist_dash.cluster.connection import api as api_module
+from mnist_dash.cluster.connection.api import Api
+from mnist_dash.cluster.objects.kinds import DEPLOYMENT, HTTP_ROUTE, NAMESPACE, SERVICE, Kind, Object
+from mnist_dash.cluster.objects.names import SELECTOR, labels
 from mnist_dash.config import Settings
 from mnist_dash.errors import EngineError
-from tests.cluster.bed import Bed, User, wait_until
-from tests.cluster.faults import FaultProxy
+from tests.cluster.testbed.bed import Bed, User, wait_until
+from tests.cluster.testbed.faults import FaultProxy
 
 Connect: TypeAlias = Callable[..., Api]
 WEIGHT = "example.com/weight"

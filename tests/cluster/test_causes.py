@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from mnist_dash.cluster.causes import Cause, cause_of
-from mnist_dash.cluster.kinds import Object
+from mnist_dash.cluster.objects.kinds import Object
 from tests.cluster.samples import (
     BASE,
     CREATING,

@@ -14,13 +14,13 @@ import pytest
 import yaml
 from kubernetes.config import incluster_config
 
-from mnist_dash.cluster import plugin as plugin_module
 from mnist_dash.cluster.connect import connect
-from mnist_dash.cluster.kinds import NAMESPACE
+from mnist_dash.cluster.connection import plugin as plugin_module
+from mnist_dash.cluster.objects.kinds import NAMESPACE
 from mnist_dash.config import Settings
 from mnist_dash.errors import EngineError
-from tests.cluster.certificates import Authority
 from tests.cluster.standin import REVIEW, Answer, StandIn, status
+from tests.cluster.testbed.certificates import Authority
 
 EXEC_API = "client.authentication.k8s.io/v1"
 

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from mnist_dash.cluster import effect, pace
+from mnist_dash.cluster import pace
+from mnist_dash.cluster.routing import effect
 from mnist_dash.domain import Role
 from mnist_dash.errors import EngineError
 from mnist_dash.service import Dashboard
-from tests.cluster.bed import Bed
 from tests.cluster.rollout import APPS, NETWORKING, Rollout, seen
+from tests.cluster.testbed.bed import Bed
 from tests.contract.grounds import RULES
 
 WEIGHT = "nginx.ingress.kubernetes.io/canary-weight"

@@ -9,12 +9,12 @@ import hashlib
 import pytest
 import yaml
 
-from mnist_dash.cluster.differences import clean, difference, to_yaml
-from mnist_dash.cluster.ingress_routes import IngressRoutes
-from mnist_dash.cluster.kinds import Object
 from mnist_dash.cluster.manifests import Model, deployment, namespace, secret, service
-from mnist_dash.cluster.names import HISTORY
-from mnist_dash.cluster.route_state import RouteState, Written
+from mnist_dash.cluster.objects.differences import clean, difference, to_yaml
+from mnist_dash.cluster.objects.kinds import Object
+from mnist_dash.cluster.objects.names import HISTORY
+from mnist_dash.cluster.routing.ingress_routes import IngressRoutes
+from mnist_dash.cluster.routing.route_state import RouteState, Written
 from mnist_dash.domain import HistoryEntry, ModelCheck, Release, Role
 
 MODEL = Model(ModelCheck("gs://b/mnist", 1, (784,), 0.9), 2, "2026-01-02T03:04:05+00:00", "ann: Deploy")

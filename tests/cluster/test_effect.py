@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mnist_dash.cluster.effect import BLIND_SECONDS, CANARY_SECONDS, PROBES, Effect, Sight, look
+from mnist_dash.cluster.routing.effect import BLIND_SECONDS, CANARY_SECONDS, PROBES, Effect, Sight, look
 from mnist_dash.domain import Image, Prediction, Route
 from mnist_dash.errors import ServingError
 from tests.clock import Clock

@@ -10,16 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from mnist_dash.cluster import api, pace
-from mnist_dash.cluster.names import SECRET_NAME
+from mnist_dash.cluster import pace
+from mnist_dash.cluster.connection import api
+from mnist_dash.cluster.objects.names import SECRET_NAME
 from mnist_dash.config import RouterKind, Scheme
 from mnist_dash.domain import Image, Role
 from mnist_dash.errors import EngineError, ServingError
 from mnist_dash.service import Dashboard
 from tests.cloud_storage import write_key
-from tests.cluster.bed import Bed, wait_until
-from tests.cluster.faults import FaultProxy
 from tests.cluster.rollout import APPS, Rollout, end, seen
+from tests.cluster.testbed.bed import Bed, wait_until
+from tests.cluster.testbed.faults import FaultProxy
 from tests.load import constant_load
 
 PROMPTLY = 0.5

@@ -17,10 +17,10 @@ from mnist_dash.domain import Image, ModelCheck, Role, Route, State
 from mnist_dash.errors import EngineError
 from mnist_dash.service import Dashboard
 from tests.cloud_storage import answering, write_key
-from tests.cluster.api_server import Object, RefusedError
-from tests.cluster.bed import Bed, wait_until
-from tests.cluster.orders import Fault
 from tests.cluster.stage import Stage, checked, recovered, told
+from tests.cluster.testbed.api_server import Object, RefusedError
+from tests.cluster.testbed.bed import Bed, wait_until
+from tests.cluster.testbed.orders import Fault
 from tests.cluster.workload import deployment
 from tests.load import constant_load
 

@@ -11,9 +11,9 @@ from mnist_dash.config import RouterKind
 from mnist_dash.domain import Deploy, Image, Promote, Remove, Role, SetSplit, Snapshot
 from mnist_dash.service import Dashboard
 from tests.cloud_storage import write_key
-from tests.cluster.api_server import Object
-from tests.cluster.bed import Bed
 from tests.cluster.rollout import APPS, NETWORKING, Rollout, seen
+from tests.cluster.testbed.api_server import Object
+from tests.cluster.testbed.bed import Bed
 from tests.load import ask
 
 KINDS = ((APPS, "Deployment"), ("v1", "Service"), (NETWORKING, "Ingress"))

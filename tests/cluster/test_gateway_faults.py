@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from mnist_dash.cluster.gateway_routes import GatewayRoutes
-from mnist_dash.cluster.kinds import Object
-from mnist_dash.cluster.route_state import Written
+from mnist_dash.cluster.objects.kinds import Object
+from mnist_dash.cluster.routing.gateway_routes import GatewayRoutes
+from mnist_dash.cluster.routing.route_state import Written
 
 ROUTES = GatewayRoutes("my.example.com", "infra/web", "mnist")
 GATEWAY = {"kind": "Gateway", "metadata": {"name": "web", "namespace": "infra"}}

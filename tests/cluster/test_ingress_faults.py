@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from mnist_dash.cluster.ingress_faults import weight_of
-from mnist_dash.cluster.ingress_routes import IngressRoutes
-from mnist_dash.cluster.kinds import Object
-from mnist_dash.cluster.route_state import Written
+from mnist_dash.cluster.objects.kinds import Object
+from mnist_dash.cluster.routing.ingress_faults import weight_of
+from mnist_dash.cluster.routing.ingress_routes import IngressRoutes
+from mnist_dash.cluster.routing.route_state import Written
 
 ROUTES = IngressRoutes("my.example.com", "nginx", "mnist")
 NGINX = "nginx.ingress.kubernetes.io"

@@ -9,16 +9,16 @@ from functools import partial
 
 import pytest
 
-from mnist_dash.cluster import effect
 from mnist_dash.cluster.changes import acts_for
+from mnist_dash.cluster.routing import effect
 from mnist_dash.config import RouterKind
 from mnist_dash.domain import Change, Image, Promote, Remove, Role, SetSplit, Snapshot, UndoPromote
 from mnist_dash.errors import EngineError
 from mnist_dash.service import Dashboard
-from tests.cluster.bed import Bed, wait_until
-from tests.cluster.faults import FaultProxy
 from tests.cluster.paper import DEPLOY_CURRENT, DEPLOY_NEW, SITE, PaperCluster
 from tests.cluster.rollout import PATIENCE, Rollout, end, seen
+from tests.cluster.testbed.bed import Bed, wait_until
+from tests.cluster.testbed.faults import FaultProxy
 from tests.load import constant_load
 
 Verb = Callable[[Dashboard], object]

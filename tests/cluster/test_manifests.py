@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from mnist_dash.cluster.kinds import Object
 from mnist_dash.cluster.manifests import (
     Model,
     deployment,
@@ -22,8 +21,9 @@ from mnist_dash.cluster.manifests import (
     secret,
     service,
 )
-from mnist_dash.cluster.names import CHECKED, MANAGED_BY, is_ours
-from mnist_dash.cluster.pod_spec import GRACE_SECONDS, LINGER_SECONDS
+from mnist_dash.cluster.objects.kinds import Object
+from mnist_dash.cluster.objects.names import CHECKED, MANAGED_BY, is_ours
+from mnist_dash.cluster.objects.pod_spec import GRACE_SECONDS, LINGER_SECONDS
 from mnist_dash.domain import ModelCheck, Release, Role
 
 CHECK = ModelCheck("gs://bucket/mnist", 3, (-1, 28, 28, 1), 0.98, ("It is large.",), "")

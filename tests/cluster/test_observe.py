@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from mnist_dash.cluster.gateway_routes import GatewayRoutes
-from mnist_dash.cluster.ingress_routes import IngressRoutes
-from mnist_dash.cluster.kinds import Object
-from mnist_dash.cluster.observe import Seen, deployment_of, engine_objects
-from mnist_dash.cluster.route_state import RouteState, Swap, Written
+from mnist_dash.cluster.objects.kinds import Object
+from mnist_dash.cluster.reading.observe import Seen, deployment_of, engine_objects
 from mnist_dash.cluster.routes import Routes
+from mnist_dash.cluster.routing.gateway_routes import GatewayRoutes
+from mnist_dash.cluster.routing.ingress_routes import IngressRoutes
+from mnist_dash.cluster.routing.route_state import RouteState, Swap, Written
 from mnist_dash.domain import Deployment, EngineObject, Gateway, ModelCheck, Release, Role, State
 from tests.cluster.samples import (
     BASE,

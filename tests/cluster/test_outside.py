@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from mnist_dash.cluster.kinds import Object
 from mnist_dash.cluster.manifests import service
-from mnist_dash.cluster.outside import changes_from_outside, owner_of
+from mnist_dash.cluster.objects.kinds import Object
+from mnist_dash.cluster.objects.outside import changes_from_outside
 from mnist_dash.domain import Release, Role
 
 NGINX = "nginx.ingress.kubernetes.io"
@@ -147,9 +147,3 @@ def test_a_change_without_a_time_is_told_without_one() -> None:
 def test_objects_without_a_record_are_unchanged() -> None:
     """Nothing is known of them."""
     assert changes_from_outside([service(Role.NEW, Release.GREEN, "mnist")]) == ()
-
-
-def test_the_owner_of_a_field_can_be_asked_for() -> None:
-    """Who, and since when."""
-    one = _live("Service", "mnist-new", {"f:spec": {"f:selector": {}}}, "kubectl-patch")
-    assert owner_of(one, ".spec.selector") == ("kubectl-patch", TIME)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
-from mnist_dash.cluster.kinds import Object
-from mnist_dash.cluster.owners import is_as_applied, owner_of, owners_of
+from mnist_dash.cluster.objects.kinds import Object
+from mnist_dash.cluster.objects.owners import is_as_applied, owners_of
 
 CONTAINER = '.spec.template.spec.containers[name="tensorflow-serving"]'
 WEIGHT = "nginx.ingress.kubernetes.io/canary-weight"
@@ -55,29 +53,6 @@ def test_list_items_with_several_keys_are_written_in_their_order() -> None:
 def test_who_writes_the_status_owns_nothing() -> None:
     """It changes all the time."""
     assert "kube-controller-manager" not in {owner.manager for owner in owners_of(LIVE)}
-
-
-@pytest.mark.parametrize(
-    ("path", "owner"),
-    [
-        (f"{CONTAINER}.image", ("kubectl-set", "2026-01-02T04:00:00Z")),
-        (f"{CONTAINER}.name", ("mnist-dash", "2026-01-02T03:00:00Z")),
-        (CONTAINER, ("kubectl-set", "2026-01-02T04:00:00Z")),
-        (".spec.replicas", ("kubectl", "")),
-        (f".metadata.annotations.{WEIGHT}", ("argo", "2026-01-03T00:00:00Z")),
-        (".metadata.annotations.nginx.ingress.kubernetes.io/canary", None),
-        (".spec.selector", None),
-    ],
-)
-def test_the_owner_of_a_field_is_found(path: str, owner: tuple[str, str] | None) -> None:
-    """Somebody else before the dashboard, and the latest of several."""
-    assert owner_of(LIVE, path) == owner
-
-
-def test_a_part_of_what_is_owned_as_a_whole_has_its_owner() -> None:
-    """A selector is atomic."""
-    live = _object(_entry("kubectl-patch", "", {"f:spec": {"f:selector": {}}}))
-    assert owner_of(live, ".spec.selector.mnist-dash/release") == ("kubectl-patch", "")
 
 
 def test_a_field_is_as_applied_while_the_dashboard_owns_it_too() -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from mnist_dash.cluster.kinds import DEPLOYMENT, NAMESPACE
-from mnist_dash.cluster.refusals import Asked, refusal
+from mnist_dash.cluster.connection.refusals import Asked, refusal
+from mnist_dash.cluster.objects.kinds import DEPLOYMENT, NAMESPACE
 from tests.cluster.standin import status
 
 BLUE = Asked("patch", DEPLOYMENT, "mnist", "mnist-blue")

@@ -6,8 +6,8 @@ from itertools import product
 
 import pytest
 
-from mnist_dash.cluster.names import CAN_UNDO, HISTORY, SPLIT, SWAP
-from mnist_dash.cluster.route_state import (
+from mnist_dash.cluster.objects.names import CAN_UNDO, HISTORY, SPLIT, SWAP
+from mnist_dash.cluster.routing.route_state import (
     REMEMBERED,
     Finish,
     Point,

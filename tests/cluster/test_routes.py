@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from mnist_dash.cluster.gateway_routes import GatewayRoutes, backends
-from mnist_dash.cluster.ingress_routes import IngressRoutes
-from mnist_dash.cluster.kinds import INGRESS, Object, kind_of
-from mnist_dash.cluster.names import SPLIT, is_ours
-from mnist_dash.cluster.route_state import RouteState, Swap, Written
+from mnist_dash.cluster.objects.kinds import INGRESS, Object, kind_of
+from mnist_dash.cluster.objects.names import SPLIT, is_ours
 from mnist_dash.cluster.routes import Routes, routes_for
+from mnist_dash.cluster.routing.gateway_routes import GatewayRoutes, backends
+from mnist_dash.cluster.routing.ingress_routes import IngressRoutes
+from mnist_dash.cluster.routing.route_state import RouteState, Swap, Written
 from mnist_dash.config import EngineKind, RouterKind, Scheme, Settings
 from mnist_dash.domain import HistoryEntry, Release
 

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from mnist_dash.cluster.changes import acts_for
-from mnist_dash.cluster.story import HELD, TAKING_OVER, Promotion, snapshot_of
-from mnist_dash.cluster.watch import View
+from mnist_dash.cluster.reading.story import HELD, TAKING_OVER, Promotion, snapshot_of
+from mnist_dash.cluster.routing.watch import View
 from mnist_dash.domain import ModelCheck, Promote, Release, Remove, Role, SetSplit, Snapshot
 from tests.cluster.paper import DEPLOY_CURRENT, DEPLOY_NEW, SITE, PaperCluster
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from mnist_dash.cluster.suspects import Controller, is_in_turn, judge_cluster
+from mnist_dash.cluster.routing.suspects import Controller, is_in_turn, judge_cluster
 from mnist_dash.domain import Finding, Prediction, Probe, Role, Route, Snapshot, State
 from tests.fakes import deployment, snapshot, sure_of
 

@@ -9,7 +9,7 @@ from urllib3 import HTTPSConnectionPool
 from urllib3 import exceptions as http
 from urllib3.connection import HTTPSConnection
 
-from mnist_dash.cluster.unreachable import is_cut, tls_failure, unreachable
+from mnist_dash.cluster.connection.unreachable import is_cut, tls_failure, unreachable
 
 SERVER = "https://1.2.3.4"
 POOL = HTTPSConnectionPool("1.2.3.4")

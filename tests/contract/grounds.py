@@ -14,8 +14,8 @@ import yaml
 from mnist_dash.config import EngineKind, RouterKind, Settings
 from mnist_dash.local.state import BUNDLED
 from mnist_dash.service import Dashboard, open_dashboard
-from tests.cluster.bed import Bed
-from tests.cluster.cloud_storage import CloudStorage
+from tests.cluster.testbed.bed import Bed
+from tests.cluster.testbed.cloud_storage import CloudStorage
 from tests.savedmodels import folder_of
 
 ROLE = Path(__file__).parents[2] / "docs" / "role.yaml"

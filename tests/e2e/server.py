@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 if TYPE_CHECKING:  # importing it takes a second, which only the tests that use a cluster should pay for
-    from tests.cluster.bed import Bed
+    from tests.cluster.testbed.bed import Bed
 
 ROOT = Path(__file__).parents[2]
 APP = ROOT / "app.py"

@@ -18,7 +18,7 @@ from tests.e2e.server import Server, serve_on_cluster
 from tests.e2e.visitor import PATIENCE, Visitor
 
 if TYPE_CHECKING:
-    from tests.cluster.bed import Bed
+    from tests.cluster.testbed.bed import Bed
 
 ME = "admin"
 

@@ -1,0 +1,1 @@
+"""What the dashboard's objects are made of, and who else has changed them."""

@@ -1,0 +1,1 @@
+"""How the traffic is divided, and whether the controller does so."""

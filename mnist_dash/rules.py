@@ -106,3 +106,13 @@ def why_not_undo_promote(snapshot: Snapshot) -> str:
 def why_not_remove(snapshot: Snapshot, role: Role) -> str:
     """Why there is nothing to remove."""
     return "" if snapshot.of(role) else f"No {role.label} model is deployed."
+
+
+def differing_input(current: tuple[int, ...], new: tuple[int, ...]) -> str:
+    """Why one request cannot fit both models; empty if it can, or where a shape is not known."""
+    if not current or not new or current[1:] == new[1:]:
+        return ""
+    return (
+        f"It takes {new[1:]}, Current {current[1:]}: the dashboard adapts, "
+        "but another program's request fits only one of them."
+    )

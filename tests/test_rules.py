@@ -112,3 +112,20 @@ def test_a_split_may_be_set_before_new_is_ready() -> None:
     young = replace(BOTH, new=YOUNG)
     assert rules.why_not_strategy(young, Strategy.CANARY) == ""
     assert rules.why_not_predict(young) == ""
+
+
+@pytest.mark.parametrize(
+    ("current", "new", "words"),
+    [
+        ((-1, 28, 28, 1), (-1, 784), "It takes (784,), Current (28, 28, 1)"),
+        ((-1, 784), (1, 784), ""),
+        ((), (-1, 784), ""),
+        ((-1, 784), (), ""),
+    ],
+)
+def test_models_of_different_input_are_told(
+    current: tuple[int, ...], new: tuple[int, ...], words: str
+) -> None:
+    """The size of the batch does not matter, and what is not known is not told."""
+    assert rules.differing_input(current, new).startswith(words)
+    assert bool(rules.differing_input(current, new)) is bool(words)

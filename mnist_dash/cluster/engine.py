@@ -11,15 +11,7 @@ from dataclasses import replace
 
 from mnist_dash import rules
 from mnist_dash.cluster import checks
-from mnist_dash.cluster.advance import (
-    acts_of_holding,
-    acts_of_retreat,
-    acts_of_step,
-    is_due,
-    obstacle,
-    pointers,
-    step_of,
-)
+from mnist_dash.cluster.advance import acts_of_holding
 from mnist_dash.cluster.changes import Act, Site, acts_for, acts_of_new_key, later_acts, routed, state_of
 from mnist_dash.cluster.connect import connect
 from mnist_dash.cluster.connection.api import Api
@@ -28,12 +20,12 @@ from mnist_dash.cluster.key_file import KeyFile
 from mnist_dash.cluster.objects.differences import to_yaml
 from mnist_dash.cluster.objects.outside import changes_from_outside
 from mnist_dash.cluster.pace import PROMOTING_SECONDS, Pace
-from mnist_dash.cluster.reading.observe import engine_objects
+from mnist_dash.cluster.promoter import INTERRUPTED_SECONDS, STEP_SECONDS, Promoter
+from mnist_dash.cluster.reading.inventory import engine_objects
 from mnist_dash.cluster.reading.poll import around, key_hashes, read, written_objects
 from mnist_dash.cluster.reading.seen import Seen
-from mnist_dash.cluster.reading.story import Promotion, faults, is_swapped, snapshot_of
+from mnist_dash.cluster.reading.story import faults, is_swapped, snapshot_of
 from mnist_dash.cluster.routes import routes_for
-from mnist_dash.cluster.routing.route_state import Step, Swap
 from mnist_dash.cluster.routing.suspects import Controller, judge_cluster
 from mnist_dash.cluster.routing.watch import GatewayWatch
 from mnist_dash.cluster.writing import carry_out, preview, rehearse, write
@@ -59,13 +51,9 @@ from mnist_dash.storage.place import Progress
 
 FIRST_LOOK_SECONDS = 2.0
 """How long the start waits for the cluster; it then goes on without."""
-INTERRUPTED_SECONDS = 15.0
-"""A promotion that has not got on for so long is taken for interrupted."""
 ATTEMPTS = 3
 CHANGED = 409
 """The API server's answer to a write that is bound to a version that is there no more."""
-STEP_SECONDS = 10.0
-"""How long a step of a promotion is waited for that can only be seen through the gateway."""
 DETAILS_SECONDS = 3.0
 """How long events and logs are fetched after somebody asked for them, and how long the first may take."""
 SUGGESTIONS_SECONDS = 5.0
@@ -89,7 +77,7 @@ class KubernetesEngine:
     ) -> None:
         self._settings = settings
         self._connect = connect
-        self._interrupted_after = interrupted_after
+        self._promoter = Promoter(interrupted_after)
         self._routes = routes_for(settings)
         self._key = KeyFile(settings.google_app_creds)
         url = f"{settings.scheme}://{settings.ingress_host}"
@@ -103,13 +91,6 @@ class KubernetesEngine:
         self._looked, self._detailed = threading.Event(), threading.Event()
         self._pace = Pace()
         self._seen: Seen | None = None
-        self._mine: Swap | None = None
-        self._take_over = False
-        """Whether the promotion that is carried on takes over what others own."""
-        self._step: tuple[Step, float] | None = None
-        """The step that is waited for, and since when."""
-        self._standing: tuple[object, float] | None = None
-        """Where a promotion stands, and since when."""
         self._problem = ""
         self._details_until = 0.0
         self._snapshot = Snapshot(time.time(), trouble="The cluster has not answered yet.")
@@ -148,9 +129,7 @@ class KubernetesEngine:
             self._let_go_of_new(api, seen, acting)
             acts = acts_for(change, self._judged(api, change), self._site(), acting.by or api.user)
         carry_out(api, acts, take_over=acting.take_over)
-        self._take_over = acting.take_over
-        self._mine = state_of(self._look(api)).swap
-        self._step = None
+        self._promoter.begin(self._look(api), take_over=acting.take_over)
 
     def _judged(self, api: Api, change: Change) -> Seen:
         """What there is now; raises EngineError if the change does not fit that any more."""
@@ -212,13 +191,13 @@ class KubernetesEngine:
 
     def judge_route(self, probes: Sequence[Probe]) -> tuple[Finding, ...]:
         with self._changing() as api:
-            faults = self._routes.faults([*self._look(api).routes, *around(api, self._settings)])
+            wrong = self._routes.faults([*self._look(api).routes, *around(api, self._settings)])
         controller = (
             Controller.of_gateway(self._settings.gateway)
             if self._settings.router is RouterKind.GATEWAY
             else Controller.of_class(self._settings.ingress_class)
         )
-        return judge_cluster(probes, self._snapshot, faults, controller)
+        return judge_cluster(probes, self._snapshot, wrong, controller)
 
     def suggestions(self) -> tuple[Suggestion, ...]:
         try:
@@ -272,7 +251,7 @@ class KubernetesEngine:
     def _seconds(self) -> float | None:
         snapshot = self._snapshot
         return self._pace.seconds(
-            promoting=self._mine is not None,
+            promoting=self._promoter.under_way,
             driving=snapshot.split_wanted != snapshot.split_observed,
             moving=not snapshot.settled,
         )
@@ -328,25 +307,14 @@ class KubernetesEngine:
 
     def _do_what_is_due(self, api: Api) -> None:
         if acts := self._due(self._look_back()):
-            write(api, acts, take_over=self._take_over and self._mine is not None)
+            write(api, acts, take_over=self._promoter.under_way and self._promoter.take_over)
             self._look(api)
 
     def _due(self, seen: Seen) -> tuple[Act, ...]:
-        swap = state_of(seen).swap
-        if swap is None:
-            self._mine = None
-            return acts_of_holding(seen, self._site()) if self._routes.weight_is_ours(seen.routes) else ()
-        if swap != self._mine:
-            return ()
-        if retreat := acts_of_retreat(seen, swap, self._site()):
-            return retreat
-        step = step_of(seen, swap)
-        if self._step is None or self._step[0] != step:
-            self._step = (step, time.monotonic())
-        waited = time.monotonic() - self._step[1] > STEP_SECONDS
-        if not is_due(step, seen, swap, self._watch.view(seen).split, given_up_waiting=waited):
-            return ()
-        return acts_of_step(step, seen, self._site())
+        site = self._site()
+        if swap := state_of(seen).swap:
+            return self._promoter.due(seen, swap, site, self._watch.view(seen).split)
+        return acts_of_holding(seen, site) if self._routes.weight_is_ours(seen.routes) else ()
 
     def _look_back(self) -> Seen:
         """What was last seen."""
@@ -359,23 +327,9 @@ class KubernetesEngine:
         self._snapshot = snapshot_of(
             seen,
             self._watch.view(seen),
-            self._promotion(seen),
+            self._promoter.told(seen),
             self._checks.of,
             outside=(*changes_from_outside(seen.all), *faults(seen, self._routes)),
             problem=self._problem,
             notices=tuple(filter(None, [self._key.problem])),
         )
-
-    def _promotion(self, seen: Seen) -> Promotion:
-        """How a promotion gets on, judged by this machine's clock alone."""
-        swap = state_of(seen).swap
-        if swap is None or seen.written is None:
-            self._standing = None
-            return Promotion()
-        where = (swap, tuple(pointers(seen).items()), seen.written.weight)
-        if self._standing is None or self._standing[0] != where:
-            self._standing = (where, time.monotonic())
-        stood = time.monotonic() - self._standing[1]
-        mine = swap == self._mine
-        patience = INTERRUPTED_SECONDS if mine else self._interrupted_after
-        return Promotion(mine, stood >= patience, obstacle(step_of(seen, swap), seen, swap))

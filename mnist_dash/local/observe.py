@@ -9,6 +9,7 @@ from mnist_dash.domain import Deployment, EngineObject, ModelCheck, Role, Snapsh
 from mnist_dash.local.fleet import Fleet, Replica
 from mnist_dash.local.plan import Phase, condition
 from mnist_dash.local.state import Wanted
+from mnist_dash.rules import differing_input
 
 Found = Mapping[int, ModelCheck]
 """What the check of each generation's model found."""
@@ -83,11 +84,13 @@ def _differing_input(role: Role, check: ModelCheck | None, wanted: Wanted, found
     """A word on New's card if one request cannot fit both models."""
     current = wanted.spec(Role.CURRENT)
     other = found.get(current.generation) if current else None
-    if role is Role.NEW and check and other and check.input_shape[1:] != other.input_shape[1:]:
-        yield (
-            f"It takes {check.input_shape[1:]}, Current {other.input_shape[1:]}: the dashboard adapts, "
-            "but another program's request fits only one of them."
-        )
+    if (
+        role is Role.NEW
+        and check
+        and other
+        and (words := differing_input(other.input_shape, check.input_shape))
+    ):
+        yield words
 
 
 def _others(ready: Sequence[Replica], fresh: Sequence[Replica]) -> list[Replica]:

@@ -9,7 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mnist_dash.cluster.engine import INTERRUPTED_SECONDS, KubernetesEngine
+from mnist_dash.cluster.engine import KubernetesEngine
+from mnist_dash.cluster.promoter import INTERRUPTED_SECONDS
 from mnist_dash.config import RouterKind, Settings
 from mnist_dash.domain import ModelCheck, Role, Snapshot
 from mnist_dash.service import Dashboard

@@ -8,7 +8,9 @@ from dataclasses import replace
 import pytest
 
 from mnist_dash.cluster.objects.kinds import Object
-from mnist_dash.cluster.reading.observe import Seen, deployment_of, engine_objects
+from mnist_dash.cluster.reading.inventory import engine_objects
+from mnist_dash.cluster.reading.observe import deployment_of
+from mnist_dash.cluster.reading.seen import Seen
 from mnist_dash.cluster.routes import Routes
 from mnist_dash.cluster.routing.gateway_routes import GatewayRoutes
 from mnist_dash.cluster.routing.ingress_routes import IngressRoutes

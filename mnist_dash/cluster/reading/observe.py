@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from mnist_dash.cluster.causes import Cause, cause_of, is_complete, is_observed, was_complete
 from mnist_dash.cluster.manifests import Model, model_of
 from mnist_dash.cluster.objects.kinds import Object
-from mnist_dash.cluster.reading.inventory import engine_objects
 from mnist_dash.cluster.reading.pods import is_ready, newest
 from mnist_dash.cluster.reading.seen import Seen
 from mnist_dash.domain import Deployment, ModelCheck, Release, Role, State
-
-__all__ = ["Seen", "deployment_of", "engine_objects"]
+from mnist_dash.rules import differing_input
 
 Versions = Mapping[Release, int | None]
 """The version that each release was heard to answer with."""
@@ -110,17 +108,8 @@ def _differing(new: ModelCheck | None, seen: Seen, versions: Versions, checks: C
     release = seen.release(Role.CURRENT)
     running = _running(release, seen)
     current = _found(running, versions.get(release), checks) if running else None
-    if new and current:
-        yield from differing_input(current.input_shape, new.input_shape)
-
-
-def differing_input(current: tuple[int, ...], new: tuple[int, ...]) -> Iterator[str]:
-    """A word on New's card if one request cannot fit both models; none where a shape is not known."""
-    if current and new and current[1:] != new[1:]:
-        yield (
-            f"It takes {new[1:]}, Current {current[1:]}: the dashboard adapts, "
-            "but another program's request fits only one of them."
-        )
+    if new and current and (words := differing_input(current.input_shape, new.input_shape)):
+        yield words
 
 
 @dataclass(frozen=True)

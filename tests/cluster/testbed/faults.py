@@ -48,6 +48,10 @@ class Request:
     """With its query."""
 
 
+CLOSING_SECONDS = 0.1
+"""TLS connections close a moment after their session and say so to nobody (aiohttp, "Graceful shutdown")."""
+
+
 class FaultProxy:
     """Passes everything on, unless told otherwise. All methods are for the test's own thread."""
 
@@ -127,6 +131,7 @@ class FaultProxy:
             self._started.set()
             await self._ended.wait()
             await runner.cleanup()
+        await asyncio.sleep(CLOSING_SECONDS)
 
     def _application(self) -> web.Application:
         application = web.Application(client_max_size=1 << 30)

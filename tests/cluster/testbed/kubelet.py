@@ -85,8 +85,10 @@ class Kubelet:
                 life.end(0)
 
     def stop(self) -> None:
-        """Heed nothing more; the processes are the warden's to end."""
+        """Heed nothing more and start nothing again; what still runs is the warden's to end."""
         self._ending.set()
+        for life in self._all():
+            life.end(0)
         self._server.shutdown()
         self._server.server_close()
 

@@ -33,15 +33,14 @@ def carry_out(dialog: Dialog, act: Callable[[], str], doing: str, button: Button
 
     Done here rather than in the button's callback, so that the dialog shows that it is busy.
     """
-    if dialog.confirmed or dialog.problem:
-        spot = st.empty()  # for both, so that a problem is gone as soon as it is tried again
-        if dialog.confirmed:
-            with spot.container():
-                _attempt(dialog, act, doing)
-        if dialog.problem:
-            with spot.container():
-                show_problem(dialog.problem)
-                _way_on(dialog, dialog.problem, button)
+    spot = st.empty()  # always, since only another of its kind sweeps away what it showed before
+    if dialog.confirmed:
+        with spot.container():
+            _attempt(dialog, act, doing)
+    if dialog.problem:
+        with spot.container():
+            show_problem(dialog.problem)
+            _way_on(dialog, dialog.problem, button)
     if visit().dialog is not dialog and not dialog.problem:
         st.rerun()
 

@@ -118,6 +118,8 @@ def _deploy(dash: Dashboard, dialog: Dialog) -> str:
 
 def _checked(dash: Dashboard, dialog: Dialog, base: str) -> ModelCheck:
     """What the check finds at this base; it is made once in each dialog, with its progress shown."""
+    if not base:
+        raise ModelError("No model is named.", "Type its base directory, or choose one that was found.")
     if not dialog.check or dialog.check[0] != base:
         dialog.unchecked = False  # that was said of another one
         spot = st.empty()

@@ -22,7 +22,8 @@ ICON: Final = {Role.CURRENT: ":material/circle:", Role.NEW: ":material/change_hi
 INK: Final = {"light": charts.INK, "dark": "#eceef2"}
 TEXT_HEIGHT: Final = 260
 LINES_SHOWN: Final = 10
-_MARKUP: Final = re.compile(r"[\\*_$\[\]<>~#|]")
+_MARKUP: Final = re.compile(r"[\\*_$\[\]<>~|]|(?<!\w)#")
+"""A # within a word is none, and in an address a backslash before it would be read as its part."""
 _STATE_BADGE: Final = {
     State.STARTING: ("blue", ":material/hourglass_top:"),
     State.READY: ("green", ":material/check_circle:"),

@@ -11,7 +11,7 @@ if __name__ == "app":  # imported once, by the server; for each visitor it then 
 else:
     st.set_page_config("MNIST Dash", page_icon=look.favicon(), layout="wide")
     dash = shared.for_visitor(shared.dashboard_or_stop())
-    known = Known.from_snapshot(dash.snapshot())
+    known = Known.from_snapshot(dash.snapshot(), in_cluster=dash.in_cluster)
 
     header.show(dash)
     main, side = st.columns([700, 390], gap="medium")

@@ -898,12 +898,25 @@ def test_a_cluster_that_is_out_of_reach_is_told_once_and_takes_no_changes(
     engine.now = snapshot(trouble="The cluster at 10.0.0.1 does not answer.")
     page.run()
     assert page.text.count("The cluster at 10.0.0.1 does not answer.") == 1
-    controls = ("predict", "deploy-current", "remove-new", "set-strategy", "promote")
+    controls = ("deploy-current", "remove-new", "set-strategy", "promote")
     for key in controls:
         assert page.at.button(key).disabled
     engine.now = snapshot()
     page.run()
     assert not any(page.at.button(key).disabled for key in controls)
+
+
+def test_a_cluster_out_of_reach_does_not_keep_its_models_from_answering(
+    page: Page, engine: FakeEngine
+) -> None:
+    """Predictions do not go through the API server; where nothing was ever seen, nobody is asked."""
+    engine.in_cluster = True
+    engine.now = snapshot(trouble="The cluster at 10.0.0.1 does not answer.")
+    page.run()
+    assert not page.at.button("predict").disabled
+    engine.now = snapshot(current=None, new=None, trouble="The cluster at 10.0.0.1 does not answer.")
+    page.run()
+    assert page.at.button("predict").disabled
 
 
 def test_what_others_changed_is_told_shortly(page: Page, engine: FakeEngine) -> None:
@@ -962,7 +975,7 @@ def test_the_route_is_tested_and_what_was_found_stays(page: Page, engine: FakeEn
     page.run()
     assert "reached Current" not in page.text
     page.click("test-route").run()
-    assert ":green[:material/check_circle:] **Well.** 5 of 5 requests reached Current." in page.text
+    assert ":green[:material/check_circle:] **Right.** 5 of 5 requests reached Current." in page.text
     assert r"**Wrong.** The \*header\* is ignored." in page.text
     assert "Use another controller." in page.text
     assert {probe.route for probe in engine.probed} == set(Route)

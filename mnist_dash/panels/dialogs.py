@@ -81,7 +81,7 @@ def _named(model: Deployment | None) -> str:
 
 def _promote_now(dash: Dashboard, dialog: Dialog) -> str:
     dashboard_for(dash, dialog).promote(dialog.release)
-    return "New is made the Current."
+    return "New is being made the Current."
 
 
 def _split(dash: Dashboard, dialog: Dialog) -> None:
@@ -92,7 +92,7 @@ def _split(dash: Dashboard, dialog: Dialog) -> None:
 
 def _split_now(dash: Dashboard, dialog: Dialog) -> str:
     dashboard_for(dash, dialog).set_split(dialog.percent)
-    return f"The strategy is set: {strategy.in_words(dialog.percent)}."
+    return f"The strategy is being set: {strategy.in_words(dialog.percent)}."
 
 
 _DIALOGS: dict[Verb, tuple[Callable[[Dashboard, Dialog], None], str]] = {

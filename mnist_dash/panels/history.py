@@ -43,7 +43,7 @@ def show(dash: Dashboard) -> None:
     st.html(WRAPPED)
     with st.container(key="history"):
         st.table(rows, border="horizontal", hide_index=True, alt="The changes that were asked for")
-    st.caption(f"Newest first, in the time of {zone}.")
+    st.caption(f"Newest first; times are {zone}.")
 
 
 def clock(at: float, now: float, zone: tzinfo) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from mnist_dash import rules
@@ -23,12 +23,17 @@ class Known:
     dialog: tuple[Verb, Role] | None
 
     @classmethod
-    def from_snapshot(cls, snapshot: Snapshot) -> Known:
-        """What is known from one snapshot and this visit."""
+    def from_snapshot(cls, snapshot: Snapshot, *, in_cluster: bool) -> Known:
+        """What is known from one snapshot and this visit.
+
+        Predictions do not go through a cluster's API server: what was ready may answer while that is away.
+        """
         dialog = visit().dialog
+        answering = in_cluster and snapshot.current is not None
+        asked = replace(snapshot, trouble="") if answering else snapshot
         return cls(
-            why_not_predict=TROUBLE if snapshot.trouble else rules.why_not_predict(snapshot),
-            why_not_compare=TROUBLE if snapshot.trouble else rules.why_not_compare(snapshot),
+            why_not_predict=TROUBLE if asked.trouble else rules.why_not_predict(asked),
+            why_not_compare=TROUBLE if asked.trouble else rules.why_not_compare(asked),
             current_release=snapshot.current.release if snapshot.current else None,
             bases=tuple((model.role, model.base) for model in (snapshot.current, snapshot.new) if model),
             dialog=(dialog.verb, dialog.role) if dialog else None,

@@ -32,7 +32,7 @@ def show(dash: Dashboard, snapshot: Snapshot, obstacle: str) -> None:
                 key="undo-promote",
                 icon=":material/undo:",
                 on_click=refusal.attempt,
-                args=(dash, UndoPromote(), "The promotion is taken back."),
+                args=(dash, UndoPromote(), "The promotion is being taken back."),
                 disabled=bool(why_not_undo),
                 help=why_not_undo or f"All traffic then goes to `{snapshot.new.base}`.",
             )

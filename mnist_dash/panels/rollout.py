@@ -27,7 +27,7 @@ def roll_out(dash: Dashboard, known: Known) -> None:
 @st.fragment
 def _panel(dash: Dashboard, known: Known) -> None:
     snapshot = dash.snapshot()
-    if Known.from_snapshot(snapshot) != known:
+    if Known.from_snapshot(snapshot, in_cluster=dash.in_cluster) != known:
         st.rerun()
     visit().drawn = _seen(snapshot)
     _tell()

@@ -117,7 +117,7 @@ def _set_button(dash: Dashboard, unsent: int | None, why_not: str) -> None:
 
 def _set(dash: Dashboard) -> None:
     percent = _chosen_split()
-    refusal.attempt(dash, SetSplit(percent), f"The strategy is set: {in_words(percent)}.")
+    refusal.attempt(dash, SetSplit(percent), f"The strategy is being set: {in_words(percent)}.")
 
 
 def _preview() -> None:

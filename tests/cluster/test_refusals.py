@@ -13,7 +13,7 @@ from tests.cluster.standin import status
 BLUE = Asked("patch", DEPLOYMENT, "mnist", "mnist-blue")
 WHAT = "Deployment mnist-blue in namespace mnist"
 ROLE = 'The README\'s section "On a cluster" has the Role that the dashboard needs.'
-AGAIN = "The dashboard tries again by itself; if it lasts, look at the state of the control plane."
+AGAIN = "The dashboard keeps looking; if it lasts, look at the state of the control plane."
 
 
 def words(code: int, message: str, **details: Any) -> tuple[str, str]:

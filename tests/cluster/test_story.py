@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from mnist_dash.cluster.changes import acts_for
+from mnist_dash.cluster.advance import acts_of_step, step_of
+from mnist_dash.cluster.changes import acts_for, state_of
 from mnist_dash.cluster.reading.story import HELD, TAKING_OVER, Promotion, snapshot_of
 from mnist_dash.cluster.routing.watch import View
 from mnist_dash.domain import ModelCheck, Promote, Release, Remove, Role, SetSplit, Snapshot
@@ -77,8 +78,8 @@ def test_a_held_split_is_said_to_wait_for_new(both: PaperCluster) -> None:
 @pytest.mark.parametrize(
     ("promotion", "waiting", "interrupted"),
     [
-        (Promotion(mine=True), "The promotion is under way.", ""),
-        (Promotion(), "A promotion by ann is under way.", ""),
+        (Promotion(mine=True), "The roles are being swapped.", ""),
+        (Promotion(), "By ann the roles are being swapped.", ""),
         (
             Promotion(interrupted=True),
             "A promotion by ann stopped half-way.",
@@ -94,6 +95,18 @@ def test_a_promotion_is_under_way_or_interrupted(
     snapshot = told(both, View(split=100), promotion)
     assert (snapshot.waiting_for, snapshot.interrupted_promotion) == (waiting, interrupted)
     assert not snapshot.settled
+
+
+def test_half_way_the_new_current_is_told_to_get_everything(both: PaperCluster) -> None:
+    """As it does: both Services lead to it, whatever the weight says."""
+    both.write(acts_for(Promote(), both.seen(), SITE, "ann"))
+    assert (told(both, View(split=100)).split_wanted, told(both, View(split=100)).split_observed) == (0, 100)
+    swap = state_of(both.seen()).swap
+    assert swap is not None
+    both.write(acts_of_step(step_of(both.seen(), swap), both.seen(), SITE))
+    halfway = told(both, View(split=100))
+    assert halfway.current is not None
+    assert (halfway.current.base, halfway.split_observed) == ("gs://models/cnn", 0)
 
 
 def test_what_was_removed_is_waited_for_until_it_is_gone(both: PaperCluster) -> None:

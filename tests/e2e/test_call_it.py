@@ -59,8 +59,8 @@ def test_the_test_of_the_route_says_who_answers(visitor: Visitor) -> None:
     visitor.page.get_by_role("tab", name="Call it").click()
     visitor.press("test-route")
     for words in (
-        "Well. With the header X-Mnist-Route: never, 5 of 5 requests reached Current.",
-        "Well. With the header X-Mnist-Route: always, 5 of 5 requests reached New.",
-        re.compile(r"Well\. Without the header, \d+ of 100 requests reached New; the split is \d+ %\."),
+        "Right. With the header X-Mnist-Route: never, 5 of 5 requests reached Current.",
+        "Right. With the header X-Mnist-Route: always, 5 of 5 requests reached New.",
+        re.compile(r"Right\. Without the header, \d+ of 100 requests reached New; the split is \d+ %\."),
     ):
         expect(visitor.page.get_by_text(words)).to_be_visible(timeout=PATIENCE)

@@ -147,7 +147,7 @@ def test_the_tabs_show_what_is_there(
 
     rolled_out.open_tab("Call it")
     rolled_out.press("test-route")
-    rolled_out.shows("Well. With the header X-Mnist-Route: always, 5 of 5 requests reached New.")
+    rolled_out.shows("Right. With the header X-Mnist-Route: always, 5 of 5 requests reached New.")
     expect(rolled_out.page.get_by_text("Wrong.", exact=True)).to_have_count(0)
 
 

@@ -14,7 +14,7 @@ _GATEWAY_API = (
     "gcloud container clusters update CLUSTER --gateway-api=standard), or use --router ingress."
 )
 _TOO_OLD = "The dashboard needs Kubernetes 1.30 or newer."
-_TRIED_AGAIN = "The dashboard tries again by itself; if it lasts, look at the state of the control plane."
+_TRIED_AGAIN = "The dashboard keeps looking; if it lasts, look at the state of the control plane."
 _RBAC = re.compile(r'User "(?P<user>[^"]*)" cannot (?P<verb>\S+) resource "(?P<resource>[^"]+)"')
 # By whom an object is refused, and what to do; whatever the status is.
 _ADMISSION: tuple[tuple[re.Pattern[str], str, str], ...] = (

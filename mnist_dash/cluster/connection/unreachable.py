@@ -69,16 +69,14 @@ def unreachable(err: BaseException, server: str, seconds: float) -> EngineError:
             return EngineError(problem, f"{_CHECK_SERVER} {_CHECK_NETWORK}")
         case http.ReadTimeoutError():
             problem = f"The cluster at {server} did not answer within {seconds:g} seconds."
-            return EngineError(problem, "It may be overloaded; the dashboard tries again by itself.")
+            return EngineError(problem, "It may be overloaded; the dashboard keeps looking for it.")
         case http.NewConnectionError():
             return EngineError(f"The cluster at {server} cannot be reached: {_last(cause)}.", _CHECK_NETWORK)
         case http.ConnectTimeoutError():
             return EngineError(f"There is no route to the cluster at {server}: time-out.", _CHECK_NETWORK)
         case http.ProtocolError():
             problem = f"The connection to the cluster at {server} was cut in the middle."
-            return EngineError(
-                problem, "The dashboard tries again by itself; if it lasts, check the network."
-            )
+            return EngineError(problem, "The dashboard keeps looking; if it lasts, check the network.")
         case http.LocationValueError():
             return EngineError(f"{server} is no address of a cluster.", _CHECK_SERVER)
     return EngineError(f"The cluster at {server} cannot be asked: {_last(cause)}.", _CHECK_NETWORK)

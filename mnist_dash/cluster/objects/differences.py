@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import difflib
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
@@ -130,22 +129,12 @@ def _abridged(one: Object) -> Object:
                 {**one, field: {k: _hash(decode(v)) for k, v in one[field].items()}} if field in one else one
             )
     annotations = one["metadata"].get("annotations", {})
-    if HISTORY not in annotations:
-        return one
-    shorter = {**annotations, HISTORY: _count(annotations[HISTORY])}
-    return {**one, "metadata": {**one["metadata"], "annotations": shorter}}
+    telling = {name: value for name, value in annotations.items() if name != HISTORY}
+    return {**one, "metadata": {**one["metadata"], "annotations": telling}} if annotations else one
 
 
 def _hash(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
-
-
-def _count(history: str) -> str:
-    try:
-        entries = json.loads(history)
-        return f"({len(entries)} changes, the last: {entries[-1]['what']})"
-    except (ValueError, TypeError, LookupError):
-        return history
 
 
 def _is_secret(one: Object) -> bool:

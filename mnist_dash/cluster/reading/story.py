@@ -47,8 +47,8 @@ def snapshot_of(
         taken_at=seen.taken_at,
         current=current,
         new=new,
-        split_wanted=state.split,
-        split_observed=view.split,
+        split_wanted=state.swap.split if state.swap else state.split,
+        split_observed=_observed(seen, view),
         waiting_for=interrupted or _waiting_for(seen, view, promotion, problem),
         can_undo_promote=state.can_undo and new is not None and state.swap is None,
         interrupted_promotion=interrupted,
@@ -66,8 +66,8 @@ def is_swapped(shown: Snapshot, seen: Seen) -> bool:
 def _waiting_for(seen: Seen, view: View, promotion: Promotion, problem: str) -> str:
     swap = state_of(seen).swap
     if swap:
-        whose = "The promotion" if promotion.mine else f"A promotion by {swap.by or 'somebody'}"
-        return " ".join(filter(None, [f"{whose} is under way.", promotion.obstacle, problem]))
+        doing = "The roles are being" if promotion.mine else f"By {swap.by or 'somebody'} the roles are being"
+        return " ".join(filter(None, [f"{doing} swapped.", promotion.obstacle, problem]))
     if problem:
         return problem
     if ending := _ending(seen):
@@ -77,6 +77,13 @@ def _waiting_for(seen: Seen, view: View, promotion: Promotion, problem: str) -> 
     if view.problem:
         return f"The gateway does not lead to the models yet. {view.problem}"
     return TAKING_OVER if view.pending else ""
+
+
+def _observed(seen: Seen, view: View) -> int:
+    """New's share; while both pointers lead to one release, that one gets everything, whatever the weight."""
+    if seen.pointer(Role.CURRENT) is not seen.pointer(Role.NEW):
+        return view.split
+    return 0 if seen.release(Role.CURRENT) is seen.pointer(Role.CURRENT) else 100
 
 
 def _ending(seen: Seen) -> str:

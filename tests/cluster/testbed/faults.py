@@ -67,6 +67,7 @@ class FaultProxy:
         self._failures: list[Failure] = []
         self._silent_until = 0.0
         self._cuts = 0
+        self._transports: set[asyncio.Transport] = set()
         self._writes_left: int | None = None
         self._ended = asyncio.Event()
         self._started = threading.Event()
@@ -130,6 +131,8 @@ class FaultProxy:
             self._port = runner.addresses[0][1]
             self._started.set()
             await self._ended.wait()
+            for transport in self._transports:
+                transport.abort()  # clients keep their connections open, and nobody waits for them
             await runner.cleanup()
         await asyncio.sleep(CLOSING_SECONDS)
 
@@ -141,6 +144,8 @@ class FaultProxy:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         came = Request(request.method, request.raw_path)
         self.requests.append(came)
+        if request.transport:
+            self._transports.add(request.transport)
         while (seconds := self._silent_until - time.monotonic()) > 0:
             await asyncio.sleep(min(seconds, 0.05))
         if self._is_over(came):

@@ -91,11 +91,11 @@ def _slider(chosen: Strategy) -> None:
 def _set_button(dash: Dashboard, unsent: int | None, why_not: str) -> None:
     previewed = dash.in_cluster and not why_not
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="strategy-buttons"):
+        # Always of one type: a button that changes it is made anew in the browser, and loses the focus.
         st.button(
             "Set strategy",
             key="set-strategy",
             icon=":material/alt_route:",
-            type="secondary" if unsent is None or why_not else "primary",
             on_click=_set,
             args=(dash,),
             disabled=bool(why_not),

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from mnist_dash.cluster.objects.kinds import Object
+from mnist_dash.cluster.objects.metadata import name_of
 from mnist_dash.cluster.reading import eventlog
 from mnist_dash.cluster.reading.pods import (
     condition,
     is_going,
     is_ready,
     model_container,
-    name_of,
     newest,
     phase,
     release_label,

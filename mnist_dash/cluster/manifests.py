@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mnist_dash.cluster.objects.kinds import DEPLOYMENT, NAMESPACE, POD, SECRET, SERVICE, Kind, Object
+from mnist_dash.cluster.objects.metadata import annotations_of, labels_of
 from mnist_dash.cluster.objects.names import (
     CHANGE_CAUSE,
     CHECKED,
@@ -148,18 +149,18 @@ def model_of(one: Object) -> Model | None:
     base = _base(pod.get("spec") or {})
     if base is None:
         return None
-    annotations = _annotations(pod)
+    annotations = annotations_of(pod)
     return Model(
         check=_read_checked(annotations.get(CHECKED, ""), base),
         replicas=spec.get("replicas", 1),
         deployed_at=annotations.get(DEPLOYED_AT, ""),
-        cause=_annotations(one).get(CHANGE_CAUSE, ""),
+        cause=annotations_of(one).get(CHANGE_CAUSE, ""),
     )
 
 
 def release_of(one: Object) -> Release | None:
     """The release that a Deployment or a Pod belongs to by its label, or None if it has none."""
-    label = (one["metadata"].get("labels") or {}).get(RELEASE_LABEL)
+    label = labels_of(one).get(RELEASE_LABEL)
     return Release(label) if label in set(Release) else None
 
 
@@ -167,10 +168,6 @@ def image_of(deployment: Object) -> str:
     """The image that a Deployment runs; empty if it runs no TensorFlow Serving."""
     container = _serving(deployment["spec"]["template"]["spec"])
     return str(container.get("image", "")) if container else ""
-
-
-def _annotations(one: Object) -> dict[str, str]:
-    return (one.get("metadata") or {}).get("annotations") or {}
 
 
 def _serving(pod_spec: Object) -> Object | None:

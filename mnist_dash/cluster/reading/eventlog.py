@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from mnist_dash.cluster.objects.kinds import Object
-from mnist_dash.cluster.reading.pods import name_of, seconds
+from mnist_dash.cluster.objects.metadata import name_of
+from mnist_dash.cluster.reading.pods import seconds
 
 MOST = 30
 """So many sentences are told of one object."""

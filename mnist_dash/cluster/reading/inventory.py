@@ -8,14 +8,13 @@ from mnist_dash.cluster.causes import is_complete
 from mnist_dash.cluster.manifests import image_of, model_of, pointer_of, release_of
 from mnist_dash.cluster.objects.differences import to_yaml
 from mnist_dash.cluster.objects.kinds import HTTP_ROUTE, INGRESS, SECRET, Object
+from mnist_dash.cluster.objects.metadata import annotations_of, name_of
 from mnist_dash.cluster.objects.names import SECRET_NAME, service_name
 from mnist_dash.cluster.reading.eventlog import sentences
 from mnist_dash.cluster.reading.pods import (
-    annotations_of,
     created_at,
     is_going,
     is_ready,
-    name_of,
     phase,
     release_label,
     restarts,

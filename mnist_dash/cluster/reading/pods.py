@@ -7,26 +7,12 @@ from datetime import datetime
 
 from mnist_dash.cluster.manifests import model_of
 from mnist_dash.cluster.objects.kinds import Object
+from mnist_dash.cluster.objects.metadata import annotations_of, labels_of, name_of
 from mnist_dash.cluster.objects.names import CONTAINER, CREDENTIALS_HASH, DEPLOYED_AT, RELEASE_LABEL
 
 MARKS = (DEPLOYED_AT, CREDENTIALS_HASH, "kubectl.kubernetes.io/restartedAt")
 """Annotations of a Pod template whose change makes new Pods."""
 HASH_LABEL = "pod-template-hash"
-
-
-def name_of(one: Object) -> str:
-    """The name of any object."""
-    return str(one["metadata"]["name"])
-
-
-def labels_of(one: Object) -> dict[str, str]:
-    """The labels of any object or Pod template; none is an empty dictionary."""
-    return one.get("metadata", {}).get("labels") or {}
-
-
-def annotations_of(one: Object) -> dict[str, str]:
-    """The annotations of any object or Pod template; none is an empty dictionary."""
-    return one.get("metadata", {}).get("annotations") or {}
 
 
 def condition(one: Object, kind: str) -> Object:

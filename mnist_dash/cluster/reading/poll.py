@@ -20,8 +20,9 @@ from mnist_dash.cluster.objects.kinds import (
     SERVICE,
     Object,
 )
+from mnist_dash.cluster.objects.metadata import annotations_of, name_of
 from mnist_dash.cluster.objects.names import CREDENTIALS_HASH, SELECTOR
-from mnist_dash.cluster.reading.pods import is_going, is_ready, name_of, restarts, statuses
+from mnist_dash.cluster.reading.pods import is_going, is_ready, restarts, statuses
 from mnist_dash.cluster.reading.seen import Seen
 from mnist_dash.cluster.routes import Routes
 from mnist_dash.cluster.routing.route_state import RouteState, Written
@@ -40,7 +41,8 @@ def read(api: Api, routes: Routes, *, details: bool = False) -> Seen:
     deployments, pods, services, slices = (
         api.list(kind, selector=SELECTOR) for kind in (DEPLOYMENT, POD, SERVICE, ENDPOINT_SLICE)
     )
-    unready = [pod for pod in pods if not is_ready(pod) and not is_going(pod)]
+    staying = [pod for pod in pods if not is_going(pod)]
+    unready = [pod for pod in staying if not is_ready(pod)]
     unwell = bool(unready) or any(_is_short(one) for one in deployments)
     return Seen(
         deployments=deployments,
@@ -49,18 +51,10 @@ def read(api: Api, routes: Routes, *, details: bool = False) -> Seen:
         endpoint_slices=slices,
         routes=live_routes,
         events=api.list(EVENT) if details or unwell else [],
-        logs={
-            pod["metadata"]["name"]: _log(api, pod)
-            for pod in (filter(_may_be_asked, pods) if details else unready)
-        },
+        logs={name_of(pod): _log(api, pod) for pod in (staying if details else unready)},
         written=_adopted(routes, live_routes),
         taken_at=time.time(),
     )
-
-
-def _may_be_asked(pod: Object) -> bool:
-    """Whether a Pod's log is of interest: not that of one that is ending."""
-    return not is_going(pod)
 
 
 def _adopted(routes: Routes, live: list[Object]) -> Written | None:
@@ -116,9 +110,5 @@ def written_objects(seen: Seen, namespace: str, routes: Routes) -> tuple[Object,
 
 def key_hashes(seen: Seen) -> frozenset[str]:
     """The hashes of the key files that the Deployments were given."""
-    given = (_template_annotations(one).get(CREDENTIALS_HASH) for one in seen.deployments)
+    given = (annotations_of(one["spec"]["template"]).get(CREDENTIALS_HASH) for one in seen.deployments)
     return frozenset(filter(None, given))
-
-
-def _template_annotations(deployment: Object) -> dict[str, str]:
-    return deployment["spec"]["template"]["metadata"].get("annotations") or {}

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from mnist_dash.cluster.manifests import pointer_of, release_of
 from mnist_dash.cluster.objects.kinds import Object
+from mnist_dash.cluster.objects.metadata import labels_of, name_of
 from mnist_dash.cluster.objects.names import deployment_name, service_name
-from mnist_dash.cluster.reading.pods import addresses, labels_of, name_of
+from mnist_dash.cluster.reading.pods import addresses
 from mnist_dash.cluster.routing.route_state import Written
 from mnist_dash.domain import Release, Role
 

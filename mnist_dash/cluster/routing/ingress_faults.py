@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from mnist_dash.cluster.objects.kinds import INGRESS, INGRESS_CLASS, Object
+from mnist_dash.cluster.objects.metadata import annotations_of
 from mnist_dash.cluster.objects.names import CANARY_NAME, PATH, REST_PORT, ROUTE_NAME, service_name
 from mnist_dash.cluster.routing.route_state import percent
 from mnist_dash.domain import ROUTE_HEADER, Role
@@ -66,11 +67,6 @@ def ingress_named(live: Sequence[Object], name: str) -> Object | None:
     """The Ingress of this name, or None."""
     ingresses = (one for one in live if one["kind"] == INGRESS.name)
     return next((one for one in ingresses if one["metadata"]["name"] == name), None)
-
-
-def annotations_of(one: Object) -> dict[str, str]:
-    """An object's annotations; empty if it has none."""
-    return one["metadata"].get("annotations") or {}
 
 
 def weight_of(annotations: dict[str, str]) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from mnist_dash.cluster.objects.kinds import INGRESS, Kind, Object
+from mnist_dash.cluster.objects.metadata import annotations_of
 from mnist_dash.cluster.objects.names import CANARY_NAME, PATH, REST_PORT, ROUTE_NAME, labels, service_name
 from mnist_dash.cluster.objects.owners import is_as_applied
 from mnist_dash.cluster.routing.ingress_faults import (
@@ -14,7 +15,6 @@ from mnist_dash.cluster.routing.ingress_faults import (
     CANARY,
     WEIGHT,
     IngressPlace,
-    annotations_of,
     faults_of,
     ingress_named,
     weight_of,

@@ -23,9 +23,9 @@ import numpy as np
 import orjson
 import uvloop
 
-from mnist_dash.digits import load_digits
+from mnist_dash.dataset import load_digits
 from mnist_dash.domain import Release
-from mnist_dash.local.control import Event, EventName, Member, Order, Table
+from mnist_dash.local.gateway.protocol import Event, EventName, Member, Order, Table
 
 ROUND_SECONDS, ROUNDS = 1.0, 5
 CONCURRENCY = (1, 8)

@@ -22,9 +22,10 @@ from typing import Final
 
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from tests.e2e.server import serve
+
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests' own way to start a dashboard
 
-from tests.e2e.server import serve
 
 CLICKS, WARM_UP, STARTS = 15, 3, 2
 PATIENCE: Final = 20_000

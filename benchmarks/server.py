@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from mnist_dash.digits import load_digits
+from mnist_dash.dataset import load_digits
 
 MODELS = Path(str(files("mnist_dash") / "data" / "models"))
 STARTS, ROUNDS, ROUND_SECONDS, MOST_REQUESTS = 3, 3, 0.6, 5_000

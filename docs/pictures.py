@@ -15,10 +15,10 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from mnist_dash.local.state import BUNDLED
-from tests.cluster.testbed.bed import Bed
+from mnist_dash.local.desired_state import BUNDLED
+from tests.cluster.bed.bed import Bed
+from tests.e2e.browser import PATIENCE, Stroke, Strokes, Theme, Visitor
 from tests.e2e.server import serve, serve_on_cluster
-from tests.e2e.visitor import PATIENCE, Stroke, Strokes, Theme, Visitor
 
 DOCS: Final = Path(__file__).parent
 LARGEST: Final = 150_000

@@ -11,9 +11,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests' own way to start a dashboard and to draw
+from tests.cluster.bed.requirements import enter_network
 
-from tests.cluster.testbed.requirements import enter_network
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests' own way to start a dashboard and to draw
 
 
 def main() -> None:

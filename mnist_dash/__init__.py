@@ -6,8 +6,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mnist_dash.config import EngineKind, Settings
-    from mnist_dash.digit import prepare
     from mnist_dash.domain import (
         Comparison,
         Deployment,
@@ -30,7 +28,9 @@ if TYPE_CHECKING:
         ServingError,
         SettingsError,
     )
+    from mnist_dash.preprocessing import prepare
     from mnist_dash.service import Dashboard, Engine, open_dashboard
+    from mnist_dash.settings import EngineKind, Settings
 
 __all__ = [
     "Comparison",
@@ -59,7 +59,7 @@ __all__ = [
     "prepare",
 ]
 
-_HOMES = ("errors", "domain", "config", "digit", "service")
+_HOMES = ("errors", "domain", "settings", "preprocessing", "service")
 
 
 def __getattr__(name: str) -> Any:

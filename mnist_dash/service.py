@@ -9,8 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Protocol, Self
 
-from mnist_dash import probes, rules, who
-from mnist_dash.config import EngineKind, Settings
+from mnist_dash import attribution, preconditions, route_check
 from mnist_dash.domain import (
     MAX_REPLICAS,
     MIN_REPLICAS,
@@ -39,7 +38,8 @@ from mnist_dash.domain import (
 )
 from mnist_dash.errors import EngineError, ServingError
 from mnist_dash.serving import ServingClient
-from mnist_dash.storage.place import Progress
+from mnist_dash.settings import EngineKind, Settings
+from mnist_dash.storage.location import Progress
 
 POLL_SECONDS = 0.05
 
@@ -204,7 +204,7 @@ class Dashboard:
             raise EngineError("The roles were swapped meanwhile.", "Look at what is deployed now.")
 
     def _carry_out(self, change: Change) -> None:
-        if reason := rules.why_not(self.snapshot(), change):
+        if reason := preconditions.why_not(self.snapshot(), change):
             raise EngineError(reason)
         self._engine.carry_out(change, self._acting)
 
@@ -213,7 +213,7 @@ class Dashboard:
 
         Raises EngineError if it cannot be carried out.
         """
-        if reason := rules.why_not(self.snapshot(), change):
+        if reason := preconditions.why_not(self.snapshot(), change):
             raise EngineError(reason)
         return self._engine.preview(change)
 
@@ -248,18 +248,18 @@ class Dashboard:
 
     def _explained(self, error: ServingError, route: Route) -> ServingError:
         """With what is known of the engine, if that tells why nobody answered."""
-        reason = rules.why_not_predict(self.snapshot(), route)
+        reason = preconditions.why_not_predict(self.snapshot(), route)
         return ServingError(error.problem, reason) if reason else error
 
     def _attributed(self, said: Prediction, image: Image, route: Route, before: Snapshot) -> Prediction:
-        known = who.from_snapshot(said, self.snapshot(), route)
+        known = attribution.from_snapshot(said, self.snapshot(), route)
         if known.role:
             return known
         try:
             current, new = self._ask_both(image)
         except ServingError:
             return said  # it was answered all the same
-        return who.from_answers(said, current, new, before, self.snapshot())
+        return attribution.from_answers(said, current, new, before, self.snapshot())
 
     def compare(self, image: Image) -> Comparison:
         """Ask both models about one digit at the same time; raises ServingError if either does not answer."""
@@ -268,7 +268,7 @@ class Dashboard:
         except ServingError as error:
             raise self._explained(error, Route.NEW) from error
         current, new = (
-            answer if answer.role else who.from_snapshot(answer, self.snapshot(), route)
+            answer if answer.role else attribution.from_snapshot(answer, self.snapshot(), route)
             for answer, route in zip(answers, (Route.CURRENT, Route.NEW), strict=True)
         )
         if new.role is not Role.NEW:  # what a gateway does while New has nobody
@@ -300,7 +300,7 @@ class Dashboard:
 
     def test_route(self) -> tuple[Finding, ...]:
         """Send probes with and without the route header, and say in words what the gateway does."""
-        return self._engine.judge_route(probes.send(self._serving.predict))
+        return self._engine.judge_route(route_check.send(self._serving.predict))
 
     def suggestions(self) -> tuple[Suggestion, ...]:
         """Model bases to offer for a deployment."""

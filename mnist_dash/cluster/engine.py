@@ -9,27 +9,35 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from mnist_dash import rules
-from mnist_dash.cluster import checks
-from mnist_dash.cluster.advance import acts_of_holding
-from mnist_dash.cluster.changes import Act, Site, acts_for, acts_of_new_key, later_acts, routed, state_of
-from mnist_dash.cluster.connect import connect
-from mnist_dash.cluster.connection.api import Api
-from mnist_dash.cluster.connection.refusals import RefusedError
-from mnist_dash.cluster.key_file import KeyFile
-from mnist_dash.cluster.objects.differences import to_yaml
-from mnist_dash.cluster.objects.outside import changes_from_outside
-from mnist_dash.cluster.pace import PROMOTING_SECONDS, Pace
-from mnist_dash.cluster.promoter import INTERRUPTED_SECONDS, STEP_SECONDS, Promoter
-from mnist_dash.cluster.reading.inventory import engine_objects
-from mnist_dash.cluster.reading.poll import around, key_hashes, read, written_objects
-from mnist_dash.cluster.reading.seen import Seen
-from mnist_dash.cluster.reading.story import faults, is_swapped, snapshot_of
+from mnist_dash import preconditions
+from mnist_dash.cluster import model_checks
+from mnist_dash.cluster.api_client import Api
+from mnist_dash.cluster.api_errors import RefusedError
+from mnist_dash.cluster.drift import changes_from_outside
+from mnist_dash.cluster.inventory import engine_objects
+from mnist_dash.cluster.key_rotation import KeyFile
+from mnist_dash.cluster.kubeconfig import connect
+from mnist_dash.cluster.observation import Seen
+from mnist_dash.cluster.operations import (
+    Act,
+    Site,
+    acts_for,
+    acts_of_new_key,
+    carry_out,
+    later_acts,
+    preview,
+    rehearse,
+    routed,
+    state_of,
+    write,
+)
+from mnist_dash.cluster.polling import PROMOTING_SECONDS, Pace, around, key_hashes, read, written_objects
+from mnist_dash.cluster.promotion import INTERRUPTED_SECONDS, STEP_SECONDS, Promoter, acts_of_holding
+from mnist_dash.cluster.route_diagnosis import Controller, judge_cluster
 from mnist_dash.cluster.routes import routes_for
-from mnist_dash.cluster.routing.suspects import Controller, judge_cluster
-from mnist_dash.cluster.routing.watch import GatewayWatch
-from mnist_dash.cluster.writing import carry_out, preview, rehearse, write
-from mnist_dash.config import RouterKind, Settings
+from mnist_dash.cluster.snapshot import faults, is_swapped, snapshot_of
+from mnist_dash.cluster.traffic_probe import GatewayWatch
+from mnist_dash.cluster.yaml_diff import to_yaml
 from mnist_dash.domain import (
     Acting,
     Change,
@@ -46,8 +54,9 @@ from mnist_dash.domain import (
 )
 from mnist_dash.errors import EngineError, MnistDashError, SettingsError
 from mnist_dash.serving import ServingClient
+from mnist_dash.settings import RouterKind, Settings
 from mnist_dash.storage import bases_in_buckets, client_for
-from mnist_dash.storage.place import Progress
+from mnist_dash.storage.location import Progress
 
 FIRST_LOOK_SECONDS = 2.0
 """How long the start waits for the cluster; it then goes on without."""
@@ -84,7 +93,7 @@ class KubernetesEngine:
         self._gateway = Gateway(url, settings.ingress_address, str(settings.ca_file or ""))
         self._serving = ServingClient(self._gateway)
         self._watch = GatewayWatch(self._serving)
-        self._checks = checks.Checks(self.check)
+        self._checks = model_checks.Checks(self.check)
         self._api: Api | None = None
         self._lock = threading.RLock()
         self._closing, self._wake = threading.Event(), threading.Event()
@@ -113,7 +122,7 @@ class KubernetesEngine:
         return True
 
     def check(self, base: str, progress: Progress | None = None) -> ModelCheck:
-        return checks.check(base, self._settings.google_app_creds, progress)
+        return model_checks.check(base, self._settings.google_app_creds, progress)
 
     def carry_out(self, change: Change, acting: Acting) -> None:
         with self._changing() as api:
@@ -140,7 +149,7 @@ class KubernetesEngine:
         now = self._snapshot
         if state_of(seen).swap and not now.interrupted_promotion:
             raise EngineError("A promotion is under way.", "Wait until it is done.")
-        if reason := rules.why_not(now, change):
+        if reason := preconditions.why_not(now, change):
             raise EngineError(reason)
         return seen
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from mnist_dash.cluster.objects.kinds import Kind, Object
-from mnist_dash.cluster.routing.gateway_routes import GatewayRoutes
-from mnist_dash.cluster.routing.ingress_routes import IngressRoutes
-from mnist_dash.cluster.routing.route_state import Written
-from mnist_dash.config import RouterKind, Settings
+from mnist_dash.cluster.http_route import GatewayRoutes
+from mnist_dash.cluster.ingress import IngressRoutes
+from mnist_dash.cluster.resources import Kind, Object
+from mnist_dash.cluster.route_state import Written
+from mnist_dash.settings import RouterKind, Settings
 
 
 class Routes(Protocol):

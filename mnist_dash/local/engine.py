@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from mnist_dash.config import Settings
 from mnist_dash.domain import (
     DEFAULT_CANARY,
     Acting,
@@ -37,15 +36,15 @@ from mnist_dash.domain import (
     in_words,
 )
 from mnist_dash.errors import EngineError, MnistDashError, ModelError
-from mnist_dash.local.child import Child, Event
-from mnist_dash.local.fleet import Fleet, Replica
-from mnist_dash.local.health import PROBE_SECONDS, UNHEALTHY_AFTER, answers
-from mnist_dash.local.observe import objects, observe
+from mnist_dash.local.desired_state import BUNDLED, Spec, StateFile, Wanted
 from mnist_dash.local.plan import Phase
-from mnist_dash.local.state import BUNDLED, Spec, StateFile, Wanted
-from mnist_dash.probes import judge
+from mnist_dash.local.snapshot import objects, observe
+from mnist_dash.local.supervisor import PROBE_SECONDS, UNHEALTHY_AFTER, Fleet, Replica, answers
+from mnist_dash.route_check import judge
 from mnist_dash.savedmodel import check_model_apart
-from mnist_dash.storage.place import Progress
+from mnist_dash.settings import Settings
+from mnist_dash.storage.location import Progress
+from mnist_dash.subprocesses import Child, Event
 
 HOST = "127.0.0.1"
 TICK_SECONDS = 0.1

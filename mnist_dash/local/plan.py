@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from mnist_dash.domain import State
-from mnist_dash.local.state import Spec
+from mnist_dash.local.desired_state import Spec
 
 GIVE_UP_AFTER = 3
 """Starts that failed in a row before a release is called failed (or a re-deploy is given up)."""

@@ -10,8 +10,8 @@ from mnist_dash import charts
 from mnist_dash.charts import percent
 from mnist_dash.domain import Comparison, Prediction, Role
 from mnist_dash.errors import MnistDashError
-from mnist_dash.panels.look import ink, plain, role_badge, shortened
-from mnist_dash.panels.visit import Answer
+from mnist_dash.panels.session import Answer
+from mnist_dash.panels.theme import ink, plain, role_badge, shortened
 
 Bases = Mapping[Role, str]
 """The model base of each role when the answer was given."""

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import streamlit as st
 
 from mnist_dash.domain import Deployment, Promote, Remove, Role, SetSplit, Snapshot
-from mnist_dash.panels import deploying, difference, strategy
-from mnist_dash.panels.confirming import carry_out, confirm_or_cancel, dashboard_for
-from mnist_dash.panels.look import role_badge
-from mnist_dash.panels.visit import Dialog, Verb, visit
+from mnist_dash.panels import deploy_dialog, diff, strategy
+from mnist_dash.panels.actions import carry_out, confirm_or_cancel, dashboard_for
+from mnist_dash.panels.session import Dialog, Verb, visit
+from mnist_dash.panels.theme import role_badge
 from mnist_dash.service import Dashboard
 
 
@@ -29,7 +29,7 @@ def _remove(dash: Dashboard, dialog: Dialog) -> None:
     snapshot = dash.snapshot()
     st.markdown(f"{role_badge(dialog.role)} {_named(snapshot.of(dialog.role))}")
     st.markdown(_effect_of_removal(dialog.role, snapshot))
-    difference.fold(dash, dialog, Remove(dialog.role))
+    diff.fold(dash, dialog, Remove(dialog.role))
     confirm_or_cancel(f"Remove {dialog.role.label}", "remove-confirm", ":material/delete:")
     carry_out(dialog, lambda: _remove_now(dash, dialog), "Removing")
 
@@ -67,7 +67,7 @@ def _promote(dash: Dashboard, dialog: Dialog) -> None:
         "All traffic then goes to the new Current. Nothing restarts. Undo swaps the two back, "
         "with all traffic on today's Current."
     )
-    difference.fold(dash, dialog, Promote())
+    diff.fold(dash, dialog, Promote())
     confirm_or_cancel("Make New the Current", "promote-confirm", ":material/swap_vert:")
     carry_out(dialog, lambda: _promote_now(dash, dialog), "Promoting")
 
@@ -85,7 +85,7 @@ def _promote_now(dash: Dashboard, dialog: Dialog) -> str:
 
 
 def _split(dash: Dashboard, dialog: Dialog) -> None:
-    difference.show(dash, dialog, SetSplit(dialog.percent))
+    diff.show(dash, dialog, SetSplit(dialog.percent))
     confirm_or_cancel("Set strategy", "split-confirm", ":material/alt_route:")
     carry_out(dialog, lambda: _split_now(dash, dialog), "Setting the strategy")
 
@@ -96,7 +96,7 @@ def _split_now(dash: Dashboard, dialog: Dialog) -> str:
 
 
 _DIALOGS: dict[Verb, tuple[Callable[[Dashboard, Dialog], None], str]] = {
-    Verb.DEPLOY: (deploying.show, "{deploy} {role}"),
+    Verb.DEPLOY: (deploy_dialog.show, "{deploy} {role}"),
     Verb.REMOVE: (_remove, "Remove {role}?"),
     Verb.PROMOTE: (_promote, "Make New the Current?"),
     Verb.SPLIT: (_split, "What changes in the cluster"),

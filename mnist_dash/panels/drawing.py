@@ -13,11 +13,11 @@ import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image as Pictures
 
-from mnist_dash.digit import prepare
-from mnist_dash.digits import load_digits
+from mnist_dash.dataset import load_digits
 from mnist_dash.domain import Image
 from mnist_dash.errors import DrawingError
-from mnist_dash.panels.visit import Visit
+from mnist_dash.panels.session import Visit
+from mnist_dash.preprocessing import prepare
 
 SIDE: Final = 280
 BRUSH: Final = 20

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import streamlit as st
 
-from mnist_dash.panels.look import plain
+from mnist_dash.panels.theme import plain
 from mnist_dash.service import Dashboard
 
 REFRESH_SECONDS: Final = 5.0

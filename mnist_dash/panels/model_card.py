@@ -6,11 +6,11 @@ from typing import Final, Literal
 
 import streamlit as st
 
-from mnist_dash import rules
+from mnist_dash import preconditions
 from mnist_dash.charts import percent
 from mnist_dash.domain import Deployment, Role, Snapshot
-from mnist_dash.panels.look import plain, role_title, shortened, state_badge
-from mnist_dash.panels.visit import Verb, visit
+from mnist_dash.panels.session import Verb, visit
+from mnist_dash.panels.theme import plain, role_title, shortened, state_badge
 
 CARD_HEIGHT: Final = 138
 """Equal for every state that needs no explanation, so that nothing below jumps."""
@@ -30,7 +30,7 @@ def show(role: Role, snapshot: Snapshot, obstacle: str = "") -> None:
             horizontal=True, vertical_alignment="center", gap="xsmall", key=f"card-head-{role}"
         ):
             st.subheader(role_title(role), anchor=False)
-            _buttons(role, model, obstacle, obstacle or rules.why_not_remove(snapshot, role))
+            _buttons(role, model, obstacle, obstacle or preconditions.why_not_remove(snapshot, role))
         if model is None:
             st.markdown(state_badge(None))
             st.caption(EMPTY[role])

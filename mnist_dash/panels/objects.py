@@ -7,7 +7,7 @@ from typing import Final
 import streamlit as st
 
 from mnist_dash.domain import EngineObject, Role
-from mnist_dash.panels.look import plain, role_badge, text_height
+from mnist_dash.panels.theme import plain, role_badge, text_height
 from mnist_dash.service import Dashboard
 
 REFRESH_SECONDS: Final = 2.0

@@ -8,10 +8,10 @@ from typing import Final
 import streamlit as st
 
 from mnist_dash.domain import Role, Snapshot
-from mnist_dash.panels import model_card, promotion, strategy
-from mnist_dash.panels.known import Known
-from mnist_dash.panels.look import ink, plain
-from mnist_dash.panels.visit import visit
+from mnist_dash.panels import model_card, promote, strategy
+from mnist_dash.panels.predict import Known
+from mnist_dash.panels.session import visit
+from mnist_dash.panels.theme import ink, plain
 from mnist_dash.service import Dashboard
 
 REFRESH_SECONDS: Final = 1.0
@@ -36,12 +36,12 @@ def _panel(dash: Dashboard, known: Known) -> None:
         st.error(plain(snapshot.trouble), icon=":material/error:")
     obstacle = obstacle_to_all(snapshot, in_cluster=dash.in_cluster)
     if snapshot.interrupted_promotion:
-        promotion.show_interrupted(dash, snapshot, obstacle if snapshot.trouble else "")
+        promote.show_interrupted(dash, snapshot, obstacle if snapshot.trouble else "")
     for role in Role:
         model_card.show(role, snapshot, obstacle)
     strategy.show(dash, snapshot, obstacle)
     if not snapshot.interrupted_promotion:
-        promotion.show(dash, snapshot, obstacle)
+        promote.show(dash, snapshot, obstacle)
     _outside(snapshot.outside)
 
 

@@ -6,11 +6,11 @@ from typing import Final
 
 import streamlit as st
 
-from mnist_dash import rules
+from mnist_dash import preconditions
 from mnist_dash.domain import DEFAULT_CANARY, MAX_CANARY, MIN_CANARY, Role, SetSplit, Snapshot, Strategy
-from mnist_dash.panels import difference, refusal
-from mnist_dash.panels.look import plain, role_badge
-from mnist_dash.panels.visit import Verb, visit
+from mnist_dash.panels import actions, diff
+from mnist_dash.panels.session import Verb, visit
+from mnist_dash.panels.theme import plain, role_badge
 from mnist_dash.service import Dashboard
 
 CHOSEN, CANARY_PERCENT = "strategy", "canary-percent"
@@ -31,8 +31,8 @@ def show(dash: Dashboard, snapshot: Snapshot, obstacle: str = "") -> None:
         chosen = st.radio("Strategy", STRATEGIES, key=CHOSEN, horizontal=True, label_visibility="collapsed")
         _slider(chosen)
         unsent = None if _chosen_split() == snapshot.split_wanted else _chosen_split()
-        _set_button(dash, unsent, obstacle or rules.why_not_strategy(snapshot, chosen))
-        refusal.show(dash, SetSplit)
+        _set_button(dash, unsent, obstacle or preconditions.why_not_strategy(snapshot, chosen))
+        actions.show(dash, SetSplit)
 
 
 def in_words(split: int) -> str:
@@ -109,7 +109,7 @@ def _set_button(dash: Dashboard, unsent: int | None, why_not: str) -> None:
                 "Preview",
                 key="preview-split",
                 type="tertiary",
-                help=f"{difference.LABEL}, before it is set.",
+                help=f"{diff.LABEL}, before it is set.",
                 on_click=_preview,
                 disabled=unsent is None,
             )
@@ -117,7 +117,7 @@ def _set_button(dash: Dashboard, unsent: int | None, why_not: str) -> None:
 
 def _set(dash: Dashboard) -> None:
     percent = _chosen_split()
-    refusal.attempt(dash, SetSplit(percent), f"The strategy is being set: {in_words(percent)}.")
+    actions.attempt(dash, SetSplit(percent), f"The strategy is being set: {in_words(percent)}.")
 
 
 def _preview() -> None:

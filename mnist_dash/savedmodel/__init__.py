@@ -5,18 +5,11 @@
 
 from __future__ import annotations
 
-from mnist_dash.savedmodel.apart import check_model_apart
 from mnist_dash.savedmodel.check import check_model
-from mnist_dash.savedmodel.inference import Model
-from mnist_dash.savedmodel.saved_model_pb import read_signatures
-from mnist_dash.savedmodel.signature import (
-    Adapter,
-    Signature,
-    Tensor,
-    adapter_of,
-    shape_for,
-    to_probabilities,
-)
+from mnist_dash.savedmodel.isolated_check import check_model_apart
+from mnist_dash.savedmodel.model import Model
+from mnist_dash.savedmodel.proto import read_signatures
+from mnist_dash.signature import Adapter, Signature, Tensor, adapter_of, shape_for, to_probabilities
 
 __all__ = [
     "Adapter",

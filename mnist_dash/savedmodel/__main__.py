@@ -2,6 +2,6 @@
 
 import sys
 
-from mnist_dash.savedmodel.apart import main
+from mnist_dash.savedmodel.isolated_check import main
 
 sys.exit(main())

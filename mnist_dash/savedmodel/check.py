@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_dash.digits import Digits, load_digits
+from mnist_dash.dataset import Digits, load_digits
 from mnist_dash.domain import MODEL_NAME, ModelCheck
 from mnist_dash.errors import ModelError
-from mnist_dash.savedmodel.inference import Model
-from mnist_dash.savedmodel.saved_model_pb import read_signatures
-from mnist_dash.savedmodel.signature import adapter_of
+from mnist_dash.savedmodel.model import Model
+from mnist_dash.savedmodel.proto import read_signatures
+from mnist_dash.signature import adapter_of
 from mnist_dash.storage import newest
-from mnist_dash.storage.misplaced import numbered
-from mnist_dash.storage.place import MAX_BYTES, Place, Progress, place_of
+from mnist_dash.storage.base_diagnosis import numbered
+from mnist_dash.storage.location import MAX_BYTES, Place, Progress, place_of
 
 if TYPE_CHECKING:
-    from mnist_dash.storage.place import Client
+    from mnist_dash.storage.location import Client
 
 CHECK_DIGITS = 200
 LOW_ACCURACY = 0.5

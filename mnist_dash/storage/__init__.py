@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from mnist_dash.domain import MODEL_NAME
 from mnist_dash.errors import ModelError
-from mnist_dash.storage.credentials import client_for, read_key
-from mnist_dash.storage.misplaced import explain_base, explain_unversioned, explain_version, numbered
-from mnist_dash.storage.place import MAX_BYTES, Place, Progress, place_of
-from mnist_dash.storage.suggestions import bases_in_buckets, model_bases
+from mnist_dash.storage.base_diagnosis import explain_base, explain_unversioned, explain_version, numbered
+from mnist_dash.storage.discovery import bases_in_buckets, model_bases
+from mnist_dash.storage.key_file import client_for, read_key
+from mnist_dash.storage.location import MAX_BYTES, Place, Progress, place_of
 
 if TYPE_CHECKING:
-    from mnist_dash.storage.place import Client
+    from mnist_dash.storage.location import Client
 
 __all__ = [
     "bases_in_buckets",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mnist_dash.errors import ModelError
 
 if TYPE_CHECKING:
-    from mnist_dash.storage.place import Client
+    from mnist_dash.storage.location import Client
 
 # google-cloud-storage takes 0.4 s to import, so that each function does it when it is called.
 

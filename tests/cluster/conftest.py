@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mnist_dash.digits import load_digits
+from mnist_dash.dataset import load_digits
 from mnist_dash.domain import Image
 
 if TYPE_CHECKING:  # importing them takes a second, which only the tests that use a cluster should pay for
+    from tests.cluster.bed.bed import Bed
     from tests.cluster.rollout import Rollout
-    from tests.cluster.testbed.bed import Bed
 
 
 @pytest.fixture

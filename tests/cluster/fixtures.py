@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cluster.testbed.requirements import enter_network
+from tests.cluster.bed.requirements import enter_network
 
 if TYPE_CHECKING:  # importing them takes a second, which only the tests that use a cluster should pay for
-    from tests.cluster.testbed.bed import Bed
-    from tests.cluster.testbed.faults import FaultProxy
+    from tests.cluster.bed.bed import Bed
+    from tests.cluster.bed.faults import FaultProxy
 
 WHY_NO_BED = pytest.StashKey[str]()
 
@@ -31,7 +31,7 @@ def shared_bed(request: pytest.FixtureRequest) -> Iterator[Bed]:
     """The whole cluster, started once; for fixtures that outlive a test. Tests use `bed`."""
     if reason := request.config.stash[WHY_NO_BED]:
         pytest.skip(reason)
-    from tests.cluster.testbed.bed import Bed
+    from tests.cluster.bed.bed import Bed
 
     bed = Bed()
     yield bed

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from mnist_dash.cluster.engine import KubernetesEngine
-from mnist_dash.cluster.promoter import INTERRUPTED_SECONDS
-from mnist_dash.config import RouterKind, Settings
+from mnist_dash.cluster.promotion import INTERRUPTED_SECONDS
 from mnist_dash.domain import ModelCheck, Role, Snapshot
 from mnist_dash.service import Dashboard
 from mnist_dash.serving import ServingClient
-from tests.cluster.testbed.api_server import Object, path_of
-from tests.cluster.testbed.bed import Bed
-from tests.contract.grounds import Buckets, cluster_settings
+from mnist_dash.settings import RouterKind, Settings
+from tests.cluster.bed.api_server import Object, path_of
+from tests.cluster.bed.bed import Bed
+from tests.contract.environments import Buckets, cluster_settings
 
 APPS, NETWORKING = "apps/v1", "networking.k8s.io/v1"
 PATIENCE = 60.0

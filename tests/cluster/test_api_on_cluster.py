@@ -7,15 +7,23 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from mnist_dash.cluster.connect import connect
-from mnist_dash.cluster.connection import api as api_module
-from mnist_dash.cluster.connection.api import Api
-from mnist_dash.cluster.objects.kinds import DEPLOYMENT, HTTP_ROUTE, NAMESPACE, SERVICE, Kind, Object
-from mnist_dash.cluster.objects.names import SELECTOR, labels
-from mnist_dash.config import Settings
+from mnist_dash.cluster import api_client as api_module
+from mnist_dash.cluster.api_client import Api
+from mnist_dash.cluster.kubeconfig import connect
+from mnist_dash.cluster.resources import (
+    DEPLOYMENT,
+    HTTP_ROUTE,
+    NAMESPACE,
+    SELECTOR,
+    SERVICE,
+    Kind,
+    Object,
+    labels,
+)
 from mnist_dash.errors import EngineError
-from tests.cluster.testbed.bed import Bed, User, wait_until
-from tests.cluster.testbed.faults import FaultProxy
+from mnist_dash.settings import Settings
+from tests.cluster.bed.bed import Bed, User, wait_until
+from tests.cluster.bed.faults import FaultProxy
 
 Connect: TypeAlias = Callable[..., Api]
 WEIGHT = "example.com/weight"

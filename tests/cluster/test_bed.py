@@ -12,11 +12,11 @@ import pytest
 import urllib3
 from kubernetes import client
 
-from mnist_dash.local.state import BUNDLED
-from tests.cluster.testbed.api_server import RefusedError
-from tests.cluster.testbed.bed import Bed, wait_until
-from tests.cluster.testbed.faults import FaultProxy
-from tests.cluster.testbed.orders import Fault
+from mnist_dash.local.desired_state import BUNDLED
+from tests.cluster.bed.api_server import RefusedError
+from tests.cluster.bed.bed import Bed, wait_until
+from tests.cluster.bed.faults import FaultProxy
+from tests.cluster.bed.kubelet_control import Fault
 from tests.cluster.workload import (
     Visitor,
     container_of,
@@ -244,7 +244,7 @@ def test_nothing_outlives_the_process_that_started_it(tmp_path: Path) -> None:
     folder.mkdir()
     program = f"""
 import os, pathlib, signal
-from tests.cluster.testbed.processes import Programs
+from tests.cluster.bed.processes import Programs
 started = Programs(pathlib.Path({str(folder)!r})).start("sleep", ["sleep", "1000"])
 print(started.pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)

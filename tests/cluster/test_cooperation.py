@@ -9,14 +9,13 @@ from typing import Any
 
 import pytest
 
-from mnist_dash.cluster import pace
-from mnist_dash.cluster.routing import effect
+from mnist_dash.cluster import polling, traffic_probe
 from mnist_dash.domain import Role
 from mnist_dash.errors import EngineError
 from mnist_dash.service import Dashboard
+from tests.cluster.bed.bed import Bed
 from tests.cluster.rollout import APPS, NETWORKING, Rollout, seen
-from tests.cluster.testbed.bed import Bed
-from tests.contract.grounds import RULES
+from tests.contract.environments import RULES
 
 WEIGHT = "nginx.ingress.kubernetes.io/canary-weight"
 
@@ -24,8 +23,8 @@ WEIGHT = "nginx.ingress.kubernetes.io/canary-weight"
 @pytest.fixture
 def both(rollout: Rollout, monkeypatch: pytest.MonkeyPatch) -> Dashboard:
     """Linear as Current, convolutional as New, settled, split 0."""
-    monkeypatch.setattr(pace, "RESTING_SECONDS", 0.5)
-    monkeypatch.setattr(effect, "CANARY_SECONDS", 1.0)
+    monkeypatch.setattr(polling, "RESTING_SECONDS", 0.5)
+    monkeypatch.setattr(traffic_probe, "CANARY_SECONDS", 1.0)
     return rollout.open_with_both()
 
 
@@ -156,7 +155,7 @@ def test_a_promotion_that_another_dashboard_made_meanwhile_is_not_turned_round(
     rollout: Rollout, both: Dashboard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The roles are no longer those that the user saw: nothing changes, and the page shows what is."""
-    monkeypatch.setattr(pace, "RESTING_SECONDS", 600.0)
+    monkeypatch.setattr(polling, "RESTING_SECONDS", 600.0)
     other = rollout.open()
     seen(other, lambda snapshot: snapshot.settled)
     both.promote()

@@ -10,17 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from mnist_dash.cluster import pace
-from mnist_dash.cluster.connection import api
-from mnist_dash.cluster.objects.names import SECRET_NAME
-from mnist_dash.config import RouterKind, Scheme
+from mnist_dash.cluster import api_client, polling
+from mnist_dash.cluster.resources import SECRET_NAME
 from mnist_dash.domain import Image, Role
 from mnist_dash.errors import EngineError, ServingError
 from mnist_dash.service import Dashboard
-from tests.cloud_storage import write_key
+from mnist_dash.settings import RouterKind, Scheme
+from tests.cluster.bed.bed import Bed, wait_until
+from tests.cluster.bed.faults import FaultProxy
 from tests.cluster.rollout import APPS, Rollout, end, seen
-from tests.cluster.testbed.bed import Bed, wait_until
-from tests.cluster.testbed.faults import FaultProxy
+from tests.gcs import write_key
 from tests.load import constant_load
 
 PROMPTLY = 0.5
@@ -66,7 +65,7 @@ def through_proxy(
     rollout: Rollout, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Dashboard]:
     """A dashboard whose way to the API server leads through the proxy; linear as Current, settled."""
-    monkeypatch.setattr(pace, "RESTING_SECONDS", 0.2)
+    monkeypatch.setattr(polling, "RESTING_SECONDS", 0.2)
     dash = rollout.open(kubeconfig=rollout.kubeconfig(proxy.url))
     dash.deploy(Role.CURRENT, rollout.models[0])
     dash.wait_settled()
@@ -90,8 +89,8 @@ def test_a_cluster_that_is_away_is_told_until_it_is_back(
     through_proxy: Dashboard, proxy: FaultProxy, fault: Fault, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Meanwhile the last that was known is shown, and no snapshot is waited for."""
-    monkeypatch.setattr(api, "READ_SECONDS", 1.0)  # 10 s in earnest
-    monkeypatch.setattr(pace, "RETRY_SECONDS", (0.1, 0.2, 0.5))  # 1, 2 and 5 s in earnest
+    monkeypatch.setattr(api_client, "READ_SECONDS", 1.0)  # 10 s in earnest
+    monkeypatch.setattr(polling, "RETRY_SECONDS", (0.1, 0.2, 0.5))  # 1, 2 and 5 s in earnest
     before = through_proxy.snapshot()
     fault(proxy)
     spent = []
@@ -179,7 +178,7 @@ def test_the_api_is_asked_as_often_whoever_looks_and_not_at_all_if_nobody_does(
     through_proxy: Dashboard, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One poller serves them all; the first who looks again after a while is shown what is, at once."""
-    monkeypatch.setattr(pace, "VIEWER_SECONDS", 1.0)
+    monkeypatch.setattr(polling, "VIEWER_SECONDS", 1.0)
     asked = {}
     for viewers in (1, 5):
         with Viewers(through_proxy, viewers):
@@ -187,10 +186,10 @@ def test_the_api_is_asked_as_often_whoever_looks_and_not_at_all_if_nobody_does(
             requests, begun = len(proxy.requests), time.monotonic()
             await_polls(proxy, 6)
             asked[viewers] = len(proxy.requests) - requests
-            assert time.monotonic() - begun > 5 * pace.RESTING_SECONDS
+            assert time.monotonic() - begun > 5 * polling.RESTING_SECONDS
     assert abs(asked[1] - asked[5]) <= 8, "no more than what one look asks for"
 
-    quiet = Quiet(proxy, 5 * pace.RESTING_SECONDS)
+    quiet = Quiet(proxy, 5 * polling.RESTING_SECONDS)
     wait_until(quiet.reached, "nobody asks any more")
     before = polls(proxy)
     through_proxy.snapshot()
@@ -215,7 +214,7 @@ def test_what_moves_is_looked_at_more_often(
     through_proxy: Dashboard, rollout: Rollout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At rest it would not be looked at for hours."""
-    monkeypatch.setattr(pace, "RESTING_SECONDS", 10_000.0)
+    monkeypatch.setattr(polling, "RESTING_SECONDS", 10_000.0)
     through_proxy.deploy(Role.NEW, rollout.models[1])
     through_proxy.set_split(100)
     assert through_proxy.wait_settled().split_observed == 100
@@ -228,7 +227,7 @@ def test_a_key_file_reaches_the_pods_and_a_new_one_rolls_them(
     rollout: Rollout, tmp_path: Path, image: Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its content lies in a Secret, encoded once; one that is damaged later is told, and changes nothing."""
-    monkeypatch.setattr(pace, "RESTING_SECONDS", 0.3)
+    monkeypatch.setattr(polling, "RESTING_SECONDS", 0.3)
     path = write_key(tmp_path / "key.json", project_id="first")
     dash = rollout.open(google_app_creds=path)
     linear, _ = rollout.models
@@ -263,7 +262,7 @@ def test_a_new_key_that_could_not_be_written_is_written_later(
     rollout: Rollout, proxy: FaultProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Until then it is told why."""
-    monkeypatch.setattr(pace, "RESTING_SECONDS", 0.3)
+    monkeypatch.setattr(polling, "RESTING_SECONDS", 0.3)
     path = write_key(tmp_path / "key.json", project_id="first")
     with rollout.open(google_app_creds=path, kubeconfig=rollout.kubeconfig(proxy.url)) as dash:
         dash.deploy(Role.CURRENT, rollout.models[0])

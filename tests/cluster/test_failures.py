@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from mnist_dash.digits import load_digits
+from mnist_dash.dataset import load_digits
 from mnist_dash.domain import Image, ModelCheck, Role, Route, State
 from mnist_dash.errors import EngineError
 from mnist_dash.service import Dashboard
-from tests.cloud_storage import answering, write_key
-from tests.cluster.stage import Stage, checked, recovered, told
-from tests.cluster.testbed.api_server import Object, RefusedError
-from tests.cluster.testbed.bed import Bed, wait_until
-from tests.cluster.testbed.orders import Fault
+from tests.cluster.bed.api_server import Object, RefusedError
+from tests.cluster.bed.bed import Bed, wait_until
+from tests.cluster.bed.kubelet_control import Fault
+from tests.cluster.failing_namespace import Stage, checked, recovered, told
 from tests.cluster.workload import deployment
+from tests.gcs import answering, write_key
 from tests.load import constant_load
 
 MISSING_IMAGE = "example.com/serving:missing"

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mnist_dash.config import RouterKind
 from mnist_dash.domain import Deploy, Image, Promote, Remove, Role, SetSplit, Snapshot
 from mnist_dash.service import Dashboard
-from tests.cloud_storage import write_key
+from mnist_dash.settings import RouterKind
+from tests.cluster.bed.api_server import Object
+from tests.cluster.bed.bed import Bed
 from tests.cluster.rollout import APPS, NETWORKING, Rollout, seen
-from tests.cluster.testbed.api_server import Object
-from tests.cluster.testbed.bed import Bed
+from tests.gcs import write_key
 from tests.load import ask
 
 KINDS = ((APPS, "Deployment"), ("v1", "Service"), (NETWORKING, "Ingress"))

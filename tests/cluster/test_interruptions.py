@@ -9,17 +9,17 @@ from functools import partial
 
 import pytest
 
-from mnist_dash.cluster.changes import acts_for
-from mnist_dash.cluster.routing import effect
-from mnist_dash.config import RouterKind
+from mnist_dash.cluster import traffic_probe
+from mnist_dash.cluster.operations import acts_for
 from mnist_dash.domain import Change, Image, Promote, Remove, Role, SetSplit, Snapshot, UndoPromote
 from mnist_dash.errors import EngineError
 from mnist_dash.service import Dashboard
-from tests.cluster.paper import DEPLOY_CURRENT, DEPLOY_NEW, SITE, PaperCluster
+from mnist_dash.settings import RouterKind
+from tests.cluster.bed.bed import Bed, wait_until
+from tests.cluster.bed.faults import FaultProxy
 from tests.cluster.rollout import PATIENCE, Rollout, end, seen
-from tests.cluster.testbed.bed import Bed, wait_until
-from tests.cluster.testbed.faults import FaultProxy
 from tests.load import constant_load
+from tests.unit.cluster.in_memory_cluster import DEPLOY_CURRENT, DEPLOY_NEW, SITE, PaperCluster
 
 Verb = Callable[[Dashboard], object]
 
@@ -53,7 +53,7 @@ class Killer:
 @pytest.fixture(autouse=True)
 def quick_controller(monkeypatch: pytest.MonkeyPatch) -> None:
     """What cannot be seen is waited for no longer than Traefik needs, which is a third of a second."""
-    monkeypatch.setattr(effect, "BLIND_SECONDS", 0.7)
+    monkeypatch.setattr(traffic_probe, "BLIND_SECONDS", 0.7)
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from typing import Any
 
 import urllib3
 
-from tests.cluster.testbed.api_server import Object
-from tests.cluster.testbed.bed import Bed, wait_until
+from tests.cluster.bed.api_server import Object
+from tests.cluster.bed.bed import Bed, wait_until
 
 PREDICT = "/v1/models/model:predict"
 HEADER = "X-Mnist-Route"

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from mnist_dash.config import RouterKind
-from mnist_dash.digits import load_digits
+from mnist_dash.dataset import load_digits
 from mnist_dash.domain import Image, ModelCheck
-from mnist_dash.local.state import BUNDLED
+from mnist_dash.local.desired_state import BUNDLED
 from mnist_dash.savedmodel import check_model
 from mnist_dash.service import Dashboard
-from tests.contract.grounds import Ground, Shelf, in_cluster, on_this_machine
+from mnist_dash.settings import RouterKind
+from tests.contract.environments import Ground, Shelf, in_cluster, on_this_machine
 
 LOCAL, INGRESS, GATEWAY = "local", "ingress", "gateway"
 

@@ -22,9 +22,9 @@ from mnist_dash.domain import (
 )
 from mnist_dash.errors import EngineError, ModelError, ServingError
 from mnist_dash.service import Dashboard
-from tests.contract.grounds import Ground, Shelf
+from tests.contract.environments import Ground, Shelf
 from tests.load import ask, constant_load, within_five_deviations
-from tests.savedmodels import FLAT
+from tests.models import FLAT
 
 
 def wait_until(dash: Dashboard, reached: Callable[[Snapshot], bool], timeout: float = 30) -> Snapshot:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.e2e.browser import Visitor
 from tests.e2e.server import Server, serve
-from tests.e2e.visitor import Visitor
 
 Visit = Callable[..., Visitor]
 FAILED = pytest.StashKey[bool]()

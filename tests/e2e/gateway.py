@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from mnist_dash.digits import load_digits
+from mnist_dash.dataset import load_digits
 from mnist_dash.domain import MODEL_NAME, SERVED_BY_HEADER
 
 TIMEOUT = 10.0

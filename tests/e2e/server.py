@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-if TYPE_CHECKING:  # importing it takes a second, which only the tests that use a cluster should pay for
-    from tests.cluster.testbed.bed import Bed
+if TYPE_CHECKING:
+    from tests.cluster.bed.bed import Bed
 
 ROOT = Path(__file__).parents[2]
 APP = ROOT / "app.py"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.e2e.visitor import PATIENCE, Visitor
+from tests.e2e.browser import PATIENCE, Visitor
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import re
 
 from playwright.sync_api import expect
 
+from tests.e2e.browser import LYING, PATIENCE, STROKES, Visitor
 from tests.e2e.conftest import Visit
-from tests.e2e.visitor import LYING, PATIENCE, STROKES, Visitor
 
 FIRST_PATIENCE = 5000
 """Milliseconds for the effect of a key before it is pressed once more."""

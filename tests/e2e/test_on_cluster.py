@@ -12,13 +12,13 @@ import pytest
 import yaml
 from playwright.sync_api import Browser, expect
 
-from mnist_dash.local.state import BUNDLED
+from mnist_dash.local.desired_state import BUNDLED
+from tests.e2e.browser import PATIENCE, Visitor
 from tests.e2e.conftest import Visit
 from tests.e2e.server import Server, serve_on_cluster
-from tests.e2e.visitor import PATIENCE, Visitor
 
 if TYPE_CHECKING:
-    from tests.cluster.testbed.bed import Bed
+    from tests.cluster.bed.bed import Bed
 
 ME = "admin"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from playwright.sync_api import expect
 
+from tests.e2e.browser import PATIENCE, STROKES, Visitor
 from tests.e2e.conftest import Visit
-from tests.e2e.visitor import PATIENCE, STROKES, Visitor
 
 
 def shows_canary(visitor: Visitor, percent: int) -> None:

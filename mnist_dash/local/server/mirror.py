@@ -12,10 +12,10 @@ from pathlib import Path
 
 from mnist_dash.domain import MODEL_NAME
 from mnist_dash.errors import ModelError
-from mnist_dash.local.server.watching import Listener
+from mnist_dash.local.server.versions import Listener
 from mnist_dash.storage import find_versions
-from mnist_dash.storage.bucket import BucketPlace
-from mnist_dash.storage.misplaced import numbered
+from mnist_dash.storage.base_diagnosis import numbered
+from mnist_dash.storage.location import BucketPlace
 
 POLL_SECONDS = 1.0
 """As TensorFlow Serving does."""

@@ -1,1 +1,0 @@
-"""How the API server is spoken to, and what its refusals mean."""

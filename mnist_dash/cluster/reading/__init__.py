@@ -1,1 +1,0 @@
-"""What is read off a cluster, and told in words."""

@@ -1,1 +1,0 @@
-"""How the traffic is divided, and whether the controller does so."""

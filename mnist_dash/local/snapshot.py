@@ -1,0 +1,136 @@
+"""What the page is told about the local engine: snapshots and objects, read off the fleet."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+
+from mnist_dash.domain import Deployment, EngineObject, ModelCheck, Role, Snapshot
+from mnist_dash.local.desired_state import Wanted
+from mnist_dash.local.plan import Phase, condition
+from mnist_dash.local.supervisor import Fleet, Replica
+from mnist_dash.preconditions import differing_input
+
+Found = Mapping[int, ModelCheck]
+"""What the check of each generation's model found."""
+
+
+def observe(wanted: Wanted, fleet: Fleet, found: Found, notices: Sequence[str]) -> Snapshot:
+    """The state of everything, in words."""
+    current, new = (_deployment(role, wanted, fleet, found) for role in Role)
+    return Snapshot(
+        taken_at=time.time(),
+        current=current,
+        new=new,
+        split_wanted=wanted.split,
+        split_observed=fleet.gateway.applied_split,
+        waiting_for=_waiting_for(wanted, fleet, new),
+        can_undo_promote=wanted.can_undo,
+        trouble=_trouble(fleet),
+        notices=tuple(notices),
+    )
+
+
+def _waiting_for(wanted: Wanted, fleet: Fleet, new: Deployment | None) -> str:
+    if wanted.split != fleet.gateway.applied_split and new and new.ready == 0:
+        return "All requests go to Current until New has a ready replica."
+    return "" if fleet.gateway.up_to_date else "The gateway is taking the change over."
+
+
+def _trouble(fleet: Fleet) -> str:
+    gateway = fleet.gateway
+    if gateway.listening:
+        return ""
+    if gateway.ends.words:
+        return f"The gateway is being restarted. {gateway.ends.words}"
+    return "The gateway is starting."
+
+
+def _deployment(role: Role, wanted: Wanted, fleet: Fleet, found: Found) -> Deployment | None:
+    release = wanted.release(role)
+    if not (spec := wanted.specs.get(release)):
+        return None
+    ready = [r for r in fleet.replicas.values() if r.release is release and r.phase is Phase.READY]
+    fresh = [r for r in ready if r.spec.generation == spec.generation]
+    answering = fresh if len(fresh) >= spec.replicas or len(fresh) == len(ready) else _others(ready, fresh)
+    shown = answering[0].spec if answering else spec
+    version = max((r.version for r in answering if r.version), default=None)
+    check = found.get(shown.generation)
+    if check and version not in (None, check.version):
+        check = None  # it was of another version
+    seen, ends = fleet.seen(release), fleet.ends_of(spec)
+    state = condition(spec, seen, ends, failed_redeploy=fleet.failed_redeploys.get(release, ""))
+    return Deployment(
+        role=role,
+        release=release,
+        base=shown.base,
+        wanted=spec.replicas,
+        ready=len(answering),
+        state=state.state,
+        version=version,
+        accuracy=check.accuracy if check else None,
+        input_shape=check.input_shape if check else (),
+        cause=state.cause,
+        next_step=state.next_step,
+        warnings=(
+            *(check.warnings if check else ()),
+            *_differing_input(role, check, wanted, found),
+            *sorted({r.trouble for r in answering if r.trouble}),
+        ),
+    )
+
+
+def _differing_input(role: Role, check: ModelCheck | None, wanted: Wanted, found: Found) -> Iterator[str]:
+    """A word on New's card if one request cannot fit both models."""
+    current = wanted.spec(Role.CURRENT)
+    other = found.get(current.generation) if current else None
+    if (
+        role is Role.NEW
+        and check
+        and other
+        and (words := differing_input(other.input_shape, check.input_shape))
+    ):
+        yield words
+
+
+def _others(ready: Sequence[Replica], fresh: Sequence[Replica]) -> list[Replica]:
+    return [r for r in ready if r not in fresh]
+
+
+def objects(wanted: Wanted, fleet: Fleet, gateway_url: str) -> tuple[EngineObject, ...]:
+    """The gateway first, then the replicas of Current and of New."""
+    replicas = sorted(fleet.replicas.values(), key=lambda r: (wanted.role(r.release) is Role.NEW, r.name))
+    return (_gateway_object(fleet, gateway_url), *(_replica_object(r, wanted) for r in replicas))
+
+
+def _gateway_object(fleet: Fleet, url: str) -> EngineObject:
+    child = fleet.gateway.child
+    details = {"Address": url}
+    if child:
+        details["Process"] = str(child.pid)
+    return EngineObject(
+        kind="Gateway",
+        name="gateway",
+        role=None,
+        state="ready" if fleet.gateway.listening else "starting",
+        details=details,
+        log=child.log if child else fleet.gateway.ends.words,
+    )
+
+
+def _replica_object(replica: Replica, wanted: Wanted) -> EngineObject:
+    details = {
+        "Process": str(replica.child.pid),
+        "Address": replica.member.url if replica.port else "",
+        "Model base": replica.spec.base,
+        "Version": str(replica.version or ""),
+        "Release": replica.release.value,
+    }
+    return EngineObject(
+        kind="Model server",
+        name=replica.name,
+        role=wanted.role(replica.release),
+        state=replica.phase.value,
+        details={key: value for key, value in details.items() if value},
+        log=replica.child.log,
+    )

@@ -1,0 +1,65 @@
+"""Right, below: making New the Current, taking that back, and going on with what was interrupted."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from mnist_dash import preconditions
+from mnist_dash.domain import Promote, Role, Snapshot, UndoPromote
+from mnist_dash.panels import actions
+from mnist_dash.panels.session import Verb, visit
+from mnist_dash.panels.theme import plain, shortened
+from mnist_dash.service import Dashboard
+
+
+def show(dash: Dashboard, snapshot: Snapshot, obstacle: str) -> None:
+    """Show the promote button and, after a promotion, its undo; `obstacle` stands in the way of both."""
+    why_not = obstacle or preconditions.why_not_promote(snapshot)
+    with st.container(horizontal=True, vertical_alignment="center", key="promotion"):
+        st.button(
+            "Make New the Current",
+            key="promote",
+            icon=":material/swap_vert:",
+            on_click=visit().open,
+            args=(Verb.PROMOTE, Role.NEW),
+            disabled=bool(why_not),
+            help=why_not or None,
+        )
+        if snapshot.can_undo_promote and snapshot.new:
+            why_not_undo = obstacle or preconditions.why_not_undo_promote(snapshot)
+            st.button(
+                f"Undo: make {shortened(snapshot.new.base, 15)} the Current again",
+                key="undo-promote",
+                icon=":material/undo:",
+                on_click=actions.attempt,
+                args=(dash, UndoPromote(), "The promotion is being taken back."),
+                disabled=bool(why_not_undo),
+                help=why_not_undo or f"All traffic then goes to `{snapshot.new.base}`.",
+            )
+        elif why_not and not obstacle:
+            st.caption(plain(why_not), width="stretch")
+    actions.show(dash, Promote, UndoPromote)
+
+
+def show_interrupted(dash: Dashboard, snapshot: Snapshot, obstacle: str) -> None:
+    """Show that a promotion stopped half-way, with the two ways on."""
+    with st.container(gap="small", key="interrupted"):
+        st.warning(
+            f"{plain(snapshot.interrupted_promotion)} Until it is finished or taken back, "
+            "nothing else can be changed.",
+            icon=":material/warning:",
+        )
+        with st.container(horizontal=True, key="interrupted-buttons"):
+            for label, key, change, done in (
+                ("Finish the promotion", "finish-promotion", Promote(), "The promotion goes on."),
+                ("Take it back", "take-back", UndoPromote(), "The promotion is being taken back."),
+            ):
+                st.button(
+                    label,
+                    key=key,
+                    on_click=actions.attempt,
+                    args=(dash, change, done),
+                    disabled=bool(obstacle),
+                    help=obstacle or None,
+                )
+        actions.show(dash, Promote, UndoPromote)

@@ -1,0 +1,90 @@
+"""What is drawn on the canvas becomes a digit as MNIST has them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from mnist_dash.errors import DrawingError
+from mnist_dash.train.mnist import FIELD
+
+DIGIT: Final = 20
+# MNIST's "centre of the field" is the middle of pixel (14, 14), as its own digits show: their centres of mass
+# lie within 14 to 15 of 28, 14.5 on average in both directions.
+CENTRE: Final = 14.5
+# Anti-aliased rims and an image file's noise are not part of the digit's box.
+FAINTEST: Final = 0.25
+# A click leaves a dot as large as the brush, 20 of the canvas's 280 pixels; any digit is larger than that.
+SMALLEST: Final = 1 / 12
+# Pillow's box filter takes source pixels whole or not at all. At 8 and more of them to a pixel of the field
+# that is area averaging to a sixteenth of a pixel; a smaller drawing is first divided into finer pixels.
+FINENESS: Final = 8
+LUMINANCE: Final = np.array([0.299, 0.587, 0.114], np.float32)
+SHAPES: Final = "(height, width, 4) RGBA, (height, width, 3) RGB or (height, width) grey"
+
+
+def prepare(image_data: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Prepare a drawing as MNIST's digits were prepared; returns (28, 28) float32 in [0, 1].
+
+    `image_data` is uint8, of shape (H, W, 4) RGBA as the canvas gives it, (H, W, 3) RGB or (H, W) grey:
+    light strokes on a black or transparent background. The ink's longest side becomes 20 pixels with the
+    aspect kept, by area averaging, and its centre of mass the centre of the field, as the MNIST page
+    (LeCun, Cortes, Burges) tells; the strongest ink becomes 1, as in MNIST, however thin the brush. A drawing
+    too lopsided to be centred is moved only as far as all of it stays in the field.
+
+    Raises DrawingError where there is no digit (nothing, next to nothing, a dot) and where the array has
+    another shape or dtype.
+    """
+    ink = ink_of(image_data)
+    return fit(ink[ink_box(ink)])
+
+
+def ink_of(image_data: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """How much ink each pixel has, (H, W) in [0, 1]: its luminance (ITU-R BT.601) times its alpha."""
+    if image_data.dtype != np.uint8:
+        raise DrawingError(f"The drawing has the dtype {image_data.dtype}.", "Pass an array of uint8.")
+    channels = image_data.shape[2] if image_data.ndim == 3 else 0
+    if image_data.ndim not in (2, 3) or channels not in (0, 3, 4) or image_data.size == 0:
+        raise DrawingError(f"The drawing has the shape {image_data.shape}.", f"Pass {SHAPES}.")
+    values: npt.NDArray[np.float32] = np.divide(image_data, 255, dtype=np.float32)
+    ink: npt.NDArray[np.float32] = values[..., :3] @ LUMINANCE if channels else values
+    return ink * values[..., 3] if channels == 4 else ink
+
+
+def ink_box(ink: npt.NDArray[np.float32]) -> tuple[slice, slice]:
+    """The rows and columns that hold all ink of (H, W); raises DrawingError if it is no digit."""
+    inked = ink >= FAINTEST
+    rows, columns = np.flatnonzero(inked.any(axis=1)), np.flatnonzero(inked.any(axis=0))
+    if not len(rows):
+        raise DrawingError("The drawing is empty.", "Draw a digit first.")
+    height, width = rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1
+    if max(height, width) < SMALLEST * max(ink.shape):
+        raise DrawingError("The drawing is only a dot.", "Draw a digit first, about as large as the canvas.")
+    if inked.sum() < max(height, width) / 2:
+        raise DrawingError("The drawing is only a few specks.", "Draw a digit first, with a thicker stroke.")
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+
+
+def fit(ink: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Average (H, W) of ink, cropped to its box, into the (28, 28) field about its centre of mass."""
+    finer = math.ceil(FINENESS * DIGIT / max(ink.shape))
+    ink = ink.repeat(finer, axis=0).repeat(finer, axis=1)
+    pixel = max(ink.shape) / DIGIT
+    margin = math.ceil(FIELD * pixel)
+    top, left = (margin + field_start(ink.sum(axis=1 - axis), pixel) for axis in (0, 1))
+    # Scaling, centring to a fraction of a pixel and averaging are one resize of the right part.
+    field = (left, top, left + FIELD * pixel, top + FIELD * pixel)
+    padded = Image.fromarray(np.pad(ink, margin))
+    small = np.asarray(padded.resize((FIELD, FIELD), Image.Resampling.BOX, box=field))
+    strongest_is_1: npt.NDArray[np.float32] = small / small.max()
+    return strongest_is_1
+
+
+def field_start(profile: npt.NDArray[np.float32], pixel: float) -> float:
+    """Where along `profile`, the ink per row or column, the field starts, its pixels being `pixel` long."""
+    centre = np.average(np.arange(len(profile)) + 0.5, weights=profile)
+    return float(np.clip(centre - CENTRE * pixel, len(profile) - FIELD * pixel, 0))

@@ -1,0 +1,219 @@
+"""Load a SavedModel with OpenVINO and run it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_dash.errors import ModelError
+from mnist_dash.savedmodel.proto import EXPORT, FILE_NAME, ServingGraph, read_graph
+from mnist_dash.signature import SERVING_DEFAULT, Signature, Tensor, adapter_of
+
+FOLDER_NAME = "variables"
+INDEX_NAME = "variables.index"
+COPY = "Copy the whole SavedModel there, its `variables` folder too, or export it again."
+
+_SHARD = re.compile(r"variables\.data-\d{5}-of-(\d{5})")
+
+
+def check_variables(folder: Path, needed: bool) -> None:
+    """Check that the variables of a version folder are complete and readable; raises ModelError.
+
+    A model without variables (`needed` is false) may do without the folder, as TensorFlow says.
+    """
+    variables = folder / FOLDER_NAME
+    try:
+        names = {path.name for path in variables.iterdir()}
+        # Opened and closed: who may not read a file should be told so, and not that it is damaged.
+        for name in _wanted(names) if needed or INDEX_NAME in names else ():
+            (variables / name).open("rb").close()
+    except (FileNotFoundError, NotADirectoryError) as err:
+        if needed or Path(err.filename) != variables:
+            raise ModelError(f"The variables of {folder} are missing: no {err.filename}.", COPY) from err
+    except OSError as err:
+        step = "Let the user who runs the dashboard read it."
+        raise ModelError(f"{err.filename} cannot be read: {err.strerror}.", step) from err
+
+
+def _wanted(names: Iterable[str]) -> Iterator[str]:
+    """The files that must be there, as the names of those that are there tell."""
+    yield INDEX_NAME
+    totals = [int(match[1]) for name in names if (match := _SHARD.fullmatch(name))]
+    total = max(totals, default=1)
+    yield from (f"variables.data-{number:05}-of-{total:05}" for number in range(total))
+
+
+_DAMAGED = (
+    r"variables\.|variables? index|index file|requested variable|Variable or resource|[Bb]undle|\bCMO\b"
+)
+"""What OpenVINO says only if the files in `variables` do not fit the graph."""
+_CONFIG = {
+    "INFERENCE_PRECISION_HINT": "f32",  # the CPU's bf16 is up to 8.5e-3 away from TensorFlow
+    "INFERENCE_NUM_THREADS": 1,  # a digit is too small to be shared out; replicas are what scales
+}
+
+
+class Model:
+    """A loaded version of a model; may be called from several threads at once."""
+
+    def __init__(self, folder: Path, graph: ServingGraph) -> None:
+        self.folder = folder
+        self.version = int(folder.name) if folder.name.isdecimal() else 0
+        self.signatures: Mapping[str, Signature] = graph.signatures
+        self._graph = graph
+        self._lock = threading.Lock()
+        self._programs: dict[str, _Program] = {}
+
+    @classmethod
+    def load(cls, folder: Path) -> Model:
+        """Load a version folder, `<base>/model/<version>`; its signature `serving_default` is made ready.
+
+        The files are not needed afterwards. Raises ModelError if they are missing or damaged, or hold
+        operations that OpenVINO does not have.
+        """
+        graph = read_graph(folder)
+        check_variables(folder, graph.has_variables)
+        model = cls(folder, graph)
+        if SERVING_DEFAULT in graph.signatures:
+            model._program(SERVING_DEFAULT)
+        return model
+
+    def run(
+        self, inputs: Mapping[str, NDArray[Any]], signature: str = SERVING_DEFAULT
+    ) -> dict[str, NDArray[Any]]:
+        """Call one signature; keys are the signature's names of its inputs and outputs.
+
+        Inputs are cast to what the graph takes. Floats come back as float32, whole numbers as they are.
+        Raises ModelError if a name is wrong or the shapes do not fit.
+        """
+        return self._program(signature).run(inputs)
+
+    def probabilities(self, images: NDArray[np.float32]) -> NDArray[np.float64]:
+        """The (n, 10) probabilities of (n, 28, 28) digits in [0, 1].
+
+        Raises ModelError if the signature `serving_default` is not one of MNIST digits.
+        """
+        adapter = adapter_of(self.signatures, str(self.folder))
+        return adapter.probabilities(self.run(adapter.inputs(images)))
+
+    def _program(self, name: str) -> _Program:
+        with self._lock:
+            if name not in self._programs:
+                if name not in self.signatures:
+                    raise ModelError(f"{self.folder} has no signature `{name}`.")
+                self._programs[name] = _Program(self.folder, self._graph, self.signatures[name])
+            return self._programs[name]
+
+
+class _Program:
+    """One signature, compiled."""
+
+    def __init__(self, folder: Path, graph: ServingGraph, signature: Signature) -> None:
+        tensors = [*signature.inputs.values(), *signature.outputs.values()]
+        # OpenVINO reads `serving_default` only, and renames what has the same name twice (`x`, `x_1`). As the
+        # only signature, and under names of our own, every tensor is found again for certain.
+        names = {tensor.name: f"mnist_dash_{number}" for number, tensor in enumerate(tensors)}
+        self._folder = folder
+        self._compiled = _compile(folder, graph.alone(signature.name, names))
+        self._inputs = _find(signature.inputs, names, self._compiled.inputs)
+        self._outputs = _find(signature.outputs, names, self._compiled.outputs)
+        self._of_thread = threading.local()
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        if inputs.keys() != self._inputs.keys():
+            problem = f"{self._folder} takes {sorted(self._inputs)}, but was given {sorted(inputs)}."
+            raise ModelError(problem)
+        request = self._request()
+        # Kept until the end of the call: the request reads the arrays where they lie.
+        arrays = {
+            port: np.require(inputs[name], dtype, ["C", "W"]) for name, (port, dtype) in self._inputs.items()
+        }
+        try:
+            for port, array in arrays.items():
+                request.set_input_tensor(port, _openvino().Tensor(array, shared_memory=True))
+            request.infer()
+        except RuntimeError as err:
+            raise ModelError(
+                f"{self._folder} could not answer. OpenVINO says: {_last_line(err)}", EXPORT
+            ) from err
+        return {name: _array(request.get_output_tensor(port)) for name, (port, _) in self._outputs.items()}
+
+    def _request(self) -> Any:
+        """One for each thread: two threads on one request get each other's rows."""
+        if not hasattr(self._of_thread, "request"):
+            self._of_thread.request = self._compiled.create_infer_request()
+        return self._of_thread.request
+
+
+def _openvino() -> Any:
+    """OpenVINO, imported when it is first needed: 0.2 s that a process without models need not spend."""
+    import openvino  # type: ignore[import-untyped]  # its stubs lack py.typed
+
+    return openvino
+
+
+def _compile(folder: Path, saved_model: bytes) -> Any:
+    """Compile a changed saved_model.pb with the variables that lie in `folder`."""
+    core = _openvino().Core()
+    core.set_property({"ENABLE_MMAP": False})  # exporting over the files must not change a loaded model
+    with tempfile.TemporaryDirectory(prefix="mnist-dash-") as staged:
+        (Path(staged) / FILE_NAME).write_bytes(saved_model)
+        if (variables := folder / FOLDER_NAME).is_dir():
+            _link(variables.absolute(), Path(staged) / FOLDER_NAME)
+        try:
+            return core.compile_model(core.read_model(staged), "CPU", _CONFIG)
+        except RuntimeError as err:
+            raise _unfit(folder, str(err)) from err
+
+
+def _link(variables: Path, staged: Path) -> None:
+    try:
+        staged.symlink_to(variables, target_is_directory=True)
+    except OSError:  # Windows allows links to few
+        shutil.copytree(variables, staged)
+
+
+def _find(
+    tensors: Mapping[str, Tensor], names: Mapping[str, str], ports: Sequence[Any]
+) -> dict[str, tuple[int, Any]]:
+    """The number and the dtype of the port that each tensor of a signature became."""
+    return {
+        key: (number, port.element_type.to_dtype())
+        for key, tensor in tensors.items()
+        for number, port in enumerate(ports)
+        if names[tensor.name] in port.names
+    }
+
+
+def _array(tensor: Any) -> NDArray[Any]:
+    if tensor.element_type == _openvino().Type.string:
+        return np.asarray(tensor.str_data)
+    data: NDArray[Any] = tensor.data
+    return data.astype(np.float32 if np.issubdtype(data.dtype, np.floating) else data.dtype)
+
+
+def _unfit(folder: Path, message: str) -> ModelError:
+    if found := re.search(r"No conversion rule found for operations?: (.+)", message):
+        problem = f"{folder} uses operations that OpenVINO does not have: {found[1].strip()}."
+        return ModelError(
+            problem, "Leave them out of the exported model; prepare images and text outside of it."
+        )
+    if re.search(_DAMAGED, message):
+        return ModelError(
+            f"The variables of {folder} are damaged. OpenVINO says: {_last_line(message)}", COPY
+        )
+    return ModelError(f"OpenVINO cannot load {folder}. It says: {_last_line(message)}", EXPORT)
+
+
+def _last_line(message: object) -> str:
+    """The last line of OpenVINO's report that says something, with a full stop."""
+    lines = [line.strip(" -\t") for line in str(message).splitlines() if re.search(r"\w", line)]
+    return f"{(lines or ['it does not say why'])[-1].rstrip('.')}."

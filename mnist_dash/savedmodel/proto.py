@@ -1,0 +1,196 @@
+"""What saved_model.pb says: the few messages of TensorFlow's that matter here, read with protobuf."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
+
+from mnist_dash.errors import ModelError
+from mnist_dash.signature import SERVING_DEFAULT, Signature, Tensor
+from mnist_dash.storage.base_diagnosis import name_by_content
+
+FILE_NAME = "saved_model.pb"
+SERVE = {"serve"}
+"""The tags of the graph that is for serving; TensorFlow Serving wants exactly these."""
+INIT_OP = "__saved_model_init_op"
+VARIABLE_OPS = frozenset({"VarHandleOp", "VariableV2", "Variable"})
+EXPORT = "Export the model again, with model.export(...) in Keras or tf.saved_model.save(...) in TensorFlow."
+
+# Message -> number -> (field, type, repeated), from saved_model.proto and meta_graph.proto in TensorFlow's
+# core/protobuf, and graph.proto, node_def.proto and tensor_shape.proto in its core/framework. protobuf keeps
+# what is not declared as it is, so that a message can be changed and written back whole.
+_FIELDS: dict[str, dict[int, tuple[str, str, bool]]] = {
+    "SavedModel": {2: ("meta_graphs", "MetaGraphDef", True)},
+    "MetaGraphDef": {
+        1: ("meta_info_def", "MetaInfoDef", False),
+        2: ("graph_def", "GraphDef", False),
+        5: ("signature_def", "SignatureEntry", True),
+    },
+    "MetaInfoDef": {4: ("tags", "string", True)},
+    "GraphDef": {1: ("node", "NodeDef", True)},
+    "NodeDef": {2: ("op", "string", False)},
+    "SignatureEntry": {1: ("key", "string", False), 2: ("value", "SignatureDef", False)},
+    "SignatureDef": {
+        1: ("inputs", "TensorEntry", True),
+        2: ("outputs", "TensorEntry", True),
+        3: ("method_name", "string", False),
+    },
+    "TensorEntry": {1: ("key", "string", False), 2: ("value", "TensorInfo", False)},
+    "TensorInfo": {
+        1: ("name", "string", False),
+        2: ("dtype", "int32", False),
+        3: ("tensor_shape", "TensorShapeProto", False),
+    },
+    "TensorShapeProto": {2: ("dim", "Dim", True), 3: ("unknown_rank", "bool", False)},
+    "Dim": {1: ("size", "int64", False)},
+}
+_SCALARS = {
+    "string": FieldDescriptorProto.TYPE_STRING,
+    "int32": FieldDescriptorProto.TYPE_INT32,
+    "int64": FieldDescriptorProto.TYPE_INT64,
+    "bool": FieldDescriptorProto.TYPE_BOOL,
+}
+# tensorflow/core/framework/types.proto
+_DTYPES = {
+    1: "DT_FLOAT",
+    2: "DT_DOUBLE",
+    3: "DT_INT32",
+    4: "DT_UINT8",
+    5: "DT_INT16",
+    6: "DT_INT8",
+    7: "DT_STRING",
+    9: "DT_INT64",
+    10: "DT_BOOL",
+    14: "DT_BFLOAT16",
+    17: "DT_UINT16",
+    19: "DT_HALF",
+    22: "DT_UINT32",
+    23: "DT_UINT64",
+}
+
+
+@dataclass(frozen=True)
+class ServingGraph:
+    """The graph of a saved_model.pb that is for serving."""
+
+    signatures: Mapping[str, Signature]
+    has_variables: bool
+    """Whether it reads variables, so that it is nothing without its `variables` folder."""
+    _graph: Any
+
+    def alone(self, signature: str, names: Mapping[str, str]) -> bytes:
+        """A saved_model.pb with this graph and one signature only, `serving_default`.
+
+        `names` maps graph names of the tensors to the names they shall have in the new signature.
+        """
+        (old,) = [entry.value for entry in self._graph.signature_def if entry.key == signature]
+        new = type(self._graph.signature_def[0])(key=SERVING_DEFAULT)
+        for tensors, kept in ((old.inputs, new.value.inputs), (old.outputs, new.value.outputs)):
+            # Two keys may stand for one tensor, which then has one name.
+            for name, info in {entry.value.name: entry.value for entry in tensors}.items():
+                kept.add(key=names[name], value=info)
+        whole: Any = saved_model_class()()
+        graph = whole.meta_graphs.add()
+        graph.CopyFrom(self._graph)
+        del graph.signature_def[:]
+        graph.signature_def.append(new)
+        return bytes(whole.SerializeToString())
+
+
+def read_signatures(folder: Path) -> dict[str, Signature]:
+    """Read the signatures of a version folder's graph for serving; raises ModelError.
+
+    The signature by which TensorFlow initialises a model is left out: nobody may call it.
+    """
+    return dict(read_graph(folder).signatures)
+
+
+def read_graph(folder: Path) -> ServingGraph:
+    """Read saved_model.pb of a version folder; raises ModelError if it is missing, unreadable or foreign."""
+    message = _parse(folder / FILE_NAME)
+    graph = _serving(message)
+    if graph is None:
+        found = "; ".join(", ".join(graph.meta_info_def.tags) or "none" for graph in message.meta_graphs)
+        problem = (
+            f"{folder / FILE_NAME} has no graph with the tag `serve` and no other; its tags are: {found}."
+        )
+        raise ModelError(problem, "Export the model for serving, with the tag `serve`.")
+    ops = {node.op for node in graph.graph_def.node}
+    signatures = {signature.name: signature for signature in _signatures(graph)}
+    return ServingGraph(signatures, bool(ops & VARIABLE_OPS), graph)
+
+
+def _parse(path: Path) -> Any:
+    content = _read(path)
+    message: Any = saved_model_class()()
+    try:
+        message.ParseFromString(content)
+    except DecodeError:
+        message = None
+    if message is None or not any(graph.HasField("graph_def") for graph in message.meta_graphs):
+        raise ModelError(f"{path} is not a SavedModel: it is {name_by_content(content)}.", EXPORT)
+    return message
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as err:
+        raise ModelError(f"There is no {FILE_NAME} in {path.parent}.", EXPORT) from err
+    except OSError as err:
+        step = "Let the user who runs the dashboard read it."
+        raise ModelError(f"{path} cannot be read: {err.strerror}.", step) from err
+
+
+def _serving(message: Any) -> Any:
+    return next((graph for graph in message.meta_graphs if set(graph.meta_info_def.tags) == SERVE), None)
+
+
+def _signatures(graph: Any) -> Iterator[Signature]:
+    for entry in graph.signature_def:
+        if entry.key != INIT_OP:
+            value = entry.value
+            yield Signature(entry.key, _tensors(value.inputs), _tensors(value.outputs), value.method_name)
+
+
+def _tensors(entries: Any) -> dict[str, Tensor]:
+    return {
+        entry.key: Tensor(entry.value.name, _dtype(entry.value.dtype), _shape(entry.value))
+        for entry in entries
+    }
+
+
+def _dtype(number: int) -> str:
+    return _DTYPES.get(number, f"DT_{number}")
+
+
+def _shape(info: Any) -> tuple[int, ...] | None:
+    if not info.HasField("tensor_shape") or info.tensor_shape.unknown_rank:
+        return None
+    return tuple(dim.size for dim in info.tensor_shape.dim)
+
+
+@cache
+def saved_model_class() -> type[Message]:
+    pool = DescriptorPool()  # its own, so that TensorFlow's messages may live in the same process
+    file = FileDescriptorProto(name="saved_model.proto", package="mnist_dash", syntax="proto3")
+    for message_name, fields in _FIELDS.items():
+        message = file.message_type.add(name=message_name)
+        for number, (name, kind, repeated) in fields.items():
+            field = message.field.add(name=name, number=number)
+            field.label = (
+                FieldDescriptorProto.LABEL_REPEATED if repeated else FieldDescriptorProto.LABEL_OPTIONAL
+            )
+            field.type = _SCALARS.get(kind, FieldDescriptorProto.TYPE_MESSAGE)
+            if kind not in _SCALARS:
+                field.type_name = f".mnist_dash.{kind}"
+    pool.Add(file)
+    return GetMessageClass(pool.FindMessageTypeByName("mnist_dash.SavedModel"))

@@ -1,0 +1,34 @@
+"""The project's model server, but each answer says who gave it: `announcing.py TEXT FLAGS`.
+
+TensorFlow Serving is silent; a service mesh or a proxy beside it may add such a header.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+from mnist_dash.domain import SERVED_BY_HEADER
+from mnist_dash.local.server import __main__
+from mnist_dash.local.server.rest import Message, Receive, RestApi, Send
+
+
+class AnnouncingApi(RestApi):
+    """Adds X-Served-By to what the REST API answers."""
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        async def send_named(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"].append((SERVED_BY_HEADER.lower().encode(), sys.argv[1].encode()))
+            await send(message)
+
+        await super().__call__(scope, receive, send_named)
+
+
+if __name__ == "__main__":
+    vars(__main__)["RestApi"] = AnnouncingApi  # the name by which the server makes its application
+    code = __main__.main(sys.argv[2:])
+    sys.stdout.flush()
+    os._exit(code)

@@ -1,0 +1,182 @@
+"""One run of a container: the process that stands for it, its environment, its volumes and its output."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from tests.cluster.bed.api_server import ApiServer, Object
+from tests.cluster.bed.reaper import Warden
+
+LOG_LINES = 2000
+ANNOUNCING = Path(__file__).with_name("announcing.py")
+REST_PORT = 8501
+
+
+class ConfigError(Exception):
+    """Why a container cannot be made, in a kubelet's words."""
+
+
+class Process:
+    """A running container; `on_exit` is called with its exit code from a thread of its own."""
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        folder: Path,
+        warden: Warden,
+        on_exit: Callable[[int], None],
+    ) -> None:
+        self.log: deque[str] = deque(maxlen=LOG_LINES)
+        self._warden = warden
+        self._on_exit = on_exit
+        self._process = subprocess.Popen(
+            argv,
+            env=env,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+        warden.watch(self._process.pid)
+        threading.Thread(target=self._follow, name=f"container-{self._process.pid}", daemon=True).start()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal; one that has ended is fine."""
+        self._process.send_signal(number)
+
+    def _follow(self) -> None:
+        assert self._process.stdout
+        with self._process.stdout:
+            self.log.extend(line.rstrip("\n") for line in self._process.stdout)
+        code = self._process.wait()
+        self._warden.release(self._process.pid)
+        self._on_exit(128 - code if code < 0 else code)
+
+
+def model_server(env: Mapping[str, str], address: str, served_by: str = "") -> list[str]:
+    """What stands for TensorFlow Serving: the project's own model server, with the image's own variables."""
+    program = [str(ANNOUNCING), served_by] if served_by else ["-m", "mnist_dash.local.server"]
+    base = env.get("MODEL_BASE_PATH", "/models")
+    return [sys.executable, *program, "--model-base", base, "--host", address, "--port", str(REST_PORT)]
+
+
+def base_environment() -> dict[str, str]:
+    """What an image would bring along."""
+    return {"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1"}
+
+
+class Volumes:
+    """A Pod's volumes, as folders of this machine."""
+
+    def __init__(self, api: ApiServer, pod: Object, folder: Path) -> None:
+        self._api = api
+        self._namespace = pod["metadata"]["namespace"]
+        self._volumes: list[Object] = pod["spec"].get("volumes", [])
+        self._folder = folder / "volumes"
+        self.home = folder / "home"
+        """Where the container works."""
+        mounts = pod["spec"]["containers"][0].get("volumeMounts", ())
+        self._places = [(one["mountPath"].rstrip("/"), self._folder / str(one["name"])) for one in mounts]
+
+    def fill(self) -> None:
+        """Make the folders, with what belongs in them; raises ConfigError if something is not there."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        for volume in self._volumes:
+            folder = self._folder / str(volume["name"])
+            folder.mkdir(parents=True, exist_ok=True)
+            if source := volume.get("secret"):
+                try:
+                    self._fill_with_secret(folder, source)
+                except ConfigError as error:
+                    problem = f'MountVolume.SetUp failed for volume "{volume["name"]}" : {error}'
+                    raise ConfigError(problem) from error
+
+    def at_home(self, value: str) -> str:
+        """The same path on this machine, if the value is a path below a mount."""
+        for mount, folder in self._places:
+            if value == mount or value.startswith(f"{mount}/"):
+                return f"{folder}{value[len(mount) :]}"
+        return value
+
+    def _fill_with_secret(self, folder: Path, source: Object) -> None:
+        name = source["secretName"]
+        secret = self._api.find(f"/api/v1/namespaces/{self._namespace}/secrets/{name}")
+        if secret is None and not source.get("optional"):
+            raise ConfigError(f'secret "{name}" not found')
+        data = (secret or {}).get("data", {})
+        for key, path in _items(source, data):
+            if key not in data:
+                raise ConfigError(f"references non-existent secret key: {key}")
+            (folder / path).write_bytes(base64.b64decode(data[key]))
+
+
+def _items(source: Object, data: Mapping[str, str]) -> list[tuple[str, str]]:
+    if "items" in source:
+        return [(item["key"], item["path"]) for item in source["items"]]
+    return [(key, key) for key in data]
+
+
+class Environment:
+    """Resolves a container's `env`. Raises ConfigError if a value cannot be had."""
+
+    def __init__(self, api: ApiServer, pod: Object, address: str) -> None:
+        self._api = api
+        self._pod = pod
+        self._namespace = pod["metadata"]["namespace"]
+        self._fields = {
+            "metadata.name": pod["metadata"]["name"],
+            "metadata.namespace": self._namespace,
+            "metadata.uid": pod["metadata"]["uid"],
+            "spec.nodeName": pod["spec"].get("nodeName", ""),
+            "status.podIP": address,
+        }
+
+    def resolve(self) -> dict[str, str]:
+        """Name and value of each variable, `$(OTHER)` expanded."""
+        found: dict[str, str] = {}
+        for variable in self._pod["spec"]["containers"][0].get("env", ()):
+            value = self._value(variable)
+            if value is not None:
+                found[variable["name"]] = _expand(value, found)
+        return found
+
+    def _value(self, variable: Object) -> str | None:
+        source = variable.get("valueFrom")
+        if not source:
+            return str(variable.get("value", ""))
+        if "fieldRef" in source:
+            return str(self._fields[source["fieldRef"]["fieldPath"]])
+        if "secretKeyRef" in source:
+            return self._key("Secret", source["secretKeyRef"])
+        if "configMapKeyRef" in source:
+            return self._key("ConfigMap", source["configMapKeyRef"])
+        raise ConfigError(f"the kubelet double knows no such source: {sorted(source)}")
+
+    def _key(self, kind: str, reference: Object) -> str | None:
+        name, key = reference["name"], reference["key"]
+        found = self._api.find(f"/api/v1/namespaces/{self._namespace}/{kind.lower()}s/{name}")
+        if found is None or key not in found.get("data", {}):
+            if reference.get("optional"):
+                return None
+            if found is None:
+                raise ConfigError(f'{kind.lower()} "{name}" not found')
+            raise ConfigError(f"couldn't find key {key} in {kind} {self._namespace}/{name}")
+        value: str = found["data"][key]
+        return base64.b64decode(value).decode() if kind == "Secret" else value
+
+
+def _expand(value: str, known: Mapping[str, str]) -> str:
+    return re.sub(r"\$\((\w+)\)", lambda found: known.get(found[1], found[0]), value)

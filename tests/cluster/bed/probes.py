@@ -1,0 +1,98 @@
+"""The probes of a container, run as its spec says, but ten times as often.
+
+What fails must fail for as long as on a cluster, lest a busy machine looks like a broken container. Only a
+failure that a test has ordered counts after the spec's number of tries, so that nobody waits for it.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import urllib3
+
+from tests.cluster.bed.api_server import Object
+
+OFTEN = 10
+LEAST_PERIOD, MOST_PERIOD = 0.05, 1.0
+"""Seconds between two probes, at most and at least."""
+_ORDERED = "HTTP probe failed with statuscode: 503"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a probe says after a try: `passed` is None as long as its threshold is not reached."""
+
+    passed: bool | None
+    message: str
+    """Why the try failed; empty if it did not."""
+
+
+class Probe:
+    """One probe of a container, `startup`, `readiness` or `liveness`."""
+
+    def __init__(self, kind: str, spec: Object, address: str, ports: dict[str, int]) -> None:
+        self.kind = kind
+        self._spec = spec
+        self._address = address
+        self._ports = ports
+        self._period = min(max(spec.get("periodSeconds", 10) / OFTEN, LEAST_PERIOD), MOST_PERIOD)
+        self._patience = spec.get("failureThreshold", 3) * spec.get("periodSeconds", 10)
+        self._passes = self._failures = 0
+        self._failing_since = 0.0
+        self.due = time.monotonic() + spec.get("initialDelaySeconds", 0) / OFTEN
+
+    def run(self, ordered_to_fail: bool) -> Verdict:
+        """Try once, and say when the next try is due."""
+        message = _ORDERED if ordered_to_fail else self._try()
+        self.due = time.monotonic() + self._period
+        if not message:
+            self._passes, self._failures = self._passes + 1, 0
+            return Verdict(True if self._passes >= self._spec.get("successThreshold", 1) else None, "")
+        self._failing_since = self._failing_since if self._failures else time.monotonic()
+        self._passes, self._failures = 0, self._failures + 1
+        enough = self._failures >= self._spec.get("failureThreshold", 3)
+        if not ordered_to_fail:
+            enough = enough and time.monotonic() - self._failing_since >= self._patience
+        return Verdict(False if enough else None, message)
+
+    def _try(self) -> str:
+        timeout = float(self._spec.get("timeoutSeconds", 1))
+        if action := self._spec.get("httpGet"):
+            return _http_get(self._url(action), action.get("httpHeaders", ()), timeout)
+        if action := self._spec.get("tcpSocket"):
+            return _tcp_socket(self._address, self._port(action), timeout)
+        return f"the kubelet double knows no such probe: {sorted(self._spec)}"
+
+    def _url(self, action: Object) -> str:
+        scheme = action.get("scheme", "HTTP").lower()
+        return f"{scheme}://{self._address}:{self._port(action)}/{action.get('path', '/').lstrip('/')}"
+
+    def _port(self, action: Object) -> int:
+        port = action["port"]
+        return self._ports[port] if isinstance(port, str) else int(port)
+
+
+def _http_get(url: str, headers: Any, timeout: float) -> str:
+    """Why it fails, in a kubelet's words; empty if it does not."""
+    try:
+        answer = urllib3.request(
+            "GET", url, headers={one["name"]: one["value"] for one in headers} | {"Connection": "close"},
+            timeout=timeout, retries=False,
+        )  # fmt: skip
+    except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ProtocolError):
+        place = urllib3.util.parse_url(url).netloc
+        return f'Get "{url}": dial tcp {place}: connect: connection refused'
+    except urllib3.exceptions.HTTPError:
+        return f'Get "{url}": context deadline exceeded (Client.Timeout exceeded while awaiting headers)'
+    return "" if 200 <= answer.status < 400 else f"HTTP probe failed with statuscode: {answer.status}"
+
+
+def _tcp_socket(host: str, port: int, timeout: float) -> str:
+    try:
+        socket.create_connection((host, port), timeout).close()
+    except OSError:
+        return f"dial tcp {host}:{port}: connect: connection refused"
+    return ""

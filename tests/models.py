@@ -1,0 +1,108 @@
+"""Small SavedModels for tests, and ways to break them; what `tests/data/make_models.py` made."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_dash.savedmodel.proto import saved_model_class
+
+DATA = Path(__file__).parent / "data"
+FLAT, ROWS, SAME, FROZEN, INVERTED, PYTHON = "flat", "rows", "same", "frozen", "inverted", "python"
+"""(n, 784) to logits; (n, 28, 28) to `classes` and `probabilities`, and FLAT as its signature `pixels`; half
+precision, one key for input and output; no variables, (n, 28, 28, 1) to four outputs; wants black ink on
+white; runs Python, which only TensorFlow can."""
+NOBODY = 65534
+
+
+def folder_of(name: str) -> Path:
+    """The version folder of a model as it lies in the repository; not to be changed."""
+    return DATA / "models" / name / "model" / "1"
+
+
+def make_base(at: Path, name: str = ROWS, *versions: str) -> Path:
+    """Copy a model to `<at>/model/<version>` for each version (default: 1) and return the model base `at`."""
+    for version in versions or ("1",):
+        shutil.copytree(folder_of(name), at / "model" / version)
+    return at
+
+
+def expected(name: str, signature: str = "serving_default") -> Mapping[str, NDArray[Any]]:
+    """What TensorFlow answered on the first eight bundled digits, by output."""
+    with np.load(DATA / "expected.npz") as stored:
+        prefix = f"{name}/{signature}/"
+        return {key.removeprefix(prefix): stored[key] for key in stored if key.startswith(prefix)}
+
+
+def change(folder: Path, how: Callable[[Any], None]) -> None:
+    """Let `how` change the graph for serving (a MetaGraphDef) in the saved_model.pb of a version folder."""
+    path = folder / "saved_model.pb"
+    message: Any = saved_model_class()()
+    message.ParseFromString(path.read_bytes())
+    how(message.meta_graphs[0])
+    path.write_bytes(message.SerializeToString())
+
+
+def signature_in(graph: Any, name: str = "serving_default") -> Any:
+    """The SignatureDef of that name in a MetaGraphDef."""
+    return next(entry.value for entry in graph.signature_def if entry.key == name)
+
+
+def with_input(folder: Path, *shape: int, dtype: int = 1) -> Path:
+    """Declare another input in the signature `serving_default`; the graph itself stays as it is."""
+
+    def declare(graph: Any) -> None:
+        (entry,) = signature_in(graph).inputs
+        _declare(entry.value, shape, dtype)
+
+    change(folder, declare)
+    return folder
+
+
+def with_output(folder: Path, *shape: int, dtype: int = 1) -> Path:
+    """Declare one output only in the signature `serving_default`; the graph itself stays as it is."""
+
+    def declare(graph: Any) -> None:
+        outputs = signature_in(graph).outputs
+        del outputs[1:]
+        _declare(outputs[0].value, shape, dtype)
+
+    change(folder, declare)
+    return folder
+
+
+def _declare(info: Any, shape: tuple[int, ...], dtype: int) -> None:
+    info.dtype = dtype
+    info.tensor_shape.Clear()
+    info.tensor_shape.SetInParent()
+    for size in shape:
+        info.tensor_shape.dim.add(size=size)
+
+
+def cut_off(path: Path, keep: float = 0.5) -> None:
+    """Keep only the first part of a file, as a copy that was interrupted does."""
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * keep)])
+
+
+@contextmanager
+def forbidden(path: Path) -> Iterator[None]:
+    """Within, `path` may not be read by this process, even if it is root's."""
+    mode = path.stat().st_mode
+    path.chmod(0)
+    as_root = os.geteuid() == 0
+    try:
+        if as_root:
+            os.seteuid(NOBODY)
+        yield
+    finally:
+        if as_root:
+            os.seteuid(0)
+        path.chmod(mode)

@@ -1,0 +1,235 @@
+"""Which replica is asked, and what happens when it does not answer."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from multidict import CIMultiDict
+
+from mnist_dash.domain import Release, Role
+from mnist_dash.local.gateway.balancer import Seat
+from mnist_dash.local.gateway.protocol import EventName, Member
+from mnist_dash.local.gateway.proxy import Asked, Patience, Relay, UnansweredError
+from tests.processes.gateway.harness import PATIENCE, Answer, Gateway, Got, Replica, ask, gateway, replicas
+
+
+@pytest.fixture(scope="module")
+def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """One gateway for this module, with little patience; each test orders its own table."""
+    flags = ("--connect-seconds=0.2", "--answer-seconds=0.5")
+    with gateway(tmp_path_factory.mktemp("gateway") / "log", *flags) as running:
+        yield running
+
+
+@pytest.fixture
+def pair() -> Iterator[list[Replica]]:
+    """Two replicas of blue."""
+    with replicas("blue-1", "blue-2") as running:
+        yield running
+
+
+@pytest.fixture
+def refusing() -> Iterator[Member]:
+    """A replica whose port refuses every connection: it is bound, but nobody listens."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield Member("blue-9", Release.BLUE, f"http://127.0.0.1:{bound.getsockname()[1]}")
+
+
+@pytest.fixture
+def silent() -> Iterator[Member]:
+    """A replica that accepts no connection and refuses none: its queue is full."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        address = listener.getsockname()
+        with socket.create_connection(address), socket.socket() as second:
+            second.setblocking(False)
+            second.connect_ex(address)
+            yield Member("blue-8", Release.BLUE, f"http://127.0.0.1:{address[1]}")
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    """Threads for the requests that a test does not wait for."""
+    with ThreadPoolExecutor() as threads:
+        yield threads
+
+
+def error_of(got: Got) -> str:
+    """The text of an error of the gateway's own."""
+    assert got.replica == ""
+    return str(json.loads(got.body)["error"])
+
+
+def test_equally_busy_replicas_take_turns(
+    gate: Gateway, client: http.client.HTTPConnection, pair: list[Replica]
+) -> None:
+    """Each gets its half."""
+    gate.order(current=pair)
+    asked = [ask(client).replica for _ in range(10)]
+    assert asked == asked[:2] * 5
+    assert set(asked) == {"blue-1", "blue-2"}
+
+
+def test_the_least_busy_replica_is_asked(
+    gate: Gateway, client: http.client.HTTPConnection, pair: list[Replica], pool: ThreadPoolExecutor
+) -> None:
+    """While one is at work the other gets everything."""
+    busy, idle = pair
+    busy.free.clear()
+    gate.order(current=[busy])
+    slow = pool.submit(gate.ask)
+    busy.wait_asked()
+    gate.order(current=pair)
+    assert [ask(client).replica for _ in range(5)] == [idle.name] * 5
+    busy.free.set()
+    assert slow.result(PATIENCE).replica == busy.name
+
+
+def test_a_replica_that_refuses_is_passed_over(
+    gate: Gateway, client: http.client.HTTPConnection, pair: list[Replica], refusing: Member
+) -> None:
+    """Another one of the same model answers, every time."""
+    gate.order(current=[refusing, *pair])
+    assert {ask(client).replica for _ in range(6)} == {"blue-1", "blue-2"}
+
+
+def test_a_replica_that_refused_is_avoided(refusing: Member) -> None:
+    """The next request asks the others first."""
+    seat = Seat(refusing)
+    asked = Asked("GET", "/x", CIMultiDict(), b"")
+
+    async def send() -> None:
+        async with Relay(Patience()) as relay:
+            await relay.send(asked, Role.CURRENT, [seat])
+
+    with pytest.raises(UnansweredError):
+        asyncio.run(send())
+    assert seat.avoided_until > 0
+
+
+def test_a_replica_that_accepts_nothing_is_passed_over(
+    gate: Gateway, client: http.client.HTTPConnection, pair: list[Replica], silent: Member
+) -> None:
+    """After the time that a connection may take."""
+    gate.order(current=[silent, *pair])
+    assert {ask(client).replica for _ in range(6)} == {"blue-1", "blue-2"}
+
+
+@pytest.mark.parametrize("route", ["always", "never"])
+def test_the_other_model_is_never_asked_instead(
+    gate: Gateway, client: http.client.HTTPConnection, pair: list[Replica], refusing: Member, route: str
+) -> None:
+    """If nobody of the one that was decided on accepts a connection, that is the answer."""
+    gate.order(0, *((pair, [refusing]) if route == "always" else ([refusing], pair)))
+    got = ask(client, headers=[("X-Mnist-Route", route)])
+    assert got.status == 502
+    model = {"always": "New", "never": "Current"}[route]
+    assert error_of(got).startswith(f"No replica of the {model} model accepts a connection (blue-9).")
+    assert [replica.seen for replica in pair] == [[], []]
+
+
+def test_when_nobody_accepts_in_time_it_is_a_time_out(
+    gate: Gateway, client: http.client.HTTPConnection, silent: Member
+) -> None:
+    """And not a refusal."""
+    gate.order(current=[silent])
+    got = ask(client)
+    assert (got.status, error_of(got)[:55]) == (
+        504,
+        "No replica of the Current model accepts a connection (b",
+    )
+
+
+@pytest.mark.parametrize("cut_after", [0, 20, 80], ids=["before", "in the head", "in the body"])
+def test_a_post_that_was_sent_is_not_repeated(
+    gate: Gateway,
+    client: http.client.HTTPConnection,
+    pair: list[Replica],
+    green: Replica,
+    cut_after: int,
+) -> None:
+    """Neither on another replica nor on the other model, wherever its answer broke off."""
+    for replica in pair:
+        replica.answer = Answer(cut_after=cut_after)
+    gate.order(50, pair, [green])
+    got = ask(client, headers=[("X-Mnist-Route", "never")])
+    assert got.status == 502
+    assert "of the Current model broke off before it had answered." in error_of(got)
+    assert len(pair[0].seen) + len(pair[1].seen) == 1
+    assert green.seen == []
+
+
+def test_a_replica_that_dies_at_work_is_not_asked_again(
+    gate: Gateway, pair: list[Replica], pool: ThreadPoolExecutor
+) -> None:
+    """Its request fails once, and the next ones go to the other replica."""
+    dying, other = pair
+    dying.free.clear()
+    gate.order(current=[dying])
+    lost = pool.submit(gate.ask)
+    dying.wait_asked()
+    gate.order(current=pair)
+    dying.kill()
+    assert lost.result(PATIENCE).status == 502
+    assert [gate.ask().replica for _ in range(4)] == [other.name] * 4
+    assert len(dying.seen) == 1
+
+
+@pytest.mark.parametrize("at_once", [0, 20, 80], ids=["before", "in the head", "in the body"])
+def test_an_answer_that_takes_too_long_is_a_time_out(
+    gate: Gateway, client: http.client.HTTPConnection, pair: list[Replica], at_once: int
+) -> None:
+    """Wherever it stops; the request is not repeated, and the connection to the client goes on."""
+    slow, other = pair
+    slow.answer = Answer(at_once=at_once)
+    slow.free.clear()
+    gate.order(current=[slow])
+    got = ask(client)
+    assert got.status == 504
+    assert error_of(got).startswith("Replica blue-1 of the Current model did not answer within 0.5 s.")
+    gate.order(current=[other])
+    assert ask(client).replica == other.name
+    assert len(slow.seen) == 1
+
+
+def test_an_answer_that_is_no_http_is_a_bad_gateway(
+    gate: Gateway, client: http.client.HTTPConnection, pair: list[Replica]
+) -> None:
+    """In words, as every error."""
+    pair[0].answer = Answer(headers=[("X Y", "no header")], cut_after=1000)
+    gate.order(current=pair[:1])
+    got = ask(client)
+    assert (got.status, error_of(got)[:41]) == (502, "Replica blue-1 of the Current model broke")
+
+
+def test_a_client_that_leaves_is_counted_until_its_replica_is_free(
+    gate: Gateway, pair: list[Replica]
+) -> None:
+    """And no longer: the order after it is drained then."""
+    busy, other = pair
+    busy.free.clear()
+    gate.order(current=[busy])
+    request = b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", gate.port), timeout=PATIENCE) as connection:
+        connection.sendall(request)
+        busy.wait_asked()
+    number = gate.order(current=[other])
+    assert not gate.has_drained(number)
+    busy.free.set()
+    gate.wait(EventName.DRAINED, number)
+
+
+def test_an_idle_connection_that_a_replica_closed_is_not_used(
+    gate: Gateway, client: http.client.HTTPConnection, pair: list[Replica]
+) -> None:
+    """The next request gets a new one."""
+    gate.order(current=pair[:1])
+    ask(client)
+    pair[0].drop_connections()
+    assert ask(client, "GET", "/x").replica == "blue-1"

@@ -1,0 +1,127 @@
+"""The model server as a process: how it goes from one version to another."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from tests.processes.server.rest_client import ONE, connected, predict, states
+from tests.processes.server.server_process import TIMEOUT, ServerProcess, add_version, until
+
+
+@dataclass
+class Load:
+    """Clients that ask without a pause, and what they got."""
+
+    port: int
+    answers: list[tuple[int, str | None]] = field(default_factory=list)
+    errors: list[Exception] = field(default_factory=list)
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    @contextmanager
+    def running(self, clients: int) -> Iterator[Load]:
+        """Keep them asking inside the context."""
+        threads = [threading.Thread(target=self._ask) for _ in range(clients)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield self
+        finally:
+            self.stop.set()
+            for thread in threads:
+                thread.join()
+
+    def versions(self) -> list[str | None]:
+        """Which versions answered, in order."""
+        return [version for _, version in list(self.answers)]
+
+    def _ask(self) -> None:
+        try:
+            with connected(self.port) as connection:
+                while not self.stop.is_set():
+                    self.answers.append(predict(connection))
+        except Exception as error:
+            self.errors.append(error)
+
+
+def test_a_new_version_takes_over_under_load_without_a_failed_request(base: Path) -> None:
+    """Every request is answered, by the old or the new; and it goes back as smoothly."""
+    with ServerProcess(base) as server, Load(server.port).running(clients=3) as load:
+        until(lambda: len(load.answers) > 100)
+        add_version(base, 2)
+        assert server.event("version") == {"event": "version", "version": 2}
+        until(lambda: load.versions()[-50:] == ["2"] * 50)
+        assert states(server.port) == {"2": "AVAILABLE", "1": "END"}
+        shutil.rmtree(base / "model" / "2")
+        assert server.event("version") == {"event": "version", "version": 1}
+        until(lambda: load.versions()[-50:] == ["1"] * 50)
+
+    assert load.errors == []
+    assert {status for status, _ in load.answers} == {200}
+
+
+def test_a_version_that_is_copied_slowly_takes_over_when_it_is_whole(base: Path) -> None:
+    """Until then the old one answers, and it is no trouble."""
+    source, target = base / "model" / "1", base / "model" / "2"
+    with ServerProcess(base) as server, connected(server.port) as connection:
+        target.mkdir()
+        shutil.copy(source / "saved_model.pb", target)
+        until(lambda: states(server.port).get("2") == "LOADING")
+        assert predict(connection) == (200, "1")
+        shutil.copytree(source / "variables", target / "variables")
+        assert server.event("version")["version"] == 2
+        assert predict(connection) == (200, "2")
+
+        server.process.terminate()
+        server.process.wait(TIMEOUT)
+        assert server.log() == "Version 2 has taken over.\n"
+
+
+def test_a_version_that_cannot_be_loaded_is_reported_and_the_old_one_answers(base: Path) -> None:
+    """The event says why, and so does the status."""
+    with ServerProcess(base) as server, connected(server.port) as connection:
+        (base / "model" / "2").mkdir()
+        (base / "model" / "2" / "saved_model.pb").write_bytes(b"no model")
+        problem = server.event("trouble")["problem"]
+
+        assert str(base / "model" / "2") in problem
+        assert predict(connection) == (200, "1")
+        assert states(server.port) == {"2": "END", "1": "AVAILABLE"}
+
+
+def test_requests_for_a_version_that_was_replaced_are_404(base: Path) -> None:
+    """As TensorFlow Serving answers them."""
+    with ServerProcess(base) as server, connected(server.port) as connection:
+        add_version(base, 2)
+        server.event("version")
+        connection.request("POST", "/v1/models/model/versions/1:predict", ONE)
+        response = connection.getresponse()
+
+        assert response.status == 404
+        assert json.loads(response.read()) == {"error": "Servable not found for request: Specific(model, 1)"}
+
+
+def test_memory_does_not_grow_with_requests_or_versions(base: Path) -> None:
+    """Nothing is kept of either: a few megabytes of slack for what is bought once."""
+    with ServerProcess(base) as server, connected(server.port) as connection:
+        process = psutil.Process(server.process.pid)
+        for version in (2, 3):
+            add_version(base, version)
+            server.event("version")
+        for _ in range(500):
+            predict(connection)
+        before = process.memory_info().rss
+        for version in range(4, 8):
+            add_version(base, version)
+            server.event("version")
+            for _ in range(500):
+                predict(connection)
+
+        assert process.memory_info().rss - before < 8 << 20

@@ -1,0 +1,125 @@
+"""A model in a bucket is checked in a process of its own, which tells how far it is."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from mnist_dash.errors import ModelError
+from mnist_dash.savedmodel import check_model_apart
+from tests.gcs import answering, emulating, needs_emulator, write_key
+from tests.models import PYTHON, ROWS, make_base
+
+
+@pytest.fixture(scope="module")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an emulator with the model bases `mnist` and `broken` in the bucket `models`."""
+    data = tmp_path_factory.mktemp("gcs")
+    make_base(data / "models" / "mnist", ROWS, "1", "2")
+    make_base(data / "models" / "broken", PYTHON)
+    with emulating(data) as url:
+        yield url
+
+
+@pytest.fixture
+def bucket(emulator: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment names the emulator."""
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulator)
+
+
+@needs_emulator
+@pytest.mark.usefixtures("bucket")
+def test_progress_is_told_while_the_model_is_copied() -> None:
+    """Growing numbers that end with all bytes of the version."""
+    told: list[tuple[int, int]] = []
+    found = check_model_apart("gs://models/mnist", progress=lambda done, total: told.append((done, total)))
+    assert (found.base, found.version) == ("gs://models/mnist", 2)
+    assert len({total for _, total in told}) == 1
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert len(told) > 2
+    assert told[-1][0] == told[-1][1]
+
+
+@needs_emulator
+@pytest.mark.usefixtures("bucket")
+def test_a_model_beyond_the_limit_is_unseen() -> None:
+    """It may well be fit; nothing of it was copied."""
+    with pytest.raises(ModelError, match=r"bytes, more than the 10,000 that are fetched\.") as caught:
+        check_model_apart("gs://models/mnist", max_bytes=10_000)
+    assert caught.value.unseen
+
+
+@needs_emulator
+@pytest.mark.usefixtures("bucket")
+@pytest.mark.parametrize("base", ["gs://nowhere/mnist", "gs://models/mnits", "gs://models/broken", "gs://m"])
+def test_a_model_that_was_looked_at_and_refused_is_not_unseen(base: str) -> None:
+    """No such bucket, no such folder, no model that can be served, no address."""
+    with pytest.raises(ModelError) as caught:
+        check_model_apart(base)
+    assert not caught.value.unseen
+
+
+@needs_emulator
+@pytest.mark.usefixtures("bucket")
+def test_the_key_file_goes_with_the_check(tmp_path: Path) -> None:
+    """A fit one is taken; one that cannot be used says nothing of the model."""
+    key = write_key(tmp_path / "key.json")
+    assert check_model_apart("gs://models/mnist", credentials=key).version == 2
+    write_key(key, client_email=None)
+    with pytest.raises(ModelError) as caught:
+        check_model_apart("gs://models/mnist", credentials=key)
+    assert caught.value.problem == f"The key file {key}, of type service_account, lacks client_email."
+    assert caught.value.unseen
+
+
+def test_a_refusal_is_unseen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The account that looks is not the one that will serve."""
+    with answering(403) as url:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
+        with pytest.raises(ModelError, match=r"may not read gs://models/mnist/model") as caught:
+            check_model_apart("gs://models/mnist")
+    assert caught.value.unseen
+
+
+def test_a_network_that_says_nothing_does_not_hold_the_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is stopped in the middle of its call, and the model is unseen."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with pytest.raises(ModelError, match=r"took longer than 1 s and was stopped\.") as caught:
+            check_model_apart("gs://models/mnist", timeout=1)
+    assert caught.value.unseen
+
+
+@needs_emulator
+@pytest.mark.usefixtures("bucket")
+def test_what_a_callback_raises_ends_the_check() -> None:
+    """As it does when the user leaves the page meanwhile."""
+
+    def leave(done: int, total: int) -> None:
+        raise KeyboardInterrupt(done, total)
+
+    before = psutil.Process().children()
+    with pytest.raises(KeyboardInterrupt):
+        check_model_apart("gs://models/mnist", progress=leave)
+    assert psutil.Process().children() == before
+
+
+def test_a_base_may_look_like_an_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder named `--help` is a folder."""
+    make_base(tmp_path / "--help")
+    monkeypatch.chdir(tmp_path)
+    assert check_model_apart("--help").version == 1
+
+
+def test_the_command_prints_lines_of_json(tmp_path: Path) -> None:
+    """The last line is the result."""
+    command = [sys.executable, "-m", "mnist_dash.savedmodel", str(make_base(tmp_path))]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert json.loads(ended.stdout.splitlines()[-1])["version"] == 1

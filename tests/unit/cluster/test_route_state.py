@@ -1,0 +1,195 @@
+"""What is remembered on the route, and how a promotion goes on."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from mnist_dash.cluster.resources import CAN_UNDO, HISTORY, SPLIT, SWAP
+from mnist_dash.cluster.route_state import (
+    REMEMBERED,
+    Finish,
+    Point,
+    RouteState,
+    SetWeight,
+    Step,
+    Swap,
+    next_step,
+    percent,
+    read_state,
+)
+from mnist_dash.domain import HistoryEntry, Release, Role
+
+SWAP_GOAL = Swap(Release.GREEN, Release.BLUE, split=0, undo=True, by="ann", at=1.5)
+UNDO_GOAL = Swap(Release.BLUE, Release.GREEN, split=20, undo=False, by="bob", at=2.5)
+STATE = RouteState(20, SWAP_GOAL, True, (HistoryEntry(1.25, "ann", "Deploy é"), HistoryEntry(2, "bob", "x")))
+
+
+@pytest.mark.parametrize("state", [STATE, RouteState(), RouteState(split=100, can_undo=True)])
+def test_a_state_is_read_back_as_it_was_written(state: RouteState) -> None:
+    """Nothing is told of it."""
+    assert read_state(state.to_annotations(), "Ingress mnist-canary") == (state, ())
+
+
+def test_a_bare_state_writes_only_its_split() -> None:
+    """What is not there has nothing to say."""
+    assert RouteState(split=7).to_annotations() == {SPLIT: "7"}
+
+
+def test_without_any_annotation_the_weight_is_the_split() -> None:
+    """Somebody made the object by hand."""
+    assert read_state({}, "HTTPRoute mnist", weight=30) == (RouteState(split=30), ())
+
+
+def test_the_history_is_bounded() -> None:
+    """The oldest go, and an object's annotations stay small."""
+    state = RouteState()
+    for number in range(REMEMBERED + 5):
+        state = state.remember(HistoryEntry(number, "ann", f"{number}"))
+    assert len(state.history) == REMEMBERED
+    assert state.history[-1].what == f"{REMEMBERED + 4}"
+    wordy = RouteState(history=(HistoryEntry(1, "a" * 9000, "w" * 9000),) * 90)
+    assert sum(map(len, wordy.to_annotations().values())) < 200_000
+
+
+@pytest.mark.parametrize("text", ["", "x", "20%", "-1", "101", "1.5", "²", "+5", " 5"])
+def test_a_damaged_split_is_told_and_the_weight_counts(text: str) -> None:
+    """Annotations hold integers from 0 to 100."""
+    state, trouble = read_state({**STATE.to_annotations(), SPLIT: text}, "Ingress mnist-canary", weight=30)
+    assert state.split == 30
+    assert state.swap == STATE.swap
+    (sentence,) = trouble
+    assert sentence.startswith(f"The annotation {SPLIT} of Ingress mnist-canary cannot be read")
+    with pytest.raises(ValueError, match="no integer from 0 to 100"):
+        percent(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        "[" * 100_000,
+        '{"current":"green"}',
+        '{"current":"green","new":"green","split":0,"undo":true,"by":"a","at":1}',
+        '{"current":"red","new":"green","split":0,"undo":true,"by":"a","at":1}',
+        '{"current":"blue","new":"green","split":101,"undo":true,"by":"a","at":1}',
+        '{"current":"blue","new":"green","split":true,"undo":true,"by":"a","at":1}',
+        '{"current":"blue","new":"green","split":0,"undo":true,"by":"a","at":NaN}',
+    ],
+)
+def test_a_damaged_swap_is_dropped_and_told(text: str) -> None:
+    """The rest of the state stays."""
+    state, trouble = read_state({**STATE.to_annotations(), SWAP: text}, "Ingress mnist-canary")
+    assert state.swap is None
+    assert state.history == STATE.history
+    assert len(trouble) == 1
+    assert SWAP in trouble[0]
+
+
+def test_a_damaged_history_is_dropped_and_told() -> None:
+    """The rest of the state stays."""
+    for text in ("{", "{}", "3"):
+        state, trouble = read_state({**STATE.to_annotations(), HISTORY: text}, "Ingress mnist-canary")
+        assert state.history == ()
+        assert state.swap == STATE.swap
+        assert len(trouble) == 1
+
+
+def test_damaged_entries_leave_the_others_in_the_history() -> None:
+    """One bad entry does not cost all."""
+    text = '[1, {"at": "x", "by": "a", "what": "b"}, {"at": 1, "by": "a", "what": "b"}, {"at": 1}]'
+    state, _ = read_state({HISTORY: text}, "Ingress mnist-canary")
+    assert state.history == (HistoryEntry(1, "a", "b"),)
+
+
+def test_only_true_can_be_undone() -> None:
+    """Anything else is as if it was absent."""
+    assert not read_state({CAN_UNDO: "yes"}, "Ingress mnist-canary")[0].can_undo
+
+
+Pointers = dict[Role, Release]
+STARTS = [
+    ({Role.CURRENT: current, Role.NEW: new}, weight)
+    for current, new, weight in product(Release, Release, (0, 20, 100))
+]
+
+
+def _after(step: Step, pointers: Pointers, weight: int) -> tuple[Pointers, int]:
+    match step:
+        case SetWeight(percent):
+            return pointers, percent
+        case Point(role, release):
+            return {**pointers, role: release}, weight
+        case Finish(split):
+            return pointers, split
+
+
+def _steps(pointers: Pointers, weight: int, swap: Swap) -> list[tuple[Pointers, int, Step]]:
+    """Each step with what was observed before it, up to the last."""
+    taken: list[tuple[Pointers, int, Step]] = []
+    while len(taken) < 10:
+        step = next_step(pointers, weight, swap)
+        taken.append((pointers, weight, step))
+        if isinstance(step, Finish):
+            return taken
+        pointers, weight = _after(step, pointers, weight)
+    raise AssertionError(taken)
+
+
+@pytest.mark.parametrize("swap", [SWAP_GOAL, UNDO_GOAL])
+@pytest.mark.parametrize(("pointers", "weight"), STARTS)
+def test_a_swap_ends_in_its_goal_from_wherever_it_is(pointers: Pointers, weight: int, swap: Swap) -> None:
+    """A dashboard that was killed between any two writes leaves such a state."""
+    last, before, step = _steps(pointers, weight, swap)[-1]
+    assert last == {Role.CURRENT: swap.current, Role.NEW: swap.new}
+    assert _after(step, last, before) == (last, swap.split)
+
+
+@pytest.mark.parametrize("swap", [SWAP_GOAL, UNDO_GOAL])
+@pytest.mark.parametrize(("pointers", "weight"), STARTS)
+def test_a_pointer_moves_only_while_its_role_receives_nothing(
+    pointers: Pointers, weight: int, swap: Swap
+) -> None:
+    """So no request meets a Service that is changing."""
+    for _, before, step in _steps(pointers, weight, swap):
+        if isinstance(step, Point):
+            assert before == (100 if step.role is Role.CURRENT else 0)
+
+
+@pytest.mark.parametrize("swap", [SWAP_GOAL, UNDO_GOAL])
+@pytest.mark.parametrize(("pointers", "weight"), STARTS)
+def test_doing_a_step_twice_is_harmless(pointers: Pointers, weight: int, swap: Swap) -> None:
+    """What it writes is the same again."""
+    for seen, before, step in _steps(pointers, weight, swap):
+        once = _after(step, seen, before)
+        assert _after(step, *once) == once
+
+
+@pytest.mark.parametrize(("pointers", "weight"), STARTS)
+def test_a_swap_can_be_turned_round_after_any_step(pointers: Pointers, weight: int) -> None:
+    """Taking it back is the same act with the goal the other way round."""
+    for seen, before, step in _steps(pointers, weight, SWAP_GOAL):
+        *_, (last, _, _) = _steps(*_after(step, seen, before), UNDO_GOAL)
+        assert last == {Role.CURRENT: UNDO_GOAL.current, Role.NEW: UNDO_GOAL.new}
+
+
+def test_a_promotion_takes_these_steps() -> None:
+    """All to New, move Current, all to Current, move New, and done."""
+    start = {Role.CURRENT: Release.BLUE, Role.NEW: Release.GREEN}
+    assert [step for _, _, step in _steps(start, 20, SWAP_GOAL)] == [
+        SetWeight(100),
+        Point(Role.CURRENT, Release.GREEN),
+        SetWeight(0),
+        Point(Role.NEW, Release.BLUE),
+        Finish(0),
+    ]
+
+
+def test_a_pointer_that_cannot_be_read_is_written_anew() -> None:
+    """A Service is missing, or selects something else."""
+    assert next_step({}, 100, SWAP_GOAL) == Point(Role.CURRENT, Release.GREEN)
+    assert next_step({Role.CURRENT: Release.GREEN}, 0, SWAP_GOAL) == Point(Role.NEW, Release.BLUE)

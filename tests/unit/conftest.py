@@ -1,0 +1,1 @@
+"""Keep the unit tests free of processes and of the network."""

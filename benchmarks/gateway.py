@@ -25,7 +25,7 @@ import uvloop
 
 from mnist_dash.dataset import load_digits
 from mnist_dash.domain import Release
-from mnist_dash.local.gateway.protocol import Event, EventName, Member, Order, Table
+from mnist_dash.local.gateway.protocol import Backend, Event, EventName, RoutingTable, RoutingUpdate
 
 ROUND_SECONDS, ROUNDS = 1.0, 5
 CONCURRENCY = (1, 8)
@@ -80,8 +80,8 @@ def tell(gateway: subprocess.Popen[bytes], server_port: int) -> None:
     """Order the gateway to send everything to one server."""
     assert gateway.stdin
     assert gateway.stdout
-    member = Member("blue-1", Release.BLUE, f"http://127.0.0.1:{server_port}")
-    gateway.stdin.write(Order(1, Table(0, (member,))).to_line())
+    member = Backend("blue-1", Release.BLUE, f"http://127.0.0.1:{server_port}")
+    gateway.stdin.write(RoutingUpdate(1, RoutingTable(0, (member,))).to_line())
     gateway.stdin.flush()
     assert Event.from_line(gateway.stdout.readline()).event is EventName.APPLIED
 

@@ -125,7 +125,7 @@ class Deployment:
     role: Role
     release: Release
     base: str
-    wanted: int
+    desired: int
     ready: int
     state: State
     version: int | None = None
@@ -148,10 +148,10 @@ class Snapshot:
     """Seconds since the epoch."""
     current: Deployment | None = None
     new: Deployment | None = None
-    split_wanted: int = 0
+    split_desired: int = 0
     split_observed: int = 0
     waiting_for: str = ""
-    """What keeps the split observed from being the split wanted, in words; empty when they agree."""
+    """What keeps the split observed from being the split desired, in words; empty when they agree."""
     can_undo_promote: bool = False
     interrupted_promotion: str = ""
     """That a promotion stopped half-way, in words: `promote` finishes it, `undo_promote` takes it back."""
@@ -168,14 +168,14 @@ class Snapshot:
 
     @property
     def strategy(self) -> Strategy:
-        """The strategy that is wanted."""
-        return Strategy.from_split(self.split_wanted)
+        """The strategy that is desired."""
+        return Strategy.from_split(self.split_desired)
 
     @property
     def settled(self) -> bool:
-        """Whether what is observed is what is wanted."""
+        """Whether what is observed is what is desired."""
         ready = all(d is None or d.state is State.READY for d in (self.current, self.new))
-        moving = self.trouble or self.waiting_for or self.split_observed != self.split_wanted
+        moving = self.trouble or self.waiting_for or self.split_observed != self.split_desired
         return ready and not moving
 
 
@@ -268,7 +268,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Acting:
+class ChangeContext:
     """On whose behalf a change is made, and how far it may go."""
 
     by: str = ""

@@ -31,7 +31,7 @@ ASKED: Final = {Route.CURRENT: 5, Route.NEW: 5, Route.SPLIT: 100}
 """How many requests are sent on each route."""
 
 
-class Sight(Enum):
+class Attribution(Enum):
     """How well the answers tell who gave them."""
 
     CLEAR = auto()
@@ -77,7 +77,7 @@ class Tally:
 class Tallies:
     """What all the probes together tell."""
 
-    sight: Sight
+    sight: Attribution
     of: dict[Route, Tally]
 
     @property
@@ -95,15 +95,15 @@ def tally(probes: Sequence[Probe], snapshot: Snapshot) -> Tallies:
     of = {probe.route: probe for probe in probes}
     answers = [answer for probe in probes for answer in probe.answers]
     if all(attribution.by_release(answer, snapshot) for answer in answers):
-        return _tallies(Sight.CLEAR, of, lambda answer: attribution.by_release(answer, snapshot))
+        return _tallies(Attribution.CLEAR, of, lambda answer: attribution.by_release(answer, snapshot))
     current, new = (_kinds(of[route].answers) for route in (Route.CURRENT, Route.NEW))
     if not any(attribution.same(one, other) for one in current for other in new):
-        return _tallies(Sight.CLEAR, of, lambda answer: _role_by_kind(answer, current, new))
+        return _tallies(Attribution.CLEAR, of, lambda answer: _role_by_kind(answer, current, new))
     return _tallies(_unclear(answers, snapshot), of, lambda _: None)
 
 
 def _tallies(
-    sight: Sight, probes: dict[Route, Probe], role_of: Callable[[Prediction], Role | None]
+    sight: Attribution, probes: dict[Route, Probe], role_of: Callable[[Prediction], Role | None]
 ) -> Tallies:
     return Tallies(
         sight,
@@ -131,11 +131,11 @@ def _role_by_kind(
     return Role.NEW if any(attribution.same(answer, kind) for kind in new) else None
 
 
-def _unclear(answers: Sequence[Prediction], snapshot: Snapshot) -> Sight:
+def _unclear(answers: Sequence[Prediction], snapshot: Snapshot) -> Attribution:
     if len(_kinds(answers)) == 1:
-        return Sight.ALIKE
+        return Attribution.ALIKE
     moving = any(d and d.state is State.UPDATING for d in (snapshot.current, snapshot.new))
-    return Sight.MOVING if moving or snapshot.interrupted_promotion else Sight.MIXED
+    return Attribution.MOVING if moving or snapshot.interrupted_promotion else Attribution.MIXED
 
 
 SECONDS: Final = 10.0
@@ -150,7 +150,7 @@ def send(predict: Predict, *, clock: Callable[[], float] = time.monotonic) -> tu
 
     No request is sent after 10 s. `predict` is called from three threads at once.
     """
-    picture, until = telling_picture(), clock() + SECONDS
+    picture, until = ambiguous_image(), clock() + SECONDS
 
     def probe(route: Route) -> Probe:
         answers: list[Prediction] = []
@@ -169,7 +169,7 @@ def send(predict: Predict, *, clock: Callable[[], float] = time.monotonic) -> tu
 
 
 @functools.cache
-def telling_picture() -> Image:
+def ambiguous_image() -> Image:
     """Many digits on top of each other: no model is sure about them, so that two hardly answer alike."""
     picture: Image = load_digits().images[:DIGITS_IN_PICTURE].mean(axis=0)
     picture.setflags(write=False)
@@ -202,7 +202,7 @@ def findings(tallies: Tallies, snapshot: Snapshot) -> tuple[Finding, ...]:
 
 def routing(tallies: Tallies, snapshot: Snapshot) -> tuple[Finding, ...]:
     """What the answers that there are say: whether each is from whom it should be."""
-    if tallies.sight is not Sight.CLEAR:
+    if tallies.sight is not Attribution.CLEAR:
         return (_unclear_findings(tallies, snapshot),)
     return tuple(
         finding
@@ -219,7 +219,7 @@ def has_new(snapshot: Snapshot) -> bool:
 
 def _unclear_findings(tallies: Tallies, snapshot: Snapshot) -> Finding:
     current, new = snapshot.current, snapshot.new
-    if tallies.sight is Sight.ALIKE:
+    if tallies.sight is Attribution.ALIKE:
         alike = f"All {tallies.answered} answers are the same, with and without the header {ROUTE_HEADER}"
         if not has_new(snapshot):
             return Finding(True, f"{alike}, as it should be: {NOT_READY}, and Current gives them all.")
@@ -234,7 +234,7 @@ def _unclear_findings(tallies: Tallies, snapshot: Snapshot) -> Finding:
             f"{alike}: either no request reaches New, or both models answer alike.",
             "If they are different models, the gateway heeds neither the header nor the split.",
         )
-    if tallies.sight is Sight.MOVING:
+    if tallies.sight is Attribution.MOVING:
         return Finding(
             True,
             "Who gave the answers cannot be told while models are being replaced.",
@@ -269,7 +269,7 @@ def _forced(one: Tally, snapshot: Snapshot) -> Iterator[Finding]:
 
 
 def _split(one: Tally, snapshot: Snapshot) -> Iterator[Finding]:
-    new, split = one.by(Role.NEW), snapshot.split_wanted
+    new, split = one.by(Role.NEW), snapshot.split_desired
     told = f"{ROUTE_WORDS[one.route]}, {new} of {one.answered} requests that were answered reached New"
     if not one.missing:
         told = f"{ROUTE_WORDS[one.route]}, {new} of {one.asked} requests reached New"

@@ -13,8 +13,8 @@ from mnist_dash import attribution, preconditions, route_check
 from mnist_dash.domain import (
     MAX_REPLICAS,
     MIN_REPLICAS,
-    Acting,
     Change,
+    ChangeContext,
     Comparison,
     Deploy,
     EngineObject,
@@ -64,7 +64,7 @@ class Engine(Protocol):
         `progress` is told the bytes that have been fetched and all there are, where it has to be fetched.
         """
 
-    def carry_out(self, change: Change, acting: Acting) -> None:
+    def carry_out(self, change: Change, context: ChangeContext) -> None:
         """Accept a change; raises EngineError, before anything has changed, if it cannot be carried out.
 
         A deployment of a role that is deployed rolls it over. Removing New sets the split to 0. A split is
@@ -100,19 +100,21 @@ class Engine(Protocol):
 class Dashboard:
     """What a data scientist can do, on whichever engine; usable as a context manager, from any thread."""
 
-    def __init__(self, engine: Engine, serving: ServingClient, *, acting: Acting | None = None) -> None:
+    def __init__(
+        self, engine: Engine, serving: ServingClient, *, context: ChangeContext | None = None
+    ) -> None:
         self._engine = engine
         self._serving = serving
-        self._acting = acting or Acting()
+        self._context = context or ChangeContext()
         self._pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="mnist-dash-compare")
 
-    def acting(self, by: str = "", *, take_over: bool = False) -> Dashboard:
+    def on_behalf_of(self, by: str = "", *, take_over: bool = False) -> Dashboard:
         """The same dashboard for changes on behalf of a user, or with taking over what others own.
 
         `by` is remembered in the history. It shares everything with this one: close only one of them.
         """
         other = copy.copy(self)
-        other._acting = Acting(by, take_over)
+        other._context = ChangeContext(by, take_over)
         return other
 
     def __enter__(self) -> Self:
@@ -206,7 +208,7 @@ class Dashboard:
     def _carry_out(self, change: Change) -> None:
         if reason := preconditions.why_not(self.snapshot(), change):
             raise EngineError(reason)
-        self._engine.carry_out(change, self._acting)
+        self._engine.carry_out(change, self._context)
 
     def preview(self, change: Change) -> str:
         """What a change would change in the cluster, as a unified difference; empty on the local engine.
@@ -218,7 +220,7 @@ class Dashboard:
         return self._engine.preview(change)
 
     def wait_settled(self, timeout: float = 60.0, *, sleep: Callable[[float], None] = time.sleep) -> Snapshot:
-        """Block until what is observed is what is wanted; raises EngineError with the cause otherwise.
+        """Block until what is observed is what is desired; raises EngineError with the cause otherwise.
 
         `timeout` is in seconds. A deployment that has failed ends the wait at once.
         """

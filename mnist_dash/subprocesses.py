@@ -17,7 +17,7 @@ GRACE_SECONDS = 1.0
 """Between asking the process to end and ending it."""
 
 
-def hold(descriptor: int, ask_to_end: Callable[[], None]) -> None:
+def exit_with_parent(descriptor: int, ask_to_end: Callable[[], None]) -> None:
     """End this process soon after `descriptor` (stdin) has reached its end, as it does when its writer dies.
 
     A thread waits for it, so that neither a busy event loop nor a running inference is in its way; it first
@@ -46,7 +46,7 @@ LOG_LINES = 200
 Event = dict[str, Any]
 
 
-class Child:
+class ChildProcess:
     """Runs `argv` in a session of its own, so that a Ctrl-C in the terminal does not reach it.
 
     The child ends by itself when its stdin reaches end of file: it cannot outlive this process, however that
@@ -58,7 +58,7 @@ class Child:
         self,
         name: str,
         argv: Sequence[str],
-        on_event: Callable[[Child, Event], None],
+        on_event: Callable[[ChildProcess, Event], None],
         *,
         pass_fds: Sequence[int] = (),
     ) -> None:

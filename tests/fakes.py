@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_dash.domain import (
-    Acting,
     Change,
+    ChangeContext,
     Deploy,
     Deployment,
     EngineObject,
@@ -47,7 +47,7 @@ def deployment(role: Role = Role.CURRENT, **changes: object) -> Deployment:
         role=role,
         release=Release.BLUE if current else Release.GREEN,
         base=LINEAR if current else CNN,
-        wanted=1,
+        desired=1,
         ready=1,
         state=State.READY,
         version=1,
@@ -62,7 +62,7 @@ def snapshot(**changes: object) -> Snapshot:
         taken_at=0.0,
         current=deployment(Role.CURRENT),
         new=deployment(Role.NEW),
-        split_wanted=20,
+        split_desired=20,
         split_observed=20,
     )
     return replace(both, **changes)  # type: ignore[arg-type]  # the fields' types are the caller's business
@@ -87,7 +87,7 @@ class FakeEngine:
     held: bool = False
     closed: bool = False
     calls: list[tuple[object, ...]] = field(default_factory=list)
-    acted: list[Acting] = field(default_factory=list)
+    acted: list[ChangeContext] = field(default_factory=list)
     checked: list[str] = field(default_factory=list)
     previewed: list[Change] = field(default_factory=list)
     probed: list[Probe] = field(default_factory=list)
@@ -114,10 +114,10 @@ class FakeEngine:
             progress(1_000_000, 1_000_000)
         return ModelCheck(base, 1, (-1, 28, 28, 1), 0.99, self.warnings)
 
-    def carry_out(self, change: Change, acting: Acting) -> None:
+    def carry_out(self, change: Change, context: ChangeContext) -> None:
         """Do it, on the snapshot."""
-        self._refuse(acting)
-        self.acted.append(acting)
+        self._refuse(context)
+        self.acted.append(context)
         match change:
             case Deploy(role, check, replicas):
                 self.calls.append(("deploy", role, check.base, replicas))
@@ -137,7 +137,7 @@ class FakeEngine:
 
     def preview(self, change: Change) -> str:
         """What `difference` says."""
-        self._refuse(Acting())
+        self._refuse(ChangeContext())
         self.previewed.append(change)
         return self.difference
 
@@ -174,18 +174,18 @@ class FakeEngine:
         """Carry out what was held."""
         for role in Role:
             if model := self.now.of(role):
-                ready = replace(model, ready=model.wanted, state=State.READY, cause="", next_step="")
+                ready = replace(model, ready=model.desired, state=State.READY, cause="", next_step="")
                 self._change(**{role.value: ready})
-        self._change(split_observed=self.now.split_wanted, waiting_for="")
+        self._change(split_observed=self.now.split_desired, waiting_for="")
 
-    def _refuse(self, acting: Acting) -> None:
+    def _refuse(self, context: ChangeContext) -> None:
         refusal = self.refusal
-        if refusal and not (acting.take_over and isinstance(refusal, EngineError) and refusal.can_take_over):
+        if refusal and not (context.take_over and isinstance(refusal, EngineError) and refusal.can_take_over):
             raise refusal
 
     def _deploy(self, role: Role, check: ModelCheck, replicas: int) -> None:
         before = self.now.of(role)
-        model = deployment(role, base=check.base, wanted=replicas, ready=replicas, accuracy=check.accuracy)
+        model = deployment(role, base=check.base, desired=replicas, ready=replicas, accuracy=check.accuracy)
         if before:
             model = replace(model, release=before.release)
         if self.held:
@@ -194,20 +194,20 @@ class FakeEngine:
         self._change(**{role.value: model}, can_undo_promote=False)
 
     def _remove(self, role: Role) -> None:
-        split = {"split_wanted": 0, "split_observed": 0} if role is Role.NEW else {}
+        split = {"split_desired": 0, "split_observed": 0} if role is Role.NEW else {}
         self._change(**{role.value: None}, can_undo_promote=False, **split)
 
     def _set_split(self, percent: int) -> None:
         observed = self.now.split_observed if self.held else percent
         waiting = "The gateway has not taken it up yet." if self.held else ""
-        self._change(split_wanted=percent, split_observed=observed, waiting_for=waiting)
+        self._change(split_desired=percent, split_observed=observed, waiting_for=waiting)
 
     def _swap(self, can_undo: bool) -> None:
         current, new = self.now.current, self.now.new
         self._change(
             current=new and replace(new, role=Role.CURRENT),
             new=current and replace(current, role=Role.NEW),
-            split_wanted=0,
+            split_desired=0,
             split_observed=0,
             can_undo_promote=can_undo,
             interrupted_promotion="",

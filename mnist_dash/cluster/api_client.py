@@ -15,12 +15,12 @@ from urllib3.util.retry import Retry
 
 from mnist_dash.cluster import manifests
 from mnist_dash.cluster.api_errors import (
-    Asked,
-    RefusedError,
+    ApiError,
+    ApiRequest,
+    api_error,
     conflict,
     is_cut,
     is_field_conflict,
-    refusal,
     tls_failure,
     unreachable,
 )
@@ -68,7 +68,7 @@ _JSON = "application/json"
 _APPLY = "application/apply-patch+yaml"
 
 
-class Api:
+class KubernetesClient:
     """The objects of one namespace, for any number of threads; what goes wrong is an EngineError.
 
     Writing goes by server-side apply as field manager `mnist-dash`. An object that does not carry the
@@ -102,8 +102,8 @@ class Api:
         review = {"apiVersion": _REVIEW.api, "kind": _REVIEW.name}
         told: Object = {}
         try:
-            told = self._json(Asked("create", _REVIEW, ""), "POST", _REVIEW.path(""), body=review)
-        except RefusedError as err:
+            told = self._json(ApiRequest("create", _REVIEW, ""), "POST", _REVIEW.path(""), body=review)
+        except ApiError as err:
             if err.status not in (403, 404, 405):  # anonymous, or a cluster older than this question
                 raise
         self._user = str(told.get("status", {}).get("userInfo", {}).get("username") or self._account)
@@ -111,22 +111,22 @@ class Api:
 
     def get(self, kind: Kind, name: str, *, namespace: str = "") -> Object | None:
         """One object, or None if it is not there; raises EngineError, also if its kind is unknown."""
-        asked = Asked("get", kind, namespace or self.namespace, name)
+        asked = ApiRequest("get", kind, namespace or self.namespace, name)
         try:
             return self._json(asked, "GET", kind.path(asked.namespace, name))
-        except RefusedError as err:
+        except ApiError as err:
             if err.is_absence or (kind is NAMESPACE and err.status == 404):
                 return None
             raise
 
     def list(self, kind: Kind, *, selector: str = "", fields: str = "", namespace: str = "") -> Objects:
         """All objects of a kind in the namespace, by label and field selector; raises EngineError."""
-        asked = Asked("list", kind, namespace or self.namespace)
+        asked = ApiRequest("list", kind, namespace or self.namespace)
         query = {"labelSelector": selector, "fieldSelector": fields}
         pages = self._pages(asked, {key: value for key, value in query.items() if value})
         return [{"apiVersion": kind.api, "kind": kind.name, **one} for page in pages for one in page]
 
-    def _pages(self, asked: Asked, query: dict[str, str]) -> Iterator[Objects]:
+    def _pages(self, asked: ApiRequest, query: dict[str, str]) -> Iterator[Objects]:
         path, more = asked.kind.path(asked.namespace), ""
         while True:
             page = {**query, "limit": str(PAGE)} | ({"continue": more} if more else {})
@@ -145,7 +145,7 @@ class Api:
         409, if it has a `resourceVersion` and the live object has been changed since.
         """
         kind, name = kind_of(obj), obj["metadata"]["name"]
-        asked = Asked("patch", kind, self.namespace, name)
+        asked = ApiRequest("patch", kind, self.namespace, name)
         query = {"fieldManager": FIELD_MANAGER, "force": str(force).lower()} | _dry(dry_run)
 
         def once() -> Object:
@@ -154,7 +154,7 @@ class Api:
                 return live
             try:
                 return self._json(asked, "PATCH", kind.path(self.namespace, name), query, obj, _APPLY)
-            except RefusedError as err:
+            except ApiError as err:
                 if err.status == 409 and is_field_conflict(err.answer):
                     raise conflict(err.answer, live, asked) from err
                 if dry_run and err.is_absence_of_namespace:
@@ -164,11 +164,11 @@ class Api:
         # What is bound to a version that is there no more stays refused: it is for the caller to look again.
         return once() if obj["metadata"].get("resourceVersion") else _again_on_conflict(once)
 
-    def _before(self, asked: Asked, obj: Object) -> Object | None:
+    def _before(self, asked: ApiRequest, obj: Object) -> Object | None:
         """The live object, if there is one and it may be applied to."""
         try:
             live = self.get(asked.kind, asked.name)
-        except RefusedError as err:
+        except ApiError as err:
             if asked.kind is NAMESPACE and err.status == 403:
                 return obj  # who may not look at it takes it to be there; the first write in it tells
             raise
@@ -185,7 +185,7 @@ class Api:
 
         Raises EngineError, also if the object is not the dashboard's.
         """
-        asked = Asked("delete", kind, self.namespace, name)
+        asked = ApiRequest("delete", kind, self.namespace, name)
 
         def once() -> None:
             live = self.get(kind, name)
@@ -200,7 +200,7 @@ class Api:
             } | ({"dryRun": ["All"]} if dry_run else {})  # beside a body, the query's is not heeded
             try:
                 self._json(asked, "DELETE", kind.path(self.namespace, name), _dry(dry_run), options)
-            except RefusedError as err:
+            except ApiError as err:
                 if not err.is_absence:
                     raise
 
@@ -211,13 +211,13 @@ class Api:
 
         `previous` asks for the container before the last restart.
         """
-        asked = Asked("get", POD, self.namespace, pod)
+        asked = ApiRequest("get", POD, self.namespace, pod)
         query = {"container": CONTAINER, "tailLines": str(lines), "limitBytes": str(MOST_LOG_BYTES)}
         query |= {"previous": "true"} if previous else {}
         try:
             path = f"{POD.path(self.namespace, pod)}/log"
             text = self._ask(asked, "GET", path, query, accept="*/*", seconds=LOG_SECONDS)
-        except RefusedError as err:
+        except ApiError as err:
             if err.status in (401, 403):
                 raise
             return ""  # not started yet, or gone
@@ -231,7 +231,7 @@ class Api:
 
     def _json(
         self,
-        asked: Asked,
+        asked: ApiRequest,
         method: str,
         path: str,
         query: dict[str, str] | None = None,
@@ -250,7 +250,7 @@ class Api:
 
     def _ask(
         self,
-        asked: Asked,
+        asked: ApiRequest,
         method: str,
         path: str,
         query: dict[str, str] | None = None,
@@ -284,7 +284,7 @@ class Api:
         except (urllib3.exceptions.HTTPError, OSError) as err:
             raise unreachable(err, self.server, patience) from err
         if not 200 <= answer.status < 300:
-            raise refusal(answer.status, _status(text), asked, self.server, self._account)
+            raise api_error(answer.status, _status(text), asked, self.server, self._account)
         return text
 
 
@@ -293,7 +293,7 @@ def _again_on_conflict(once: Callable[[], T]) -> T:
     return retry_on_conflict(once, _CONFLICT)
 
 
-def _must_be_ours(live: Object, asked: Asked) -> None:
+def _must_be_ours(live: Object, asked: ApiRequest) -> None:
     if not is_ours(live):
         problem = f"{asked} is not the dashboard's: it lacks the label {MANAGED_BY}={FIELD_MANAGER}."
         raise EngineError(problem, "It was left as it is. Use another namespace (--namespace), or rename it.")

@@ -52,7 +52,7 @@ _ADMISSION: tuple[tuple[re.Pattern[str], str, str], ...] = (
 
 
 @dataclass(frozen=True)
-class Asked:
+class ApiRequest:
     """What was asked of the API server."""
 
     verb: str
@@ -76,7 +76,7 @@ class Asked:
         return "es" if self.kind.name.endswith("s") else "s"
 
 
-class RefusedError(EngineError):
+class ApiError(EngineError):
     """The API server answered with an error; `status` is that of HTTP, `answer` what came with it."""
 
     def __init__(self, status: int, answer: Object, problem: str, next_step: str) -> None:
@@ -97,7 +97,7 @@ class RefusedError(EngineError):
         return self.status == 404 and details.get("kind") == NAMESPACE.plural
 
 
-def refusal(status: int, answer: Object, asked: Asked, server: str, account: str) -> RefusedError:
+def api_error(status: int, answer: Object, asked: ApiRequest, server: str, account: str) -> ApiError:
     """The words for an error that the API server at `server` answered with.
 
     `answer` is the `Status` object of the body ({"message": text} if it was none), `account` who we are.
@@ -108,17 +108,17 @@ def refusal(status: int, answer: Object, asked: Asked, server: str, account: str
         or _terminating(answer, message, asked)
         or _by_status(status, answer, message, asked, server, account)
     )
-    return RefusedError(status, answer, problem, next_step)
+    return ApiError(status, answer, problem, next_step)
 
 
-def _admission(message: str, asked: Asked) -> tuple[str, str] | None:
+def _admission(message: str, asked: ApiRequest) -> tuple[str, str] | None:
     for pattern, problem, next_step in _ADMISSION:
         if found := pattern.search(message):
             return _sentence(problem.format(what=asked, **found.groupdict())), next_step
     return None
 
 
-def _terminating(answer: Object, message: str, asked: Asked) -> tuple[str, str] | None:
+def _terminating(answer: Object, message: str, asked: ApiRequest) -> tuple[str, str] | None:
     causes = (answer.get("details") or {}).get("causes") or []
     reasons = {cause.get("reason") for cause in causes}
     if "NamespaceTerminating" not in reasons and "because it is being terminated" not in message:
@@ -128,7 +128,7 @@ def _terminating(answer: Object, message: str, asked: Asked) -> tuple[str, str] 
 
 
 def _by_status(
-    status: int, answer: Object, message: str, asked: Asked, server: str, account: str
+    status: int, answer: Object, message: str, asked: ApiRequest, server: str, account: str
 ) -> tuple[str, str]:
     match status:
         case 401:
@@ -156,7 +156,7 @@ def _by_status(
     return _sentence(f"The cluster at {server} answered {status} to {asked.verb} {asked}: {message}"), step
 
 
-def _forbidden(message: str, asked: Asked, account: str) -> tuple[str, str]:
+def _forbidden(message: str, asked: ApiRequest, account: str) -> tuple[str, str]:
     group = f".{asked.kind.group}" if asked.kind.group else ""
     verb, resource, user = asked.verb, asked.kind.plural, account or "The dashboard's account"
     if found := _RBAC.search(message):
@@ -167,7 +167,7 @@ def _forbidden(message: str, asked: Asked, account: str) -> tuple[str, str]:
     return problem, f"Ask an administrator of the cluster for that right. {ROLE_HINT}"
 
 
-def _missing(answer: Object, asked: Asked) -> tuple[str, str]:
+def _missing(answer: Object, asked: ApiRequest) -> tuple[str, str]:
     details = answer.get("details") or {}
     if details.get("kind") == NAMESPACE.plural:
         space = details.get("name") or asked.namespace
@@ -179,7 +179,7 @@ def _missing(answer: Object, asked: Asked) -> tuple[str, str]:
     return problem, _GATEWAY_API if asked.kind.group == GATEWAY.group else _TOO_OLD
 
 
-def _immutable(asked: Asked) -> str:
+def _immutable(asked: ApiRequest) -> str:
     space = f" --namespace {asked.namespace}" if asked.kind.namespaced else ""
     return f"Delete it (kubectl delete {asked.kind.name.lower()} {asked.name}{space}) and deploy again."
 
@@ -202,7 +202,7 @@ def is_field_conflict(answer: Object) -> bool:
     return bool(_causes(answer))
 
 
-def conflict(answer: Object, live: Object | None, asked: Asked) -> EngineError:
+def conflict(answer: Object, live: Object | None, asked: ApiRequest) -> EngineError:
     """The error for a field conflict: which fields, whose, and since when as far as `live` tells it."""
     by_owner: dict[str, list[str]] = {}
     for cause in _causes(answer):

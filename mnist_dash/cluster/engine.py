@@ -11,36 +11,43 @@ from dataclasses import replace
 
 from mnist_dash import preconditions
 from mnist_dash.cluster import model_checks
-from mnist_dash.cluster.api_client import Api
-from mnist_dash.cluster.api_errors import RefusedError
+from mnist_dash.cluster.api_client import KubernetesClient
+from mnist_dash.cluster.api_errors import ApiError
 from mnist_dash.cluster.drift import changes_from_outside
 from mnist_dash.cluster.inventory import engine_objects
 from mnist_dash.cluster.key_rotation import KeyFile
 from mnist_dash.cluster.kubeconfig import connect
-from mnist_dash.cluster.observation import Seen
+from mnist_dash.cluster.observation import Observation
 from mnist_dash.cluster.operations import (
-    Act,
+    Operation,
     Site,
-    acts_for,
-    acts_of_new_key,
-    carry_out,
-    later_acts,
+    apply_all,
+    dry_run,
+    later_operations,
+    operations_for,
+    operations_for_new_key,
     preview,
-    rehearse,
     routed,
     state_of,
     write,
 )
-from mnist_dash.cluster.polling import PROMOTING_SECONDS, Pace, around, key_hashes, read, written_objects
-from mnist_dash.cluster.promotion import INTERRUPTED_SECONDS, STEP_SECONDS, Promoter, acts_of_holding
-from mnist_dash.cluster.route_diagnosis import Controller, judge_cluster
+from mnist_dash.cluster.polling import (
+    PROMOTING_SECONDS,
+    PollInterval,
+    around,
+    key_hashes,
+    read,
+    written_objects,
+)
+from mnist_dash.cluster.promotion import INTERRUPTED_SECONDS, STEP_SECONDS, Promoter, reconcile_split
+from mnist_dash.cluster.route_diagnosis import Controller, diagnose
 from mnist_dash.cluster.routes import routes_for
 from mnist_dash.cluster.snapshot import faults, is_swapped, snapshot_of
-from mnist_dash.cluster.traffic_probe import GatewayWatch
+from mnist_dash.cluster.traffic_probe import GatewayMonitor
 from mnist_dash.cluster.yaml_diff import to_yaml
 from mnist_dash.domain import (
-    Acting,
     Change,
+    ChangeContext,
     EngineObject,
     Finding,
     Gateway,
@@ -73,7 +80,7 @@ log = logging.getLogger("mnist_dash")
 class KubernetesEngine:
     """The engine on a cluster; its verbs are those of `mnist_dash.service.Engine`.
 
-    What is wanted lives in the cluster's objects alone. One thread looks at them, whoever is watching, holds
+    What is desired lives in the cluster's objects alone. One thread looks at them, whoever is watching, holds
     a split until New is ready, and carries promotions on. One lock guards everything that is written.
     """
 
@@ -81,7 +88,7 @@ class KubernetesEngine:
         self,
         settings: Settings,
         *,
-        connect: Callable[[Settings], Api] = connect,
+        connect: Callable[[Settings], KubernetesClient] = connect,
         interrupted_after: float = INTERRUPTED_SECONDS,
     ) -> None:
         self._settings = settings
@@ -92,14 +99,14 @@ class KubernetesEngine:
         url = f"{settings.scheme}://{settings.ingress_host}"
         self._gateway = Gateway(url, settings.ingress_address, str(settings.ca_file or ""))
         self._serving = ServingClient(self._gateway)
-        self._watch = GatewayWatch(self._serving)
+        self._watch = GatewayMonitor(self._serving)
         self._checks = model_checks.Checks(self.check)
-        self._api: Api | None = None
+        self._api: KubernetesClient | None = None
         self._lock = threading.RLock()
         self._closing, self._wake = threading.Event(), threading.Event()
         self._looked, self._detailed = threading.Event(), threading.Event()
-        self._pace = Pace()
-        self._seen: Seen | None = None
+        self._pace = PollInterval()
+        self._seen: Observation | None = None
         self._problem = ""
         self._details_until = 0.0
         self._snapshot = Snapshot(time.time(), trouble="The cluster has not answered yet.")
@@ -124,23 +131,23 @@ class KubernetesEngine:
     def check(self, base: str, progress: Progress | None = None) -> ModelCheck:
         return model_checks.check(base, self._settings.google_app_creds, progress)
 
-    def carry_out(self, change: Change, acting: Acting) -> None:
+    def carry_out(self, change: Change, context: ChangeContext) -> None:
         with self._changing() as api:
-            self._again_if_changed(lambda: self._carry_out(api, change, acting))
+            self._again_if_changed(lambda: self._carry_out(api, change, context))
             self._tell()
 
-    def _carry_out(self, api: Api, change: Change, acting: Acting) -> None:
+    def _carry_out(self, api: KubernetesClient, change: Change, context: ChangeContext) -> None:
         seen = self._judged(api, change)
         api.ensure_namespace()
-        acts = acts_for(change, seen, self._site(), acting.by or api.user)
-        rehearse(api, (*acts, *later_acts(change, seen, self._site())), take_over=acting.take_over)
+        acts = operations_for(change, seen, self._site(), context.by or api.user)
+        dry_run(api, (*acts, *later_operations(change, seen, self._site())), take_over=context.take_over)
         if change == Remove(Role.NEW) and seen.written and seen.written.weight:
-            self._let_go_of_new(api, seen, acting)
-            acts = acts_for(change, self._judged(api, change), self._site(), acting.by or api.user)
-        carry_out(api, acts, take_over=acting.take_over)
-        self._promoter.begin(self._look(api), take_over=acting.take_over)
+            self._let_go_of_new(api, seen, context)
+            acts = operations_for(change, self._judged(api, change), self._site(), context.by or api.user)
+        apply_all(api, acts, take_over=context.take_over)
+        self._promoter.begin(self._look(api), take_over=context.take_over)
 
-    def _judged(self, api: Api, change: Change) -> Seen:
+    def _judged(self, api: KubernetesClient, change: Change) -> Observation:
         """What there is now; raises EngineError if the change does not fit that any more."""
         shown, seen = self._snapshot, self._look(api)
         self._tell()
@@ -158,14 +165,14 @@ class KubernetesEngine:
         for _ in range(ATTEMPTS - 1):
             try:
                 return act()
-            except RefusedError as error:
+            except ApiError as error:
                 if error.status != CHANGED:
                     raise
         return act()
 
-    def _let_go_of_new(self, api: Api, seen: Seen, acting: Acting) -> None:
+    def _let_go_of_new(self, api: KubernetesClient, seen: Observation, context: ChangeContext) -> None:
         """Send all to Current, and wait until the gateway does: some send on to a New that is ending."""
-        write(api, routed(seen, self._site(), replace(state_of(seen), split=0)), take_over=acting.take_over)
+        write(api, routed(seen, self._site(), replace(state_of(seen), split=0)), take_over=context.take_over)
         given_up = time.monotonic() + STEP_SECONDS
         while self._watch.look(self._look(api)).pending and time.monotonic() < given_up:
             self._closing.wait(PROMOTING_SECONDS)
@@ -173,7 +180,9 @@ class KubernetesEngine:
     def preview(self, change: Change) -> str:
         with self._changing() as api:
             seen, site = self._look(api), self._site()
-            return preview(api, (*acts_for(change, seen, site, api.user), *later_acts(change, seen, site)))
+            return preview(
+                api, (*operations_for(change, seen, site, api.user), *later_operations(change, seen, site))
+            )
 
     def snapshot(self) -> Snapshot:
         if self._pace.viewed():
@@ -206,7 +215,7 @@ class KubernetesEngine:
             if self._settings.router is RouterKind.GATEWAY
             else Controller.of_class(self._settings.ingress_class)
         )
-        return judge_cluster(probes, self._snapshot, wrong, controller)
+        return diagnose(probes, self._snapshot, wrong, controller)
 
     def suggestions(self) -> tuple[Suggestion, ...]:
         try:
@@ -225,14 +234,14 @@ class KubernetesEngine:
             self._thread.join(timeout=1)
 
     @contextlib.contextmanager
-    def _changing(self) -> Iterator[Api]:
+    def _changing(self) -> Iterator[KubernetesClient]:
         with self._lock:
             if self._closing.is_set():
                 raise EngineError("The dashboard has been closed.", "Start it again.")
             yield self._connected()
         self._wake.set()
 
-    def _connected(self) -> Api:
+    def _connected(self) -> KubernetesClient:
         """The connection, made anew after a failure: the kubeconfig may have changed meanwhile."""
         if self._api is None:
             self._api = self._connect(self._settings)
@@ -241,7 +250,7 @@ class KubernetesEngine:
     def _site(self) -> Site:
         return Site(self._settings.namespace, self._settings.image, self._routes, self._key.read())
 
-    def _look(self, api: Api) -> Seen:
+    def _look(self, api: KubernetesClient) -> Observation:
         details = time.monotonic() < self._details_until
         self._seen = read(api, self._routes, details=details)
         if details:
@@ -261,7 +270,7 @@ class KubernetesEngine:
         snapshot = self._snapshot
         return self._pace.seconds(
             promoting=self._promoter.under_way,
-            driving=snapshot.split_wanted != snapshot.split_observed,
+            driving=snapshot.split_desired != snapshot.split_observed,
             moving=not snapshot.settled,
         )
 
@@ -294,38 +303,38 @@ class KubernetesEngine:
                 self._api = None
             self._snapshot = replace(self._snapshot, trouble=words)
 
-    def _carry_on(self, api: Api) -> None:
+    def _carry_on(self, api: KubernetesClient) -> None:
         """Write what is due by itself; a refusal is told, and does not keep anybody from looking."""
         problems = []
         for go_on in (self._roll_to_another_key, self._do_what_is_due):
             try:
                 go_on(api)
-            except RefusedError as error:
+            except ApiError as error:
                 if error.status != CHANGED:  # else the next turn sees what it is now
                     problems.append(str(error))
             except EngineError as error:
                 problems.append(str(error))
         self._problem = " ".join(problems)
 
-    def _roll_to_another_key(self, api: Api) -> None:
+    def _roll_to_another_key(self, api: KubernetesClient) -> None:
         seen = self._look_back()
         if key := self._key.replacement(key_hashes(seen)):
-            write(api, acts_of_new_key(seen, replace(self._site(), key=key)))
+            write(api, operations_for_new_key(seen, replace(self._site(), key=key)))
             self._key.deployed(key)
             self._look(api)
 
-    def _do_what_is_due(self, api: Api) -> None:
+    def _do_what_is_due(self, api: KubernetesClient) -> None:
         if acts := self._due(self._look_back()):
             write(api, acts, take_over=self._promoter.under_way and self._promoter.take_over)
             self._look(api)
 
-    def _due(self, seen: Seen) -> tuple[Act, ...]:
+    def _due(self, seen: Observation) -> tuple[Operation, ...]:
         site = self._site()
         if swap := state_of(seen).swap:
             return self._promoter.due(seen, swap, site, self._watch.view(seen).split)
-        return acts_of_holding(seen, site) if self._routes.weight_is_ours(seen.routes) else ()
+        return reconcile_split(seen, site) if self._routes.weight_is_ours(seen.routes) else ()
 
-    def _look_back(self) -> Seen:
+    def _look_back(self) -> Observation:
         """What was last seen."""
         assert self._seen is not None
         return self._seen

@@ -42,7 +42,7 @@ class Credential:
     expires: datetime | None = None
 
 
-class Plugin:
+class ExecPlugin:
     """One plug-in, run again when what it gave is about to expire; for any number of threads."""
 
     def __init__(

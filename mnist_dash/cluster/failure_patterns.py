@@ -31,7 +31,7 @@ class Source(StrEnum):
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Symptom:
     """Words that were found."""
 
     source: Source
@@ -41,7 +41,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Cause:
+class Failure:
     """Why a Deployment is not ready."""
 
     text: str
@@ -54,7 +54,7 @@ class Cause:
 
 
 @dataclass(frozen=True)
-class Sign:
+class FailurePattern:
     """Words by which a cause is known; `text` and `next_step` may name the pattern's groups in braces."""
 
     source: Source
@@ -68,7 +68,7 @@ class Sign:
     def _compiled(self) -> re.Pattern[str]:
         return re.compile(self.pattern, re.MULTILINE)
 
-    def read(self, evidence: Evidence) -> Cause | None:
+    def read(self, evidence: Symptom) -> Failure | None:
         """The cause that the evidence tells of, by what it says last; None if it is another."""
         if evidence.source is not self.source:
             return None
@@ -77,7 +77,7 @@ class Sign:
             return None
         groups = {name: tidy(value or "") for name, value in found[-1].groupdict().items()}
         text = self.text.format_map(groups) if isinstance(self.text, str) else self.text(groups["said"])
-        return Cause(text, self.next_step.format_map(groups), self.failed and evidence.lasting)
+        return Failure(text, self.next_step.format_map(groups), self.failed and evidence.lasting)
 
 
 def tidy(words: str) -> str:
@@ -154,71 +154,71 @@ _UNREACHABLE = (
     "no such host|i/o timeout|connection refused|TLS handshake timeout|x509: [^:]*|network is unreachable"
 )
 _PULL = r"^(?:ErrImagePull|ImagePullBackOff) (?P<image>\S*): "
-SIGNS: tuple[Sign, ...] = (
+FAILURE_PATTERNS: tuple[FailurePattern, ...] = (
     # The image, which nothing else can be known without
-    Sign(
+    FailurePattern(
         Source.WAITING,
         _PULL + r".*no match(?:ing manifest)? for (?:platform|linux/)",
         "The image {image} does not exist for the architecture of the node.",
         "Choose an image that is built for it, or a node that the image is built for.",
     ),
-    Sign(
+    FailurePattern(
         Source.WAITING,
         _PULL + r".*toomanyrequests",
         "The registry lets nobody pull {image} from there for now: too many were pulled.",
         "Wait, or use a copy of the image in a registry of your own (`--image`).",
         failed=False,
     ),
-    Sign(
+    FailurePattern(
         Source.WAITING,
         _PULL + r".*(?:authoriz|unauthenticated|denied|[Ff]orbidden|insufficient_scope)",
         "The registry does not hand out the image {image}: it needs a login (unauthorised), or is not there.",
         f"{_IMAGE} If it is private, give the namespace's service account a pull secret.",
     ),
-    Sign(
+    FailurePattern(
         Source.WAITING,
         _PULL + r".*(?:not found|manifest unknown|NotFound|does not exist)",
         "The image {image} was not found in its registry.",
         _IMAGE,
     ),
-    Sign(
+    FailurePattern(
         Source.WAITING,
         _PULL + rf".*?(?P<why>{_UNREACHABLE})",
         "The node cannot reach the registry of {image} ({why}).",
         "Check the registry's name given with `--image`, and the cluster's network.",
     ),
-    Sign(
+    FailurePattern(
         Source.WAITING,
         _PULL + r"(?:Back-off pulling image \S+)?$",
         "The image {image} cannot be pulled.",
         _IMAGE,
     ),
-    Sign(
+    FailurePattern(
         Source.WAITING,
         _PULL + r"(?:Back-off pulling image \S+ (?:ErrImagePull: )?)?(?P<why>.*)",
         "The image {image} cannot be pulled: {why}.",
         _IMAGE,
     ),
-    Sign(
+    FailurePattern(
         Source.WAITING,
         r"^InvalidImageName (?P<image>\S*): ",
         "{image} is not the name of an image.",
         "Give one with `--image`, such as tensorflow/serving:2.19.0.",
     ),
-    Sign(
+    FailurePattern(
         Source.WAITING,
         r"^ErrImageNeverPull (?P<image>\S*): ",
         "The image {image} is not on the node, and may not be pulled.",
         "Load it onto the nodes, or choose another one with `--image`.",
     ),
-    Sign(
+    FailurePattern(
         Source.WAITING,
         r"^(?:ImageInspectError|RegistryUnavailable|SignatureValidationFailed) (?P<image>\S*): (?P<why>.*)",
         "The image {image} cannot be used: {why}.",
         _IMAGE,
     ),
     *(
-        Sign(
+        FailurePattern(
             source,
             r"exec format error",
             "The image is built for another architecture than the node's (exec format error).",
@@ -228,7 +228,7 @@ SIGNS: tuple[Sign, ...] = (
     ),
     # What the container wants before it starts
     *(
-        Sign(
+        FailurePattern(
             source,
             r'secret "(?P<name>[^"]+)" not found',
             "The Secret {name} with the key to the bucket is missing.",
@@ -237,7 +237,7 @@ SIGNS: tuple[Sign, ...] = (
         for source in (Source.WAITING, Source.EVENT)
     ),
     *(
-        Sign(
+        FailurePattern(
             source,
             pattern,
             "The Secret with the key to the bucket has no entry {name}.",
@@ -248,158 +248,162 @@ SIGNS: tuple[Sign, ...] = (
             (Source.WAITING, r"couldn't find key (?P<name>\S+) in Secret"),
         )
     ),
-    Sign(
+    FailurePattern(
         Source.WAITING,
         r"container has runAsNonRoot and image",
         "The image wants to run as root, and that is not allowed here.",
         "Choose an image that runs as another user with `--image`.",
     ),
-    Sign(
+    FailurePattern(
         Source.WAITING,
         r"^(?:CreateContainerConfigError|CreateContainerError|RunContainerError) \S*: (?P<why>.*)",
         "The container cannot be started: {why}.",
         "Mend that in the cluster; it is tried again by itself.",
     ),
     # What TensorFlow Serving says about the bucket
-    Sign(
+    FailurePattern(
         Source.LOG,
         r"Anonymous caller does not have storage\.",
         "The bucket is not public, and the Pods have no credentials to read it with (401).",
         _KEY,
     ),
-    Sign(
+    FailurePattern(
         Source.LOG,
         r"(?P<who>[^\s\"':]+@[^\s\"']+) does not have (?P<what>storage\.[\w.]+) access",
         "Permission denied: {who} may not read the bucket (it lacks {what}).",
         _VIEWER,
     ),
-    Sign(
+    FailurePattern(
         Source.LOG,
         r"invalid_grant|invalid_client|Invalid JWT",
         "Google does not accept the Pods' key: it was deleted, or a clock is wrong.",
         _KEY,
     ),
-    Sign(
+    FailurePattern(
         Source.LOG,
         r"HTTP response code 401|UNAUTHENTICATED",
         "The bucket is not public, and the Pods have no valid credentials to read it with (401).",
         _KEY,
     ),
-    Sign(
+    FailurePattern(
         Source.LOG,
         r"HTTP response code 403|PERMISSION_DENIED|Permission denied",
         "Permission denied: the Pods may not read the bucket (403).",
         _VIEWER,
     ),
-    Sign(
+    FailurePattern(
         Source.LOG,
         r"File system scheme '(?P<scheme>\w+)' not implemented",
         "The image's TensorFlow Serving cannot read {scheme}:// addresses.",
         "Choose an image that can with `--image`, such as tensorflow/serving:2.19.0.",
     ),
-    Sign(
+    FailurePattern(
         Source.LOG,
         r"[Tt]he specified bucket (?P<bucket>gs://\S+) was not found",
         "There is no bucket {bucket}.",
         "Check its name, then re-deploy.",
     ),
-    Sign(
+    FailurePattern(
         Source.LOG,
         r"[Tt]he specified bucket does not exist",
         "There is no such bucket.",
         "Check its name, then re-deploy.",
     ),
-    Sign(
+    FailurePattern(
         Source.LOG,
         r"filesystem access error: .*libcurl code \d+ meaning '(?P<why>[^\n]*?)'[,.]",
         "Cloud Storage cannot be reached from the Pod ({why}).",
         "Check the cluster's network; it is tried again every second.",
         failed=False,
     ),
-    Sign(
+    FailurePattern(
         Source.LOG,
         r"Could not find base path (?P<path>\S+) for servable",
         "There is no folder {path}.",
         "Check the model base: it holds `model/<version>/`. Then re-deploy.",
     ),
-    Sign(
+    FailurePattern(
         Source.LOG,
         r"No versions of servable \S+ found under base path (?P<path>\S+?)\.?(?:\s|$)",
         "No version was found in {path}: that is a folder named by a number.",
         'Export the model there: model.export("{path}/1").',
     ),
-    Sign(
+    FailurePattern(
         Source.LOG,
         r"Loading servable: \{name: \S+ version: (?P<version>\d+)\} failed: (?P<why>.*)",
         "TensorFlow Serving cannot load version {version}: {why}.",
         "Export the model anew, or deploy another one.",
     ),
-    Sign(
+    FailurePattern(
         Source.LOG,
         r"Failed to start the server\. Error: (?P<why>.*)",
         "TensorFlow Serving does not start: {why}.",
         _LOG,
     ),
     # How the container ended
-    Sign(
+    FailurePattern(
         Source.ENDED,
         r"^OOMKilled \d+ (?P<limit>\S*): ",
         "The model server ran out of memory (OOMKilled): its limit is {limit}.",
         "Deploy a smaller model, or raise the memory limit of the Deployment.",
     ),
-    Sign(
+    FailurePattern(
         Source.ENDED,
         r"^(?:StartError|ContainerCannotRun) \d+ \S*: (?P<why>.*)",
         "The container cannot be started: {why}.",
         _IMAGE,
     ),
     # The project's own model server ends with whole sentences, which say what to do as well
-    Sign(
+    FailurePattern(
         Source.ENDED,
         rf"^\S+ 1 \S*: (?P<said>{SENTENCE})$",
         lambda said: said if said.endswith(("?", "!")) else f"{said}.",
         "Mend the model or deploy another one; starting is tried again in the meantime.",
     ),
-    Sign(
+    FailurePattern(
         Source.EVENT,
         r"^Killing: Container \S+ failed (?P<kind>startup|liveness) probe",
         "The model server did not answer the {kind} probe and was ended.",
         _LOG,
     ),
-    Sign(
+    FailurePattern(
         Source.ENDED,
         r"^\S+ 137 (?P<limit>\S*): ",
         "The model server was killed (exit code 137), most often for want of memory: its limit is {limit}.",
         "Deploy a smaller model, or raise the memory limit of the Deployment.",
     ),
-    Sign(
+    FailurePattern(
         Source.ENDED,
         r"^\S+ (?P<code>\d+) \S*: (?P<why>.+)",
         "The model server ended with exit code {code}. It says: {why}.",
         _LOG,
     ),
-    Sign(Source.ENDED, r"^\S+ (?P<code>\d+) ", "The model server ended with exit code {code}.", _LOG),
+    FailurePattern(
+        Source.ENDED, r"^\S+ (?P<code>\d+) ", "The model server ended with exit code {code}.", _LOG
+    ),
     # Where the Pod is to run
-    Sign(
+    FailurePattern(
         Source.EVENT,
         r"^(?:TriggeredScaleUp|Nominated): ",
         "No node has room for the Pod; the cluster is adding one.",
         failed=False,
     ),
-    Sign(
+    FailurePattern(
         Source.POD,
         r"^Unschedulable: (?P<said>.*)",
         lacking,
         "Make room (remove a model, deploy fewer replicas), or let the cluster have another node.",
     ),
-    Sign(
+    FailurePattern(
         Source.POD,
         r"^SchedulingGated: (?P<why>.*)",
         "The Pod is held back by a scheduling gate: {why}.",
         "Ask whoever put it there.",
     ),
-    Sign(Source.EVENT, r"^FailedMount: (?P<why>.*)", "A volume cannot be mounted: {why}.", failed=False),
-    Sign(
+    FailurePattern(
+        Source.EVENT, r"^FailedMount: (?P<why>.*)", "A volume cannot be mounted: {why}.", failed=False
+    ),
+    FailurePattern(
         Source.EVENT,
         r"^FailedCreatePodSandBox: (?P<why>.*)",
         "The node cannot set up the Pod: {why}.",
@@ -407,105 +411,105 @@ SIGNS: tuple[Sign, ...] = (
         failed=False,
     ),
     # What the cluster does not let in
-    Sign(
+    FailurePattern(
         Source.DEPLOYMENT,
         r"exceeded quota: (?P<said>.*)",
         room,
         "Deploy fewer replicas, remove a model, or have the quota raised.",
     ),
-    Sign(
+    FailurePattern(
         Source.DEPLOYMENT,
         r"failed quota: (?P<name>\S+): (?P<why>.*)",
         "The namespace's quota {name} forbids the Pods: {why}.",
         "Have the quota changed.",
     ),
-    Sign(
+    FailurePattern(
         Source.DEPLOYMENT,
         r'violates PodSecurity "(?P<level>[^"]+)": (?P<why>.*)',
         "Pod Security {level} of the namespace forbids the Pods: {why}.",
         "Use another namespace, or have its level changed.",
     ),
-    Sign(
+    FailurePattern(
         Source.DEPLOYMENT,
         r'admission webhook "(?P<who>[^"]+)" denied the request:? (?P<why>.*)',
         "The admission webhook {who} forbids the Pods: {why}.",
         "Ask whoever runs it what it demands.",
     ),
-    Sign(
+    FailurePattern(
         Source.DEPLOYMENT,
         r'failed calling webhook "(?P<who>[^"]+)": (?P<why>.*)',
         "No Pod can be made, as the admission webhook {who} does not answer: {why}.",
         "Ask the cluster's administrator to mend it; it is tried again by itself.",
     ),
-    Sign(
+    FailurePattern(
         Source.DEPLOYMENT,
         r"[Pp]olicy ['\"](?P<who>[^'\"]+)['\"](?: with binding '[^']+')? denied request: (?P<why>.*)",
         "The admission policy {who} forbids the Pods: {why}.",
         "Ask whoever wrote it what it demands.",
     ),
-    Sign(
+    FailurePattern(
         Source.DEPLOYMENT,
         r"is forbidden: \[?(?P<why>(?:maximum|minimum) \S+ usage per .*?)\]?$",
         "A LimitRange of the namespace forbids the Pods: {why}.",
         "Have it changed, or use another namespace.",
     ),
-    Sign(
+    FailurePattern(
         Source.DEPLOYMENT,
         r"^(?:ReplicaFailure|ReplicaSetCreateError) \S+: (?P<why>.*)",
         "The cluster refuses to make the Pods: {why}.",
         "Ask the cluster's administrator.",
     ),
-    Sign(
+    FailurePattern(
         Source.DEPLOYMENT,
         r"^Paused",
         "The rollout is paused; somebody else did that.",
         "Go on with `kubectl rollout resume`, or re-deploy.",
     ),
     # What befell Pods that are replaced by now
-    Sign(
+    FailurePattern(
         Source.POD,
         r"^Evicted: (?P<why>.*)",
         "A Pod was evicted from its node: {why}. Another one takes its place.",
         failed=False,
     ),
-    Sign(
+    FailurePattern(
         Source.POD,
         r"^(?:PreemptionByScheduler|Preempting): ",
         "A Pod had to make room for a more important one; another one takes its place.",
         failed=False,
     ),
-    Sign(
+    FailurePattern(
         Source.POD,
         r"^(?:NodeLost|DeletionByTaintManager|DeletionByPodGC): ",
         "The node of a Pod was lost; another Pod takes its place.",
         failed=False,
     ),
-    Sign(
+    FailurePattern(
         Source.POD,
         r"^(?:EvictionByEvictionAPI|TerminationByKubelet): ",
         "A node is being emptied; another Pod takes the place of the one on it.",
         failed=False,
     ),
-    Sign(
+    FailurePattern(
         Source.POD,
         r"^(?P<reason>OutOf\w+|UnexpectedAdmissionError|NodeAffinity|Terminated|NodeShutdown): (?P<why>.*)",
         "A node turned a Pod away ({reason}): {why}. Another one takes its place.",
         failed=False,
     ),
     # What merely takes time
-    Sign(Source.EVENT, r"^Unhealthy: (?P<said>(?:Readiness|Liveness) probe .*)", probe, _LOG),
-    Sign(
+    FailurePattern(Source.EVENT, r"^Unhealthy: (?P<said>(?:Readiness|Liveness) probe .*)", probe, _LOG),
+    FailurePattern(
         Source.WAITING,
         r"^ContainerCreating (?P<image>\S*): Pulling",
         "The image {image} is being pulled.",
         failed=False,
     ),
-    Sign(
+    FailurePattern(
         Source.WAITING,
         r"^(?:ContainerCreating|PodInitializing) ",
         "The container is being made.",
         failed=False,
     ),
-    Sign(Source.POD, r"^Unbound: ", "The Pod waits for a node.", failed=False),
+    FailurePattern(Source.POD, r"^Unbound: ", "The Pod waits for a node.", failed=False),
 )
 """The most specific first: the first sign that any evidence bears counts."""

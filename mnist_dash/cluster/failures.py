@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from mnist_dash.cluster.events import events_about
-from mnist_dash.cluster.failure_patterns import SENTENCE, SIGNS, Cause, Evidence, Source
+from mnist_dash.cluster.failure_patterns import FAILURE_PATTERNS, SENTENCE, Failure, Source, Symptom
 from mnist_dash.cluster.observation import (
     condition,
     is_going,
@@ -22,7 +22,7 @@ from mnist_dash.cluster.observation import (
 )
 from mnist_dash.cluster.resources import Object, name_of
 
-__all__ = ["Cause", "cause_of", "is_complete", "is_observed", "was_complete"]
+__all__ = ["Failure", "failure_of", "is_complete", "is_observed", "was_complete"]
 
 GIVE_UP_AFTER = 2
 """Restarts after which the way in which a container ended is believed to be how it will end again."""
@@ -32,9 +32,9 @@ _STAMP = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)", re.MULTILINE)
 _PREFIX = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IWEF] \S+\] ")
 
 
-def cause_of(
+def failure_of(
     deployment: Object, pods: Sequence[Object], events: Sequence[Object], logs: Mapping[str, str]
-) -> Cause | None:
+) -> Failure | None:
     """Why a Deployment is not ready; None if nothing tells.
 
     `pods` may hold those of other Deployments too; of its own, only those of its present template count.
@@ -43,7 +43,7 @@ def cause_of(
     own = [pod for pod in pods if release_label(pod) == release_label(deployment)]
     present = newest(deployment, own)
     evidence = [*_of_pods(present, events, logs), *_of_deployment(deployment)]
-    found = (sign.read(one) for sign in SIGNS for one in evidence)
+    found = (sign.read(one) for sign in FAILURE_PATTERNS for one in evidence)
     cause = next(filter(None, found), None) or _what_it_waits_for(deployment, present)
     return _overdue(deployment, cause) if is_overdue(deployment) else cause
 
@@ -55,10 +55,10 @@ def is_observed(deployment: Object) -> bool:
 
 
 def is_complete(deployment: Object) -> bool:
-    """Whether all replicas that are wanted are ready, of the present template, and no others are left."""
-    status, wanted = deployment.get("status", {}), deployment["spec"].get("replicas", 1)
+    """Whether all replicas that are desired are ready, of the present template, and no others are left."""
+    status, desired = deployment.get("status", {}), deployment["spec"].get("replicas", 1)
     counts = [status.get(name, 0) for name in ("replicas", "updatedReplicas", "readyReplicas")]
-    return is_observed(deployment) and counts == [wanted] * len(counts)
+    return is_observed(deployment) and counts == [desired] * len(counts)
 
 
 def was_complete(deployment: Object) -> bool:
@@ -73,33 +73,33 @@ def is_overdue(deployment: Object) -> bool:
     return is_observed(deployment) and reason == "ProgressDeadlineExceeded"
 
 
-def _overdue(deployment: Object, cause: Cause | None) -> Cause | None:
+def _overdue(deployment: Object, cause: Failure | None) -> Failure | None:
     if cause and cause.failed:
         return cause
     limit = deployment["spec"].get("progressDeadlineSeconds", 600)
     text = f"The rollout has made no progress for {limit} s. {cause.text if cause else ''}".strip()
     step = (cause and cause.next_step) or "Read the Pods' events and logs in the Objects tab."
-    return Cause(text, step, failed=True)
+    return Failure(text, step, failed=True)
 
 
-def _what_it_waits_for(deployment: Object, present: Sequence[Object]) -> Cause | None:
+def _what_it_waits_for(deployment: Object, present: Sequence[Object]) -> Failure | None:
     """What merely takes time, where nothing more special is known."""
     if not is_observed(deployment):
-        return Cause("Kubernetes is taking the change up.", usual=True)
-    wanted = deployment["spec"].get("replicas", 1)
+        return Failure("Kubernetes is taking the change up.", usual=True)
+    desired = deployment["spec"].get("replicas", 1)
     ready = sum(map(is_ready, present))
-    if ready >= wanted:
+    if ready >= desired:
         return None
     if any(phase(pod) == "Running" and not is_ready(pod) for pod in present):
-        return Cause(f"Loading the model: {ready} of {wanted} replicas ready.", usual=True)
-    return Cause(f"The Pods are being made: {ready} of {wanted} replicas ready.", usual=True)
+        return Failure(f"Loading the model: {ready} of {desired} replicas ready.", usual=True)
+    return Failure(f"The Pods are being made: {ready} of {desired} replicas ready.", usual=True)
 
 
-def _of_deployment(deployment: Object) -> Iterator[Evidence]:
+def _of_deployment(deployment: Object) -> Iterator[Symptom]:
     if not is_observed(deployment):
         return
     if deployment["spec"].get("paused"):
-        yield Evidence(Source.DEPLOYMENT, "Paused")
+        yield Symptom(Source.DEPLOYMENT, "Paused")
     failure = condition(deployment, "ReplicaFailure")
     if failure.get("status") == "True":
         yield _evidence(Source.DEPLOYMENT, f"ReplicaFailure {failure.get('reason')}", failure)
@@ -108,11 +108,11 @@ def _of_deployment(deployment: Object) -> Iterator[Evidence]:
         yield _evidence(Source.DEPLOYMENT, "ReplicaSetCreateError Progressing", progressing)
 
 
-def _evidence(source: Source, head: str, one: Object, *, lasting: bool = True) -> Evidence:
-    return Evidence(source, f"{head}: {' '.join(str(one.get('message') or '').split())}", lasting)
+def _evidence(source: Source, head: str, one: Object, *, lasting: bool = True) -> Symptom:
+    return Symptom(source, f"{head}: {' '.join(str(one.get('message') or '').split())}", lasting)
 
 
-def _of_pods(pods: Sequence[Object], events: Sequence[Object], logs: Mapping[str, str]) -> Iterator[Evidence]:
+def _of_pods(pods: Sequence[Object], events: Sequence[Object], logs: Mapping[str, str]) -> Iterator[Symptom]:
     for pod in pods:
         if is_going(pod):
             yield from _of_its_end(pod)
@@ -123,10 +123,10 @@ def _of_pods(pods: Sequence[Object], events: Sequence[Object], logs: Mapping[str
             yield from _of_containers(pod, concerning, log)
             yield from _of_events(pod, concerning)
             if log:
-                yield Evidence(Source.LOG, log, _has_lasted(pod, log))
+                yield Symptom(Source.LOG, log, _has_lasted(pod, log))
 
 
-def _of_its_end(pod: Object) -> Iterator[Evidence]:
+def _of_its_end(pod: Object) -> Iterator[Symptom]:
     status = pod.get("status", {})
     if status.get("reason"):
         yield _evidence(Source.POD, status["reason"], status)
@@ -135,15 +135,15 @@ def _of_its_end(pod: Object) -> Iterator[Evidence]:
         yield _evidence(Source.POD, disrupted.get("reason", ""), disrupted)
 
 
-def _of_placing(pod: Object) -> Iterator[Evidence]:
+def _of_placing(pod: Object) -> Iterator[Symptom]:
     placed = condition(pod, "PodScheduled")
     if placed.get("status") == "False":
         yield _evidence(Source.POD, placed.get("reason", ""), placed)
     elif not pod["spec"].get("nodeName"):
-        yield Evidence(Source.POD, "Unbound: ")
+        yield Symptom(Source.POD, "Unbound: ")
 
 
-def _of_containers(pod: Object, events: Sequence[Object], log: str) -> Iterator[Evidence]:
+def _of_containers(pod: Object, events: Sequence[Object], log: str) -> Iterator[Symptom]:
     images = {one["name"]: one.get("image", "") for one in pod["spec"].get("containers") or []}
     for status in statuses(pod):
         waiting = status.get("state", {}).get("waiting")
@@ -188,7 +188,7 @@ def _last_words(status: Object, log: str) -> str:
     return _PREFIX.sub("", last)
 
 
-def _of_events(pod: Object, events: Sequence[Object]) -> Iterator[Evidence]:
+def _of_events(pod: Object, events: Sequence[Object]) -> Iterator[Symptom]:
     for event in events:
         lasting = event.get("reason") not in ("Unhealthy", "Killing") or restarts(pod) > 0
         yield _evidence(Source.EVENT, event.get("reason", ""), event, lasting=lasting)

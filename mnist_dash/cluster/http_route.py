@@ -19,7 +19,7 @@ from mnist_dash.cluster.resources import (
     labels,
     service_name,
 )
-from mnist_dash.cluster.route_state import Written, read_state
+from mnist_dash.cluster.route_state import RouteConfig, read_state
 from mnist_dash.domain import FORCING, ROUTE_HEADER, Role, Route
 
 ALWAYS, NEVER = FORCING[Route.NEW], FORCING[Route.CURRENT]
@@ -174,7 +174,7 @@ class GatewayRoutes:
     state_kind: Kind = HTTP_ROUTE
     state_name: str = ROUTE_NAME
 
-    def objects(self, written: Written) -> list[Object]:
+    def objects(self, written: RouteConfig) -> list[Object]:
         """The HTTPRoute; where New cannot answer, even what is forced to it goes to Current."""
         forced = Role.NEW if written.has_new else Role.CURRENT
         rules = [
@@ -208,7 +208,7 @@ class GatewayRoutes:
         namespace, _, name = self.gateway.rpartition("/")
         return Parent(namespace or self.namespace, name)
 
-    def read(self, live: Sequence[Object]) -> Written | None:
+    def read(self, live: Sequence[Object]) -> RouteConfig | None:
         """What the HTTPRoute says, or None while there is none."""
         route = http_route(live)
         if route is None:
@@ -217,7 +217,9 @@ class GatewayRoutes:
         annotations = route["metadata"].get("annotations") or {}
         state, trouble = read_state(annotations, f"HTTPRoute {ROUTE_NAME}", weight)
         has_new = service_name(Role.NEW) in weights_of(rule_for(route, ALWAYS))
-        return Written(weight, state, has_new, (*written_faults(route, self.host, self._parent), *trouble))
+        return RouteConfig(
+            weight, state, has_new, (*written_faults(route, self.host, self._parent), *trouble)
+        )
 
     def faults(self, live: Sequence[Object]) -> tuple[str, ...]:
         """What keeps the Gateway from dividing the traffic as it should, with its next step.

@@ -20,7 +20,7 @@ from mnist_dash.cluster.resources import (
     labels,
     service_name,
 )
-from mnist_dash.cluster.route_state import Written, percent, read_state
+from mnist_dash.cluster.route_state import RouteConfig, percent, read_state
 from mnist_dash.domain import ROUTE_HEADER, Role
 
 CANARY: Final = "nginx.ingress.kubernetes.io/canary"
@@ -185,7 +185,7 @@ class IngressRoutes:
     state_kind: Kind = INGRESS
     state_name: str = CANARY_NAME
 
-    def objects(self, written: Written) -> list[Object]:
+    def objects(self, written: RouteConfig) -> list[Object]:
         """Both Ingresses; the canary is switched off by weight 0, never taken away."""
         canary = {
             CANARY: "true",
@@ -215,7 +215,7 @@ class IngressRoutes:
             },
         }
 
-    def read(self, live: Sequence[Object]) -> Written | None:
+    def read(self, live: Sequence[Object]) -> RouteConfig | None:
         """What the canary's annotations say, or None while there is no canary."""
         canary = ingress_named(live, CANARY_NAME)
         if canary is None:
@@ -224,7 +224,7 @@ class IngressRoutes:
         weight = weight_of(annotations)
         state, trouble = read_state(annotations, f"Ingress {CANARY_NAME}", weight)
         has_new = annotations.get(WITHOUT_NEW) != "true"
-        return Written(weight, state, has_new, (*self.faults(live), *trouble))
+        return RouteConfig(weight, state, has_new, (*self.faults(live), *trouble))
 
     def faults(self, live: Sequence[Object]) -> tuple[str, ...]:
         """What keeps the controller from dividing the traffic as it should, with its next step.

@@ -9,7 +9,7 @@ from mnist_dash.cluster.failures import is_complete
 from mnist_dash.cluster.ingress import WEIGHT
 from mnist_dash.cluster.manifests import image_of, model_of, pointer_of, release_of
 from mnist_dash.cluster.observation import (
-    Seen,
+    Observation,
     created_at,
     is_going,
     is_ready,
@@ -32,12 +32,12 @@ from mnist_dash.cluster.yaml_diff import to_yaml
 from mnist_dash.domain import EngineObject, Gateway, Role
 
 
-def engine_objects(seen: Seen, gateway: Gateway) -> tuple[EngineObject, ...]:
+def engine_objects(seen: Observation, gateway: Gateway) -> tuple[EngineObject, ...]:
     """Routes first, then the Services, Deployments, Pods and the Secret; Current's before New's."""
     return tuple(_all(seen, gateway))
 
 
-def _all(seen: Seen, gateway: Gateway) -> Iterator[EngineObject]:
+def _all(seen: Observation, gateway: Gateway) -> Iterator[EngineObject]:
     for route in seen.routes:
         if route["kind"] == INGRESS.name:
             yield _ingress(route, seen, gateway)
@@ -56,7 +56,7 @@ def _all(seen: Seen, gateway: Gateway) -> Iterator[EngineObject]:
 
 
 def _object(
-    one: Object, seen: Seen, *, role: Role | None, state: str, details: dict[str, str], log: str = ""
+    one: Object, seen: Observation, *, role: Role | None, state: str, details: dict[str, str], log: str = ""
 ) -> EngineObject:
     return EngineObject(
         kind=one["kind"],
@@ -70,7 +70,7 @@ def _object(
     )
 
 
-def _ingress(ingress: Object, seen: Seen, gateway: Gateway) -> EngineObject:
+def _ingress(ingress: Object, seen: Observation, gateway: Gateway) -> EngineObject:
     services = _services_of_ingress(ingress)
     roles = [role for role in Role if services == [service_name(role)]]
     published = _published(ingress)
@@ -101,7 +101,7 @@ def _published(ingress: Object) -> str:
     return ", ".join(one.get("ip") or one.get("hostname") or "" for one in found)
 
 
-def _http_route(route: Object, seen: Seen, gateway: Gateway) -> EngineObject:
+def _http_route(route: Object, seen: Observation, gateway: Gateway) -> EngineObject:
     spec = route["spec"]
     parents = [f"{one.get('namespace', '')}/{one['name']}".strip("/") for one in spec.get("parentRefs") or []]
     return _object(
@@ -135,7 +135,7 @@ def _weights(spec: Object) -> str:
     return ""
 
 
-def _service(service: Object, role: Role, seen: Seen) -> EngineObject:
+def _service(service: Object, role: Role, seen: Observation) -> EngineObject:
     pointer, ready = pointer_of(service), sorted(seen.ready_addresses(role))
     selector = service["spec"].get("selector") or {}
     return _object(
@@ -151,7 +151,7 @@ def _service(service: Object, role: Role, seen: Seen) -> EngineObject:
     )
 
 
-def _deployment(deployment: Object, role: Role, seen: Seen) -> EngineObject:
+def _deployment(deployment: Object, role: Role, seen: Observation) -> EngineObject:
     model, status = model_of(deployment), deployment.get("status", {})
     version = model.check.version if model else None
     return _object(
@@ -169,7 +169,7 @@ def _deployment(deployment: Object, role: Role, seen: Seen) -> EngineObject:
     )
 
 
-def _pod(pod: Object, role: Role, seen: Seen) -> EngineObject:
+def _pod(pod: Object, role: Role, seen: Observation) -> EngineObject:
     model = model_of(pod)
     age = _age(seen.taken_at - created_at(pod)) if created_at(pod) else ""
     release = release_of(pod)
@@ -210,7 +210,7 @@ def _age(seconds: float) -> str:
     return f"{max(0.0, seconds):.0f} s"
 
 
-def _secret(seen: Seen) -> Iterator[EngineObject]:
+def _secret(seen: Observation) -> Iterator[EngineObject]:
     """The Secret as the Pods know it: its content is nobody's to see, so it is never read."""
     users = [name_of(one) for one in seen.deployments if _mounts_key(one)]
     if users:

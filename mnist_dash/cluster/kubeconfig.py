@@ -14,8 +14,8 @@ import yaml
 from kubernetes.client import ApiClient, Configuration
 from kubernetes.config import ConfigException, exec_provider, incluster_config, kube_config
 
-from mnist_dash.cluster.api_client import RETRIES, Api
-from mnist_dash.cluster.exec_plugin import Credential, Plugin, exec_info
+from mnist_dash.cluster.api_client import RETRIES, KubernetesClient
+from mnist_dash.cluster.exec_plugin import Credential, ExecPlugin, exec_info
 from mnist_dash.errors import EngineError
 from mnist_dash.settings import Settings
 
@@ -77,7 +77,7 @@ _pod: Any = incluster_config
 _kube: Any = kube_config
 
 
-def connect(settings: Settings) -> Api:
+def connect(settings: Settings) -> KubernetesClient:
     """Connect to the cluster that the settings name, and ask it once who we are.
 
     Without a kubeconfig that is the one of `~/.kube/config`, or else the one in a Pod of which this runs.
@@ -92,10 +92,10 @@ def connect(settings: Settings) -> Api:
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     client = ApiClient(configuration)
     client.user_agent = AGENT
-    return _tried(Api(client, settings.namespace, account=account))
+    return _tried(KubernetesClient(client, settings.namespace, account=account))
 
 
-def _tried(api: Api) -> Api:
+def _tried(api: KubernetesClient) -> KubernetesClient:
     try:
         api.who_am_i()
     except EngineError:
@@ -196,7 +196,7 @@ class _Chosen:
             step = "Use a context whose user acts for itself."
             raise self._wrong(f"lets {self.user_name} act as another user, which is not supported", step)
 
-    def _plugin(self) -> Plugin | None:
+    def _plugin(self) -> ExecPlugin | None:
         settings = self._user.pop("exec", None)
         if not settings:
             return None
@@ -210,10 +210,10 @@ class _Chosen:
         cluster = provider.cluster.value if provider.cluster else None
         env = provider.env | {"KUBERNETES_EXEC_INFO": exec_info(provider.api_version, cluster)}
         hint = str(settings.get("installHint") or "")
-        return Plugin(provider.args, env, folder, provider.api_version, install_hint=hint)
+        return ExecPlugin(provider.args, env, folder, provider.api_version, install_hint=hint)
 
 
-def _log_in_with(plugin: Plugin, configuration: Any) -> None:
+def _log_in_with(plugin: ExecPlugin, configuration: Any) -> None:
     given = plugin.credential()
     if given.token:
         configuration.refresh_api_key_hook = lambda now: _set_token(now, plugin.credential())

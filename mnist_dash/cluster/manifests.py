@@ -124,7 +124,7 @@ def _probe(path: str, *, period: int, timeout: int, failures: int) -> Object:
 
 
 @dataclass(frozen=True)
-class Model:
+class ModelSpec:
     """What one release runs."""
 
     check: ModelCheck
@@ -179,7 +179,7 @@ def pointer_of(service: Object) -> Release | None:
     return Release(label) if label in set(Release) else None
 
 
-def deployment(release: Release, model: Model, namespace: str, image: str, key_hash: str) -> Object:
+def deployment(release: Release, model: ModelSpec, namespace: str, image: str, key_hash: str) -> Object:
     """The Deployment of a release: TensorFlow Serving with its model.
 
     `key_hash` is that of the key in the Secret; empty where there is no key to mount.
@@ -214,7 +214,7 @@ def _labels(release: Release) -> dict[str, str]:
     return {**labels("model"), RELEASE_LABEL: release.value}
 
 
-def _pod_annotations(model: Model, key_hash: str) -> dict[str, str]:
+def _pod_annotations(model: ModelSpec, key_hash: str) -> dict[str, str]:
     annotations = {DEPLOYED_AT: model.deployed_at, CHECKED: _checked(model.check)}
     return {**annotations, CREDENTIALS_HASH: key_hash} if key_hash else annotations
 
@@ -231,7 +231,7 @@ def _checked(check: ModelCheck) -> str:
     return json.dumps(found, ensure_ascii=False, separators=(",", ":"))
 
 
-def model_of(one: Object) -> Model | None:
+def model_of(one: Object) -> ModelSpec | None:
     """What a Deployment or a Pod of ours runs, read back; None if it does not run TensorFlow Serving.
 
     The base is what the container is told. What was found by the check counts only if it was found of that
@@ -243,7 +243,7 @@ def model_of(one: Object) -> Model | None:
     if base is None:
         return None
     annotations = annotations_of(pod)
-    return Model(
+    return ModelSpec(
         check=_read_checked(annotations.get(CHECKED, ""), base),
         replicas=spec.get("replicas", 1),
         deployed_at=annotations.get(DEPLOYED_AT, ""),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mnist_dash.domain import ModelCheck
 from mnist_dash.errors import ModelError
-from mnist_dash.savedmodel import check_model_apart
+from mnist_dash.savedmodel import check_model_isolated
 from mnist_dash.storage.location import Progress
 
 CHECK_SECONDS = 120.0
@@ -30,7 +30,7 @@ def check(base: str, credentials: Path | None, progress: Progress | None = None)
             f"Copy it to a bucket: gcloud storage cp -r {base}/model gs://BUCKET/PATH/ and give gs://BUCKET/PATH.",
         )
     try:
-        return check_model_apart(
+        return check_model_isolated(
             base, timeout=CHECK_SECONDS, credentials=credentials, max_bytes=MAX_BYTES, progress=progress
         )
     except ModelError as error:

@@ -19,7 +19,7 @@ from mnist_dash.cluster.resources import (
     name_of,
     service_name,
 )
-from mnist_dash.cluster.route_state import Written
+from mnist_dash.cluster.route_state import RouteConfig
 from mnist_dash.domain import Release, Role
 
 MARKS = (DEPLOYED_AT, CREDENTIALS_HASH, "kubectl.kubernetes.io/restartedAt")
@@ -118,7 +118,7 @@ SERVICE_OF_SLICE = "kubernetes.io/service-name"
 
 
 @dataclass(frozen=True)
-class Seen:
+class Observation:
     """Everything that one poll saw."""
 
     deployments: Sequence[Object] = ()
@@ -129,7 +129,7 @@ class Seen:
     events: Sequence[Object] = ()
     logs: Mapping[str, str] = field(default_factory=dict)
     """The last lines of Pods by their names."""
-    written: Written | None = None
+    written: RouteConfig | None = None
     """What the routes say; None while there are none."""
     taken_at: float = 0.0
     """Seconds since the epoch."""

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from mnist_dash.cluster import manifests
-from mnist_dash.cluster.api_client import Api
-from mnist_dash.cluster.observation import Seen
+from mnist_dash.cluster.api_client import KubernetesClient
+from mnist_dash.cluster.observation import Observation
 from mnist_dash.cluster.resources import DEPLOYMENT, Kind, Object, deployment_name, kind_of
-from mnist_dash.cluster.route_state import RouteState, Swap, Written
+from mnist_dash.cluster.route_state import PendingPromotion, RouteConfig, RouteState
 from mnist_dash.cluster.routes import Routes
 from mnist_dash.cluster.yaml_diff import difference
 from mnist_dash.domain import (
@@ -55,10 +55,12 @@ class Delete:
     name: str
 
 
-Act = Apply | Delete
+Operation = Apply | Delete
 
 
-def acts_for(change: Change, seen: Seen, site: Site, by: str, *, now: float | None = None) -> tuple[Act, ...]:
+def operations_for(
+    change: Change, seen: Observation, site: Site, by: str, *, now: float | None = None
+) -> tuple[Operation, ...]:
     """What a change writes, in this order; whatever was written when it is cut short can be gone on from.
 
     The Deployment comes last: as long as it is not there, nothing is deployed, and once it is there, so is
@@ -83,7 +85,7 @@ def acts_for(change: Change, seen: Seen, site: Site, by: str, *, now: float | No
             return routed(seen, site, replace(state, swap=swap), weight=_first_weight(seen, swap))
 
 
-def later_acts(change: Change, seen: Seen, site: Site) -> tuple[Act, ...]:
+def later_operations(change: Change, seen: Observation, site: Site) -> tuple[Operation, ...]:
     """What a promotion writes in its later steps, so that a refusal is known before its first."""
     if not isinstance(change, Promote | UndoPromote):
         return ()
@@ -91,25 +93,27 @@ def later_acts(change: Change, seen: Seen, site: Site) -> tuple[Act, ...]:
     return tuple(Apply(manifests.service(role, swap.target(role), site.namespace)) for role in Role)
 
 
-def state_of(seen: Seen) -> RouteState:
+def state_of(seen: Observation) -> RouteState:
     """What was last written about the traffic; a bare state if nothing was yet."""
     return seen.written.state if seen.written else RouteState()
 
 
-def remembered(seen: Seen, entry: HistoryEntry) -> RouteState:
+def remembered(seen: Observation, entry: HistoryEntry) -> RouteState:
     """The state with one more entry in its history."""
     return state_of(seen).remember(entry)
 
 
-def routed(seen: Seen, site: Site, state: RouteState, *, weight: int | None = None) -> tuple[Act, ...]:
+def routed(
+    seen: Observation, site: Site, state: RouteState, *, weight: int | None = None
+) -> tuple[Operation, ...]:
     """The routes with this state; New gets its share, and is routed to at all, only while it is ready."""
     ready = bool(seen.ready_addresses(Role.NEW))
-    wanted = state.split if ready else 0
-    written = Written(weight=wanted if weight is None else weight, state=state, has_new=ready)
+    desired = state.split if ready else 0
+    written = RouteConfig(weight=desired if weight is None else weight, state=state, has_new=ready)
     return _applied(written, seen, site)
 
 
-def _applied(written: Written, seen: Seen, site: Site) -> tuple[Act, ...]:
+def _applied(written: RouteConfig, seen: Observation, site: Site) -> tuple[Operation, ...]:
     """The routes; the object that keeps the state only if nobody has changed it since it was seen."""
     objects = {one["metadata"]["name"]: one for one in site.routes.objects(written)}
     keeper = site.routes.state_name
@@ -119,13 +123,15 @@ def _applied(written: Written, seen: Seen, site: Site) -> tuple[Act, ...]:
     return tuple(map(Apply, objects.values()))
 
 
-def _deploy(change: Deploy, seen: Seen, site: Site, state: RouteState, entry: HistoryEntry) -> Iterator[Act]:
+def _deploy(
+    change: Deploy, seen: Observation, site: Site, state: RouteState, entry: HistoryEntry
+) -> Iterator[Operation]:
     if site.key is not None:
         yield Apply(manifests.secret(site.key, site.namespace))
     for role in Role:
         yield Apply(manifests.service(role, seen.release(role), site.namespace))
     yield from routed(seen, site, state)
-    model = manifests.Model(
+    model = manifests.ModelSpec(
         check=change.check,
         replicas=change.replicas,
         deployed_at=datetime.fromtimestamp(entry.at, UTC).isoformat(timespec="milliseconds"),
@@ -134,13 +140,13 @@ def _deploy(change: Deploy, seen: Seen, site: Site, state: RouteState, entry: Hi
     yield Apply(deployment(seen.release(change.role), model, site))
 
 
-def deployment(release: Release, model: manifests.Model, site: Site) -> Object:
+def deployment(release: Release, model: manifests.ModelSpec, site: Site) -> Object:
     """The Deployment of a release on this site."""
     key_hash = manifests.key_hash(site.key) if site.key is not None else ""
     return manifests.deployment(release, model, site.namespace, site.image, key_hash)
 
 
-def acts_of_new_key(seen: Seen, site: Site) -> tuple[Act, ...]:
+def operations_for_new_key(seen: Observation, site: Site) -> tuple[Operation, ...]:
     """What makes the Pods read their bucket with another key: they roll."""
     if site.key is None:
         return ()
@@ -150,16 +156,18 @@ def acts_of_new_key(seen: Seen, site: Site) -> tuple[Act, ...]:
     return (Apply(manifests.secret(site.key, site.namespace)), *rolled) if rolled else ()
 
 
-def _remove(role: Role, seen: Seen, site: Site, state: RouteState) -> Iterator[Act]:
+def _remove(role: Role, seen: Observation, site: Site, state: RouteState) -> Iterator[Operation]:
     if role is Role.NEW:
-        written = Written(weight=0, state=replace(state, split=0), has_new=False)
+        written = RouteConfig(weight=0, state=replace(state, split=0), has_new=False)
         yield from _applied(written, seen, site)
     else:
         yield from routed(seen, site, state)
     yield Delete(DEPLOYMENT, deployment_name(seen.release(role)))
 
 
-def _swap(change: Promote | UndoPromote, seen: Seen, state: RouteState, entry: HistoryEntry) -> Swap:
+def _swap(
+    change: Promote | UndoPromote, seen: Observation, state: RouteState, entry: HistoryEntry
+) -> PendingPromotion:
     """Where the pointers are to go. What was interrupted is finished, or turned round with its old split."""
     under_way = state.swap
     if under_way and isinstance(change, Promote):
@@ -169,25 +177,25 @@ def _swap(change: Promote | UndoPromote, seen: Seen, state: RouteState, entry: H
     else:
         current, new, split = seen.release(Role.NEW), seen.release(Role.CURRENT), 0
     undo = isinstance(change, Promote) and seen.deployment(new) is not None
-    return Swap(current=current, new=new, split=split, undo=undo, by=entry.by, at=entry.at)
+    return PendingPromotion(current=current, new=new, split=split, undo=undo, by=entry.by, at=entry.at)
 
 
-def _first_weight(seen: Seen, swap: Swap) -> int:
+def _first_weight(seen: Observation, swap: PendingPromotion) -> int:
     """All requests go to New before Current's pointer moves; an interrupted swap goes on where it stood."""
     written = seen.written.weight if seen.written else 0
     return 100 if seen.pointer(Role.CURRENT) is not swap.current else written
 
 
-def write(api: Api, acts: Sequence[Act], *, take_over: bool = False) -> None:
+def write(api: KubernetesClient, acts: Sequence[Operation], *, take_over: bool = False) -> None:
     """Write everything, after the API server has said that it would take all of it.
 
     Raises EngineError: nothing was written if it is refused when asked first.
     """
-    rehearse(api, acts, take_over=take_over)
-    carry_out(api, acts, take_over=take_over)
+    dry_run(api, acts, take_over=take_over)
+    apply_all(api, acts, take_over=take_over)
 
 
-def rehearse(api: Api, acts: Sequence[Act], *, take_over: bool = False) -> None:
+def dry_run(api: KubernetesClient, acts: Sequence[Operation], *, take_over: bool = False) -> None:
     """Ask the API server whether it would take all of it; raises EngineError if not.
 
     All that others own is named together, since taking over takes all of it.
@@ -195,7 +203,7 @@ def rehearse(api: Api, acts: Sequence[Act], *, take_over: bool = False) -> None:
     conflicts = []
     for act in acts:
         try:
-            carry_out(api, [act], take_over=take_over, dry_run=True)
+            apply_all(api, [act], take_over=take_over, dry_run=True)
         except EngineError as error:
             if not error.can_take_over:
                 raise
@@ -205,7 +213,9 @@ def rehearse(api: Api, acts: Sequence[Act], *, take_over: bool = False) -> None:
         raise EngineError(" ".join(problems), conflicts[0].next_step, can_take_over=True)
 
 
-def carry_out(api: Api, acts: Sequence[Act], *, take_over: bool = False, dry_run: bool = False) -> None:
+def apply_all(
+    api: KubernetesClient, acts: Sequence[Operation], *, take_over: bool = False, dry_run: bool = False
+) -> None:
     """Write one after the other; raises EngineError at the first that is refused."""
     for act in acts:
         match act:
@@ -215,7 +225,7 @@ def carry_out(api: Api, acts: Sequence[Act], *, take_over: bool = False, dry_run
                 api.delete(kind, name, dry_run=dry_run)
 
 
-def preview(api: Api, acts: Sequence[Act]) -> str:
+def preview(api: KubernetesClient, acts: Sequence[Operation]) -> str:
     """What would be different, as the API server itself says; raises EngineError if it would refuse."""
     parts = []
     for act in acts:

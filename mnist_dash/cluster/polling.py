@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from mnist_dash.cluster import manifests
-from mnist_dash.cluster.api_client import Api
-from mnist_dash.cluster.observation import Seen, is_going, is_ready, restarts, statuses
+from mnist_dash.cluster.api_client import KubernetesClient
+from mnist_dash.cluster.observation import Observation, is_going, is_ready, restarts, statuses
 from mnist_dash.cluster.resources import (
     CREDENTIALS_HASH,
     DEPLOYMENT,
@@ -26,7 +26,7 @@ from mnist_dash.cluster.resources import (
     annotations_of,
     name_of,
 )
-from mnist_dash.cluster.route_state import RouteState, Written
+from mnist_dash.cluster.route_state import RouteConfig, RouteState
 from mnist_dash.cluster.routes import Routes
 from mnist_dash.errors import EngineError
 from mnist_dash.settings import RouterKind, Settings
@@ -40,7 +40,7 @@ RETRY_SECONDS = (1.0, 2.0, RESTING_SECONDS)
 """After the first, the second and every further failure."""
 
 
-class Pace:
+class PollInterval:
     """Decides when to look next; it does not depend on how many are looking."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -73,7 +73,7 @@ class Pace:
 LOG_LINES = 20
 
 
-def read(api: Api, routes: Routes, *, details: bool = False) -> Seen:
+def read(api: KubernetesClient, routes: Routes, *, details: bool = False) -> Observation:
     """What there is now; raises EngineError if it cannot be read.
 
     Events and logs are fetched only for `details`, or where a Pod is not ready and the reason is wanted.
@@ -85,7 +85,7 @@ def read(api: Api, routes: Routes, *, details: bool = False) -> Seen:
     staying = [pod for pod in pods if not is_going(pod)]
     unready = [pod for pod in staying if not is_ready(pod)]
     unwell = bool(unready) or any(_is_short(one) for one in deployments)
-    return Seen(
+    return Observation(
         deployments=deployments,
         pods=pods,
         services=services,
@@ -98,7 +98,7 @@ def read(api: Api, routes: Routes, *, details: bool = False) -> Seen:
     )
 
 
-def _adopted(routes: Routes, live: list[Object]) -> Written | None:
+def _adopted(routes: Routes, live: list[Object]) -> RouteConfig | None:
     """What the routes say; a weight that somebody else has set counts as the split that is wanted."""
     written = routes.read(live)
     if written is None or routes.weight_is_ours(live):
@@ -112,7 +112,7 @@ def _is_short(deployment: Object) -> bool:
     return bool(deployment.get("status", {}).get("readyReplicas", 0) < wanted)
 
 
-def _log(api: Api, pod: Object) -> str:
+def _log(api: KubernetesClient, pod: Object) -> str:
     """The last lines of a Pod; of the run before, if it was started anew and has not become ready since."""
     name = name_of(pod)
     if all("waiting" in status.get("state", {}) for status in statuses(pod)) and not restarts(pod):
@@ -121,7 +121,7 @@ def _log(api: Api, pod: Object) -> str:
     return previous or api.logs(name, lines=LOG_LINES)
 
 
-def around(api: Api, settings: Settings) -> list[Object]:
+def around(api: KubernetesClient, settings: Settings) -> list[Object]:
     """What stands beside the routes and may be in their way, as far as it may be looked at."""
     found: list[Object] = []
     if settings.router is RouterKind.GATEWAY:
@@ -135,7 +135,7 @@ def around(api: Api, settings: Settings) -> list[Object]:
     return found
 
 
-def written_objects(seen: Seen, namespace: str, routes: Routes) -> tuple[Object, ...]:
+def written_objects(seen: Observation, namespace: str, routes: Routes) -> tuple[Object, ...]:
     """All that the dashboard has applied, in the order in which it can be applied again.
 
     The split stays with the routes; who changed what, and a promotion under way, do not.
@@ -149,7 +149,7 @@ def written_objects(seen: Seen, namespace: str, routes: Routes) -> tuple[Object,
     return (space, *key, *seen.services, *routes.objects(bare), *seen.deployments)
 
 
-def key_hashes(seen: Seen) -> frozenset[str]:
+def key_hashes(seen: Observation) -> frozenset[str]:
     """The hashes of the key files that the Deployments were given."""
     given = (annotations_of(one["spec"]["template"]).get(CREDENTIALS_HASH) for one in seen.deployments)
     return frozenset(filter(None, given))

@@ -7,35 +7,35 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from mnist_dash.cluster import manifests
-from mnist_dash.cluster.observation import Seen, is_ready
-from mnist_dash.cluster.operations import Act, Apply, Site, routed, state_of
-from mnist_dash.cluster.route_state import Finish, Point, SetWeight, Step, Swap, next_step
+from mnist_dash.cluster.observation import Observation, is_ready
+from mnist_dash.cluster.operations import Apply, Operation, Site, routed, state_of
+from mnist_dash.cluster.route_state import Finish, PendingPromotion, SetSelector, SetWeight, Step, next_step
 from mnist_dash.cluster.snapshot import Promotion
 from mnist_dash.domain import Release, Role
 
 
-def pointers(seen: Seen) -> dict[Role, Release]:
+def pointers(seen: Observation) -> dict[Role, Release]:
     """Which release each role points at."""
     return {role: seen.pointer(role) for role in Role}
 
 
-def step_of(seen: Seen, swap: Swap) -> Step:
+def step_of(seen: Observation, swap: PendingPromotion) -> Step:
     """The next write of a promotion; where nobody answers anyway, Current's pointer need not wait."""
     if _nothing_to_lose(seen, swap):
-        return Point(Role.CURRENT, swap.current)
+        return SetSelector(Role.CURRENT, swap.current)
     return next_step(pointers(seen), seen.written.weight if seen.written else 0, swap)
 
 
-def _nothing_to_lose(seen: Seen, swap: Swap) -> bool:
+def _nothing_to_lose(seen: Observation, swap: PendingPromotion) -> bool:
     """Whether Current leads to nobody, while the release that it is to lead to is ready."""
     away = seen.pointer(Role.CURRENT) is not swap.current and not seen.ready_addresses(Role.CURRENT)
     return away and any(is_ready(pod) for pod in seen.pods_of(swap.current))
 
 
-def obstacle(step: Step, seen: Seen, swap: Swap) -> str:
+def obstacle(step: Step, seen: Observation, swap: PendingPromotion) -> str:
     """What keeps a step from being done however long it waits, in words; empty if nothing does."""
     match step:
-        case SetWeight(100) | Point(Role.CURRENT, _):
+        case SetWeight(100) | SetSelector(Role.CURRENT, _):
             well = _leads_to_ready_pods(seen, Role.NEW) or _nothing_to_lose(seen, swap)
             return "" if well else "New has no ready replica."
         case SetWeight(0):
@@ -43,7 +43,9 @@ def obstacle(step: Step, seen: Seen, swap: Swap) -> str:
     return ""
 
 
-def is_due(step: Step, seen: Seen, swap: Swap, observed: int, *, given_up_waiting: bool) -> bool:
+def is_due(
+    step: Step, seen: Observation, swap: PendingPromotion, observed: int, *, given_up_waiting: bool
+) -> bool:
     """Whether what the step before it wrote has taken effect, as far as it can be seen.
 
     `observed` is the split that the gateway was seen to follow. Whether the Services lead to Pods that are
@@ -52,14 +54,14 @@ def is_due(step: Step, seen: Seen, swap: Swap, observed: int, *, given_up_waitin
     if obstacle(step, seen, swap):
         return False
     match step:
-        case Point(Role.CURRENT, _):
+        case SetSelector(Role.CURRENT, _):
             return observed == 100 or given_up_waiting or _nothing_to_lose(seen, swap)
-        case Point(Role.NEW, _):
+        case SetSelector(Role.NEW, _):
             return observed == 0 or given_up_waiting
     return True
 
 
-def acts_of_retreat(seen: Seen, swap: Swap, site: Site) -> tuple[Act, ...]:
+def operations_of_rollback(seen: Observation, swap: PendingPromotion, site: Site) -> tuple[Operation, ...]:
     """What sends everything back to Current if New is lost before it has become the Current; often none."""
     begun = seen.pointer(Role.CURRENT) is swap.current
     if begun or seen.ready_addresses(Role.NEW) or not seen.ready_addresses(Role.CURRENT):
@@ -69,26 +71,26 @@ def acts_of_retreat(seen: Seen, swap: Swap, site: Site) -> tuple[Act, ...]:
     return routed(seen, site, seen.written.state, weight=0)
 
 
-def _leads_to_ready_pods(seen: Seen, role: Role) -> bool:
+def _leads_to_ready_pods(seen: Observation, role: Role) -> bool:
     """Whether the role's Service leads to ready Pods of the release that it points at, and to no others."""
     ready = seen.ready_addresses(role)
     return bool(ready) and ready <= seen.addresses_of(seen.pointer(role))
 
 
-def acts_of_step(step: Step, seen: Seen, site: Site) -> tuple[Act, ...]:
+def operations_of_step(step: Step, seen: Observation, site: Site) -> tuple[Operation, ...]:
     """What a step writes; writing it again does no harm."""
     state = state_of(seen)
     match step:
         case SetWeight(weight):
             return routed(seen, site, state, weight=weight)
-        case Point(role, release):
+        case SetSelector(role, release):
             return (Apply(manifests.service(role, release, site.namespace)),)
         case Finish(split):
             undo = state.swap is not None and state.swap.undo
             return routed(seen, site, replace(state, swap=None, split=split, can_undo=undo))
 
 
-def acts_of_holding(seen: Seen, site: Site) -> tuple[Act, ...]:
+def reconcile_split(seen: Observation, site: Site) -> tuple[Operation, ...]:
     """What makes the routes send New its share as long as it is ready, and nothing otherwise; often none.
 
     Where both roles point at one release, though no promotion is under way, New's pointer is put right.
@@ -125,7 +127,7 @@ class Promoter:
         """`interrupted_after` is for the promotions of others, in seconds."""
         self._interrupted_after = interrupted_after
         self._clock = clock
-        self._mine: Swap | None = None
+        self._mine: PendingPromotion | None = None
         self._standing: tuple[object, float] | None = None
         self.take_over = False
         """Whether the promotion that is carried on takes over what others own."""
@@ -135,25 +137,27 @@ class Promoter:
         """Whether there is a promotion to be carried on."""
         return self._mine is not None
 
-    def begin(self, seen: Seen, *, take_over: bool) -> None:
+    def begin(self, seen: Observation, *, take_over: bool) -> None:
         """Carry on from now on what stands in the routes."""
         self._mine, self.take_over = state_of(seen).swap, take_over
 
-    def due(self, seen: Seen, swap: Swap, site: Site, observed: int) -> tuple[Act, ...]:
+    def due(
+        self, seen: Observation, swap: PendingPromotion, site: Site, observed: int
+    ) -> tuple[Operation, ...]:
         """What to write now to carry it on; nothing if it is another dashboard's.
 
         `observed` is the split that the gateway was seen to follow.
         """
         if swap != self._mine:
             return ()
-        if retreat := acts_of_retreat(seen, swap, site):
+        if retreat := operations_of_rollback(seen, swap, site):
             return retreat
         step, given_up = step_of(seen, swap), self._stood(seen, swap) > STEP_SECONDS
         if not is_due(step, seen, swap, observed, given_up_waiting=given_up):
             return ()
-        return acts_of_step(step, seen, site)
+        return operations_of_step(step, seen, site)
 
-    def told(self, seen: Seen) -> Promotion:
+    def told(self, seen: Observation) -> Promotion:
         """How the promotion that stands in the routes gets on, whoever began it."""
         swap = state_of(seen).swap
         if swap is None:
@@ -164,7 +168,7 @@ class Promoter:
         interrupted = self._stood(seen, swap) >= patience
         return Promotion(mine, interrupted, obstacle(step_of(seen, swap), seen, swap))
 
-    def _stood(self, seen: Seen, swap: Swap) -> float:
+    def _stood(self, seen: Observation, swap: PendingPromotion) -> float:
         """For how long nothing has changed, in seconds."""
         weight = seen.written.weight if seen.written else 0
         where = (swap, tuple(pointers(seen).items()), weight)

@@ -8,7 +8,7 @@ from itertools import accumulate
 from typing import Final, Self
 
 from mnist_dash.domain import Finding, Probe, Role, Route, Snapshot
-from mnist_dash.route_check import Sight, Tallies, findings, has_new, routing, tally
+from mnist_dash.route_check import Attribution, Tallies, findings, has_new, routing, tally
 
 READERS: Final = (
     "ingress-nginx, Traefik from 3.7 on (with its provider kubernetesIngressNGINX) and Higress read them; "
@@ -39,7 +39,7 @@ class Controller:
         )
 
 
-def judge_cluster(
+def diagnose(
     probes: Sequence[Probe],
     snapshot: Snapshot,
     faults: Sequence[str],
@@ -71,7 +71,7 @@ def _suspicion(tallies: Tallies, snapshot: Snapshot, controller: Controller) -> 
     says = (
         f"The routes are applied as they should be, so {controller.name} does not follow {controller.reads}"
     )
-    if tallies.sight is Sight.ALIKE:
+    if tallies.sight is Attribution.ALIKE:
         says = f"If the models differ, {controller.name} does not follow {controller.reads}"
     return (Finding(False, f"{says}.", controller.advice),)
 
@@ -80,9 +80,9 @@ def _manner(tallies: Tallies, snapshot: Snapshot) -> tuple[Finding, ...]:
     """How the controller divides the requests, as far as it is right."""
     split = tallies.of[Route.SPLIT]
     reached = {Role.CURRENT, Role.NEW} <= set(split.roles)
-    if tallies.sight is not Sight.CLEAR or not has_new(snapshot) or not reached or split.missing:
+    if tallies.sight is not Attribution.CLEAR or not has_new(snapshot) or not reached or split.missing:
         return ()
-    if is_in_turn(split.roles, snapshot.split_wanted / 100):
+    if is_in_turn(split.roles, snapshot.split_desired / 100):
         return (Finding(True, "The controller deals the requests out in turn (round robin)."),)
     return (
         Finding(

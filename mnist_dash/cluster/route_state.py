@@ -23,7 +23,7 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
-class Swap:
+class PendingPromotion:
     """The goal of a promotion under way, or of taking one back."""
 
     current: Release
@@ -45,8 +45,8 @@ class RouteState:
     """What was asked for, as far as the objects themselves do not say it."""
 
     split: int = 0
-    """The percentage wanted for New; what is written may be 0 as long as New is not ready."""
-    swap: Swap | None = None
+    """The percentage desired for New; what is written may be 0 as long as New is not ready."""
+    swap: PendingPromotion | None = None
     can_undo: bool = False
     history: tuple[HistoryEntry, ...] = ()
     """Newest last."""
@@ -68,7 +68,7 @@ class RouteState:
 
 
 @dataclass(frozen=True)
-class Written:
+class RouteConfig:
     """What the route's objects say, or are to say."""
 
     weight: int
@@ -117,13 +117,13 @@ def _compact(document: Any) -> str:
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
 
-def _swap(text: str) -> Swap:
+def _swap(text: str) -> PendingPromotion:
     document = json.loads(text)
     current, new = Release(document["current"]), Release(document["new"])
     split, at = document["split"], document["at"]
     if new is current or type(split) is not int or not 0 <= split <= 100 or not _is_time(at):
         raise ValueError(text)
-    return Swap(current, new, split, document["undo"] is True, str(document["by"]), float(at))
+    return PendingPromotion(current, new, split, document["undo"] is True, str(document["by"]), float(at))
 
 
 def _entry(entry: HistoryEntry) -> dict[str, Any]:
@@ -158,7 +158,7 @@ class SetWeight:
 
 
 @dataclass(frozen=True)
-class Point:
+class SetSelector:
     """Write the selector of a role's Service, and wait until its endpoints are the release's."""
 
     role: Role
@@ -172,10 +172,10 @@ class Finish:
     split: int
 
 
-Step: TypeAlias = SetWeight | Point | Finish
+Step: TypeAlias = SetWeight | SetSelector | Finish
 
 
-def next_step(pointers: Mapping[Role, Release], weight: int, swap: Swap) -> Step:
+def next_step(pointers: Mapping[Role, Release], weight: int, swap: PendingPromotion) -> Step:
     """The next write of a swap, from nothing but what is observed; doing it twice is harmless.
 
     A pointer moves only while its role receives nothing: Current's while all goes to New, New's while all
@@ -183,5 +183,7 @@ def next_step(pointers: Mapping[Role, Release], weight: int, swap: Swap) -> Step
     """
     for role, weight_needed in ((Role.CURRENT, 100), (Role.NEW, 0)):
         if pointers.get(role) is not swap.target(role):
-            return Point(role, swap.target(role)) if weight == weight_needed else SetWeight(weight_needed)
+            return (
+                SetSelector(role, swap.target(role)) if weight == weight_needed else SetWeight(weight_needed)
+            )
     return Finish(swap.split)

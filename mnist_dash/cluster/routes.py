@@ -8,7 +8,7 @@ from typing import Protocol
 from mnist_dash.cluster.http_route import GatewayRoutes
 from mnist_dash.cluster.ingress import IngressRoutes
 from mnist_dash.cluster.resources import Kind, Object
-from mnist_dash.cluster.route_state import Written
+from mnist_dash.cluster.route_state import RouteConfig
 from mnist_dash.settings import RouterKind, Settings
 
 
@@ -27,10 +27,10 @@ class Routes(Protocol):
     def state_name(self) -> str:
         """The name of the object that keeps the state in its annotations."""
 
-    def objects(self, written: Written) -> list[Object]:
+    def objects(self, written: RouteConfig) -> list[Object]:
         """The objects that say it."""
 
-    def read(self, live: Sequence[Object]) -> Written | None:
+    def read(self, live: Sequence[Object]) -> RouteConfig | None:
         """What the live objects say, or None while there is no object that keeps the state."""
 
     def faults(self, live: Sequence[Object]) -> tuple[str, ...]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from mnist_dash.cluster.failures import Cause, cause_of, is_complete, is_observed, was_complete
-from mnist_dash.cluster.manifests import Model, model_of
-from mnist_dash.cluster.observation import Seen, is_ready, newest
+from mnist_dash.cluster.failures import Failure, failure_of, is_complete, is_observed, was_complete
+from mnist_dash.cluster.manifests import ModelSpec, model_of
+from mnist_dash.cluster.observation import Observation, is_ready, newest
 from mnist_dash.cluster.operations import state_of
 from mnist_dash.cluster.resources import Object, service_name
 from mnist_dash.cluster.routes import Routes
-from mnist_dash.cluster.traffic_probe import View
+from mnist_dash.cluster.traffic_probe import GatewayView
 from mnist_dash.domain import Deployment, ModelCheck, Release, Role, Snapshot, State
 from mnist_dash.preconditions import differing_input
 
@@ -27,7 +27,7 @@ class _Running:
     """A Deployment with those of its Pods that are ready."""
 
     live: Object
-    wanted: int
+    desired: int
     fresh: list[Object]
     """Of the template as it is now."""
     former: list[Object]
@@ -36,22 +36,22 @@ class _Running:
     @property
     def answering(self) -> list[Object]:
         """Those whose model is shown: the former ones until the fresh ones have taken over."""
-        return self.fresh if len(self.fresh) >= self.wanted or not self.former else self.former
+        return self.fresh if len(self.fresh) >= self.desired or not self.former else self.former
 
     @property
     def ready(self) -> int:
-        """How many replicas get requests, no more than are wanted: a rollout has one in excess."""
+        """How many replicas get requests, no more than are desired: a rollout has one in excess."""
         status = self.live.get("status", {})
         all_ready = len(self.fresh) + len(self.former)
-        return min(self.wanted, status.get("readyReplicas", 0) if is_observed(self.live) else all_ready)
+        return min(self.desired, status.get("readyReplicas", 0) if is_observed(self.live) else all_ready)
 
     @property
-    def model(self) -> Model | None:
+    def model(self) -> ModelSpec | None:
         """What is shown: what answers, or is to answer if nothing does."""
         return model_of(self.answering[0]) if self.answering else model_of(self.live)
 
 
-def deployment_of(role: Role, seen: Seen, versions: Versions, checks: Checks) -> Deployment | None:
+def deployment_of(role: Role, seen: Observation, versions: Versions, checks: Checks) -> Deployment | None:
     """A role's model as it was seen; None if nothing is deployed there.
 
     While a re-deploy is under way, or has failed, the model shown is the former one, which answers.
@@ -66,7 +66,7 @@ def deployment_of(role: Role, seen: Seen, versions: Versions, checks: Checks) ->
         role=role,
         release=release,
         base=running.model.check.base if running.model else "",
-        wanted=running.wanted,
+        desired=running.desired,
         ready=running.ready,
         state=told.state,
         version=versions.get(release) if running.ready else None,
@@ -81,7 +81,7 @@ def deployment_of(role: Role, seen: Seen, versions: Versions, checks: Checks) ->
     )
 
 
-def _running(release: Release, seen: Seen) -> _Running | None:
+def _running(release: Release, seen: Observation) -> _Running | None:
     live = seen.deployment(release)
     if live is None:
         return None
@@ -89,7 +89,7 @@ def _running(release: Release, seen: Seen) -> _Running | None:
     present = newest(live, pods)
     return _Running(
         live=live,
-        wanted=live["spec"].get("replicas", 1),
+        desired=live["spec"].get("replicas", 1),
         fresh=[pod for pod in present if is_ready(pod)],
         former=[pod for pod in pods if pod not in present and is_ready(pod)],
     )
@@ -106,7 +106,9 @@ def _found(running: _Running, version: int | None, checks: Checks) -> ModelCheck
     return of_version or (check if check.version is None else None)
 
 
-def _differing(new: ModelCheck | None, seen: Seen, versions: Versions, checks: Checks) -> Iterator[str]:
+def _differing(
+    new: ModelCheck | None, seen: Observation, versions: Versions, checks: Checks
+) -> Iterator[str]:
     release = seen.release(Role.CURRENT)
     running = _running(release, seen)
     current = _found(running, versions.get(release), checks) if running else None
@@ -123,14 +125,14 @@ class _Told:
     next_step: str = ""
 
 
-def _told(running: _Running, seen: Seen) -> _Told:
-    live, wanted, ready = running.live, running.wanted, running.ready
-    if wanted == 0:
+def _told(running: _Running, seen: Observation) -> _Told:
+    live, desired, ready = running.live, running.desired, running.ready
+    if desired == 0:
         return _Told(State.DEGRADED, "Somebody else scaled it to 0 replicas.", "Re-deploy it.")
     if is_complete(live):
         return _Told(State.READY)
-    cause = cause_of(live, seen.pods, seen.events, seen.logs) or _settling(ready, wanted)
-    counted = cause.text if cause.usual else f"{ready} of {wanted} replicas ready. {cause.text}"
+    cause = failure_of(live, seen.pods, seen.events, seen.logs) or _settling(ready, desired)
+    counted = cause.text if cause.usual else f"{ready} of {desired} replicas ready. {cause.text}"
     degraded = was_complete(live) and not running.former
     if cause.failed and not (degraded and ready):
         words = cause.text
@@ -144,17 +146,17 @@ def _told(running: _Running, seen: Seen) -> _Told:
     if degraded:
         return _Told(State.DEGRADED, counted, cause.next_step)
     # A change of a Deployment that answers (another number of replicas) is not its start.
-    state = State.UPDATING if len(running.fresh) >= wanted else State.STARTING
+    state = State.UPDATING if len(running.fresh) >= desired else State.STARTING
     return _Told(state, cause.text, cause.next_step)
 
 
-def _settling(ready: int, wanted: int) -> Cause:
-    return Cause(f"The rollout is being finished: {ready} of {wanted} replicas ready.", usual=True)
+def _settling(ready: int, desired: int) -> Failure:
+    return Failure(f"The rollout is being finished: {ready} of {desired} replicas ready.", usual=True)
 
 
-def _redeploying(running: _Running, cause: Cause) -> str:
+def _redeploying(running: _Running, cause: Failure) -> str:
     words = (
-        f"Re-deploying: {len(running.fresh)} of {running.wanted} new replicas ready; "
+        f"Re-deploying: {len(running.fresh)} of {running.desired} new replicas ready; "
         "the former ones answer meanwhile."
     )
     return words if cause.usual else f"{words} {cause.text}"
@@ -177,8 +179,8 @@ class Promotion:
 
 
 def snapshot_of(
-    seen: Seen,
-    view: View,
+    seen: Observation,
+    view: GatewayView,
     promotion: Promotion,
     checks: Callable[[str, int], ModelCheck | None],
     *,
@@ -194,7 +196,7 @@ def snapshot_of(
         taken_at=seen.taken_at,
         current=current,
         new=new,
-        split_wanted=state.swap.split if state.swap else state.split,
+        split_desired=state.swap.split if state.swap else state.split,
         split_observed=_observed(seen, view),
         waiting_for=interrupted or _waiting_for(seen, view, promotion, problem),
         can_undo_promote=state.can_undo and new is not None and state.swap is None,
@@ -204,13 +206,13 @@ def snapshot_of(
     )
 
 
-def is_swapped(shown: Snapshot, seen: Seen) -> bool:
+def is_swapped(shown: Snapshot, seen: Observation) -> bool:
     """Whether a model that was shown in one role plays the other one by now: somebody else promoted."""
     models = filter(None, (shown.current, shown.new))
     return any(seen.role(model.release) is not model.role for model in models)
 
 
-def _waiting_for(seen: Seen, view: View, promotion: Promotion, problem: str) -> str:
+def _waiting_for(seen: Observation, view: GatewayView, promotion: Promotion, problem: str) -> str:
     swap = state_of(seen).swap
     if swap:
         doing = "The roles are being" if promotion.mine else f"By {swap.by or 'somebody'} the roles are being"
@@ -226,27 +228,27 @@ def _waiting_for(seen: Seen, view: View, promotion: Promotion, problem: str) -> 
     return TAKING_OVER if view.pending else ""
 
 
-def _observed(seen: Seen, view: View) -> int:
+def _observed(seen: Observation, view: GatewayView) -> int:
     """New's share; while both pointers lead to one release, that one gets everything, whatever the weight."""
     if seen.pointer(Role.CURRENT) is not seen.pointer(Role.NEW):
         return view.split
     return 0 if seen.release(Role.CURRENT) is seen.pointer(Role.CURRENT) else 100
 
 
-def _ending(seen: Seen) -> str:
+def _ending(seen: Observation) -> str:
     """That what was removed is not gone yet: it may still answer."""
     removed = [role for role in Role if seen.deployment(seen.release(role)) is None]
     left = [role.label for role in removed if seen.pods_of(seen.release(role))]
     return f"The replicas of the removed {' and '.join(left)} are ending." if left else ""
 
 
-def _interrupted(seen: Seen, promotion: Promotion) -> str:
+def _interrupted(seen: Observation, promotion: Promotion) -> str:
     swap = state_of(seen).swap
     by = f" by {swap.by}" if swap and swap.by else ""
     return f"A promotion{by} stopped half-way. {promotion.obstacle}".strip()
 
 
-def faults(seen: Seen, routes: Routes) -> tuple[str, ...]:
+def faults(seen: Observation, routes: Routes) -> tuple[str, ...]:
     """What is wrong with the objects that lead to the models, if there are any, a sentence each."""
     if not seen.deployments:
         return ()

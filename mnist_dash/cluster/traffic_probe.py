@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from mnist_dash.attribution import same
-from mnist_dash.cluster.observation import Seen
-from mnist_dash.cluster.route_state import Written
+from mnist_dash.cluster.observation import Observation
+from mnist_dash.cluster.route_state import RouteConfig
 from mnist_dash.domain import Image, Prediction, Release, Role, Route
 from mnist_dash.errors import ServingError
-from mnist_dash.route_check import telling_picture
+from mnist_dash.route_check import ambiguous_image
 from mnist_dash.serving import ServingClient
 
 PROBES = 20
@@ -26,7 +26,7 @@ Ask = Callable[[Image, Route], Prediction]
 
 
 @dataclass(frozen=True)
-class Sight:
+class TrafficSample:
     """What one look through the gateway showed."""
 
     current: int = 0
@@ -38,26 +38,26 @@ class Sight:
     """Why there was no answer."""
 
 
-def look(ask: Ask, *, both: bool) -> Sight:
+def look(ask: Ask, *, both: bool) -> TrafficSample:
     """Ask both roles by header, then a few times on the split; nothing is seen unless `both` are ready."""
     if not both:
-        return Sight()
-    image = telling_picture()
+        return TrafficSample()
+    image = ambiguous_image()
     try:
         current, new = (ask(image, route) for route in (Route.CURRENT, Route.NEW))
         if same(current, new):
-            return Sight()
+            return TrafficSample()
         answers = [ask(image, Route.SPLIT) for _ in range(PROBES)]
     except ServingError as error:
-        return Sight(problem=str(error))
-    return Sight(
+        return TrafficSample(problem=str(error))
+    return TrafficSample(
         current=sum(same(answer, current) for answer in answers),
         new=sum(same(answer, new) for answer in answers),
         told_apart=True,
     )
 
 
-class Effect:
+class SplitTracker:
     """Follows what is written in the routes until the gateway divides the traffic by it.
 
     What was already written when it is first told of counts as in effect.
@@ -82,12 +82,12 @@ class Effect:
         elif self.told != before:
             self.pending, self._since = True, self._clock()
 
-    def seen(self, sight: Sight) -> None:
+    def seen(self, sight: TrafficSample) -> None:
         """Take into account what a look showed."""
         if self.pending and self._is_followed(self._weight, sight):
             self.observed, self.pending = self._weight, False
 
-    def _is_followed(self, weight: int, sight: Sight) -> bool:
+    def _is_followed(self, weight: int, sight: TrafficSample) -> bool:
         waited = self._clock() - self._since
         if sight.problem:
             return False
@@ -104,7 +104,7 @@ STATUS_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
-class View:
+class GatewayView:
     """What was seen through the gateway."""
 
     split: int = 0
@@ -117,7 +117,7 @@ class View:
     """The version that each release answers with."""
 
 
-class GatewayWatch:
+class GatewayMonitor:
     """Asks through the gateway, as any client does: for versions each time, for the split after a change.
 
     May be used from several threads at once.
@@ -125,21 +125,21 @@ class GatewayWatch:
 
     def __init__(self, serving: ServingClient) -> None:
         self._serving = serving
-        self._effect = Effect()
+        self._effect = SplitTracker()
         self._lock = threading.Lock()
-        self._view = View()
+        self._view = GatewayView()
 
-    def view(self, seen: Seen) -> View:
+    def view(self, seen: Observation) -> GatewayView:
         """What was last seen, given what stands in the cluster's objects now; asks nobody."""
-        written = seen.written or Written(weight=0, has_new=False)
+        written = seen.written or RouteConfig(weight=0, has_new=False)
         self._effect.written(written.weight, written.has_new, *(seen.pointer(role) for role in Role))
         return self._told()
 
-    def _told(self) -> View:
+    def _told(self) -> GatewayView:
         self._view = replace(self._view, split=self._effect.observed, pending=self._effect.pending)
         return self._view
 
-    def look(self, seen: Seen) -> View:
+    def look(self, seen: Observation) -> GatewayView:
         """See what there is to see."""
         with self._lock:
             self.view(seen)
@@ -155,7 +155,7 @@ class GatewayWatch:
             self._view = replace(self._view, problem=problem, versions=versions)
             return self._told()
 
-    def _versions(self, seen: Seen, ready: list[Role]) -> tuple[dict[Release, int | None], str]:
+    def _versions(self, seen: Observation, ready: list[Role]) -> tuple[dict[Release, int | None], str]:
         """While the pointers are on their way, what is asked for by role cannot be told by release.
 
         Nor can New's, before the gateway is seen to lead to it: until then Current may answer for it.

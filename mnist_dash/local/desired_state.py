@@ -31,7 +31,7 @@ class Spec:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class DesiredState:
     """Everything that was asked for; a value, replaced as a whole by each verb."""
 
     current: Release = Release.BLUE
@@ -58,7 +58,7 @@ class Wanted:
         """What the role's release is to run."""
         return self.specs.get(self.release(role))
 
-    def deploy(self, role: Role, base: str, replicas: int, *, serving: bool = True) -> Wanted:
+    def deploy(self, role: Role, base: str, replicas: int, *, serving: bool = True) -> DesiredState:
         """With a new generation of the role's release; the present one is the fallback if it is `serving`."""
         release, generation = self.release(role), self.generation + 1
         fallbacks = dict(self.fallbacks)
@@ -67,16 +67,16 @@ class Wanted:
         specs = {**self.specs, release: Spec(base, replicas, generation)}
         return replace(self, specs=specs, fallbacks=fallbacks, generation=generation, can_undo=False)
 
-    def taken_over(self, release: Release) -> Wanted:
+    def taken_over(self, release: Release) -> DesiredState:
         """The release's new generation serves: there is no way back any more."""
         return replace(self, fallbacks=_without(self.fallbacks, release))
 
-    def fall_back(self, release: Release) -> Wanted:
+    def fall_back(self, release: Release) -> DesiredState:
         """Give up the release's new generation and run the former one again."""
         specs = {**self.specs, release: self.fallbacks[release]}
         return replace(self, specs=specs, fallbacks=_without(self.fallbacks, release))
 
-    def remove(self, role: Role) -> Wanted:
+    def remove(self, role: Role) -> DesiredState:
         """Without the role's model; the split has no meaning without New."""
         release = self.release(role)
         return replace(
@@ -87,11 +87,11 @@ class Wanted:
             can_undo=False,
         )
 
-    def remember(self, entry: HistoryEntry) -> Wanted:
+    def remember(self, entry: HistoryEntry) -> DesiredState:
         """With one more change in the history, and without those of long ago."""
         return replace(self, history=(*self.history, entry)[-_REMEMBERED:])
 
-    def swap(self, *, can_undo: bool) -> Wanted:
+    def swap(self, *, can_undo: bool) -> DesiredState:
         """With the roles' pointers swapped and all traffic on Current."""
         return replace(self, current=self.current.other, split=0, can_undo=can_undo)
 
@@ -135,8 +135,8 @@ class StateFile:
             "Give it a folder of its own with --state-dir."
         )
 
-    def load(self) -> Wanted | None:
-        """What was wanted last, or None at a first start; a damaged file is set aside with a notice."""
+    def load(self) -> DesiredState | None:
+        """What was desired last, or None at a first start; a damaged file is set aside with a notice."""
         if self._lock is None:
             return None
         try:
@@ -156,13 +156,13 @@ class StateFile:
             os.replace(self.path, aside)
         self.notices.append(f"The state file was damaged and is now {aside}; the dashboard starts afresh.")
 
-    def save(self, wanted: Wanted) -> None:
+    def save(self, desired: DesiredState) -> None:
         """Replace the file in one step, so that a crash leaves the old or the new one, never half of one."""
         if self._lock is None:
             return
         try:
             with tempfile.NamedTemporaryFile("w", dir=self.path.parent, suffix=".tmp", delete=False) as file:
-                json.dump(_encode(wanted), file, indent=2)
+                json.dump(_encode(desired), file, indent=2)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(file.name, self.path)
@@ -178,20 +178,20 @@ class StateFile:
             os.close(lock)
 
 
-def _encode(wanted: Wanted) -> dict[str, Any]:
-    document = asdict(wanted)
+def _encode(desired: DesiredState) -> dict[str, Any]:
+    document = asdict(desired)
     for spec in [*document["specs"].values(), *document["fallbacks"].values()]:
         spec["base"] = _portable(spec["base"])
     return {"format": _FORMAT, **document}
 
 
-def _decode(document: dict[str, Any]) -> Wanted:
+def _decode(document: dict[str, Any]) -> DesiredState:
     if document["format"] != _FORMAT:
         raise ValueError(document["format"])
     split, generation = document["split"], document["generation"]
     if not (isinstance(split, int) and 0 <= split <= 100 and isinstance(generation, int)):
         raise ValueError(split)
-    wanted = Wanted(
+    desired = DesiredState(
         current=Release(document["current"]),
         specs=_decode_specs(document["specs"]),
         fallbacks=_decode_specs(document["fallbacks"]),
@@ -200,7 +200,7 @@ def _decode(document: dict[str, Any]) -> Wanted:
         generation=generation,
         history=tuple(_decode_entry(**entry) for entry in document.get("history", ())),
     )
-    return wanted if wanted.spec(Role.NEW) else replace(wanted, split=0)
+    return desired if desired.spec(Role.NEW) else replace(desired, split=0)
 
 
 def _decode_specs(document: dict[str, Any]) -> dict[Release, Spec]:

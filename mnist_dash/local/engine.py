@@ -17,8 +17,8 @@ from dataclasses import replace
 
 from mnist_dash.domain import (
     DEFAULT_CANARY,
-    Acting,
     Change,
+    ChangeContext,
     Deploy,
     EngineObject,
     Finding,
@@ -36,15 +36,15 @@ from mnist_dash.domain import (
     in_words,
 )
 from mnist_dash.errors import EngineError, MnistDashError, ModelError
-from mnist_dash.local.desired_state import BUNDLED, Spec, StateFile, Wanted
+from mnist_dash.local.desired_state import BUNDLED, DesiredState, Spec, StateFile
 from mnist_dash.local.plan import Phase
 from mnist_dash.local.snapshot import objects, observe
-from mnist_dash.local.supervisor import PROBE_SECONDS, UNHEALTHY_AFTER, Fleet, Replica, answers
+from mnist_dash.local.supervisor import PROBE_SECONDS, UNHEALTHY_AFTER, Replica, Supervisor, answers
 from mnist_dash.route_check import judge
-from mnist_dash.savedmodel import check_model_apart
+from mnist_dash.savedmodel import check_model_isolated
 from mnist_dash.settings import Settings
 from mnist_dash.storage.location import Progress
-from mnist_dash.subprocesses import Child, Event
+from mnist_dash.subprocesses import ChildProcess, Event
 
 HOST = "127.0.0.1"
 TICK_SECONDS = 0.1
@@ -58,24 +58,29 @@ log = logging.getLogger("mnist_dash")
 class LocalEngine:
     """The engine that needs nothing but Python; its verbs are those of `mnist_dash.service.Engine`.
 
-    One lock guards everything: verbs change what is wanted, threads carry it out. All processes end with this
-    one, however it ends.
+    One lock guards everything: verbs change the desired state, threads carry it out. All processes end with
+    this one, however it ends.
     """
 
     def __init__(
-        self, listener: socket.socket, state: StateFile, wanted: Wanted, *, check: Check = check_model_apart
+        self,
+        listener: socket.socket,
+        state: StateFile,
+        desired: DesiredState,
+        *,
+        check: Check = check_model_isolated,
     ) -> None:
         self._lock = threading.RLock()
         self._closing = threading.Event()
         self._listener = listener
         self._url = "http://{}:{}".format(*listener.getsockname())
         self._state = state
-        self._wanted = wanted
+        self._desired = desired
         self._check = check
         self._user = _user()
         self._found: dict[int, ModelCheck] = {}
         self._to_check: queue.SimpleQueue[tuple[Spec, int] | None] = queue.SimpleQueue()
-        self._fleet = Fleet(listener, self._on_event)
+        self._fleet = Supervisor(listener, self._on_event)
         with self._lock:
             self._step()
         atexit.register(self.close)
@@ -92,8 +97,8 @@ class LocalEngine:
             state = StateFile(settings.state_dir)
             undo.callback(state.close)
             listener = undo.enter_context(listen(settings.gateway_port, state.notices))
-            wanted = Wanted() if settings.empty else state.load() or first_deployment()
-            engine = cls(listener, state, wanted)
+            desired = DesiredState() if settings.empty else state.load() or first_deployment()
+            engine = cls(listener, state, desired)
             undo.pop_all()
             return engine
 
@@ -113,29 +118,29 @@ class LocalEngine:
             )
         return self._check(base)
 
-    def carry_out(self, change: Change, acting: Acting) -> None:
+    def carry_out(self, change: Change, context: ChangeContext) -> None:
         with self._changing():
-            self._wanted = self._after(change).remember(
-                HistoryEntry(time.time(), acting.by or self._user, in_words(change))
+            self._desired = self._after(change).remember(
+                HistoryEntry(time.time(), context.by or self._user, in_words(change))
             )
             if isinstance(change, Deploy):
-                self._found[self._wanted.generation] = change.check
+                self._found[self._desired.generation] = change.check
 
-    def _after(self, change: Change) -> Wanted:
-        wanted = self._wanted
+    def _after(self, change: Change) -> DesiredState:
+        desired = self._desired
         match change:
             case Deploy(role, check, replicas):
                 deployed = self._snapshot.of(role)
                 serving = deployed is not None and deployed.ready > 0
-                return wanted.deploy(role, check.base, replicas, serving=serving)
+                return desired.deploy(role, check.base, replicas, serving=serving)
             case Remove(role):
-                return wanted.remove(role)
+                return desired.remove(role)
             case SetSplit(percent):
-                return replace(wanted, split=percent)
+                return replace(desired, split=percent)
             case Promote():
-                return wanted.swap(can_undo=wanted.spec(Role.CURRENT) is not None)
+                return desired.swap(can_undo=desired.spec(Role.CURRENT) is not None)
             case UndoPromote():
-                return wanted.swap(can_undo=False)
+                return desired.swap(can_undo=False)
 
     def preview(self, _: Change) -> str:
         return ""
@@ -144,7 +149,7 @@ class LocalEngine:
         return ""
 
     def history(self) -> tuple[HistoryEntry, ...]:
-        return self._wanted.history[::-1]
+        return self._desired.history[::-1]
 
     def judge_route(self, probes: Sequence[Probe]) -> tuple[Finding, ...]:
         return judge(probes, self._snapshot)
@@ -154,7 +159,7 @@ class LocalEngine:
 
     def objects(self) -> tuple[EngineObject, ...]:
         with self._lock:
-            return objects(self._wanted, self._fleet, self._url)
+            return objects(self._desired, self._fleet, self._url)
 
     def suggestions(self) -> tuple[Suggestion, ...]:
         return tuple(Suggestion(f"Bundled: {base.name}", str(base)) for base in sorted(BUNDLED.iterdir()))
@@ -177,17 +182,17 @@ class LocalEngine:
                 raise EngineError("The dashboard has been closed.", "Start it again.")
             self._fleet.failed_redeploys.clear()  # whoever changes something has read why the last one failed
             yield
-            self._state.save(self._wanted)
+            self._state.save(self._desired)
             self._step()
 
     def _step(self) -> None:
-        wanted = self._fleet.step(self._wanted)
-        if wanted != self._wanted:
-            self._wanted = wanted
-            self._state.save(wanted)
-        self._snapshot = observe(wanted, self._fleet, self._found, self._state.notices)
+        desired = self._fleet.step(self._desired)
+        if desired != self._desired:
+            self._desired = desired
+            self._state.save(desired)
+        self._snapshot = observe(desired, self._fleet, self._found, self._state.notices)
 
-    def _on_event(self, child: Child, event: Event) -> None:
+    def _on_event(self, child: ChildProcess, event: Event) -> None:
         with self._lock, _going_on():
             if self._closing.is_set():
                 return
@@ -261,10 +266,10 @@ def _going_on() -> Iterator[None]:
         log.exception("the local engine goes on after an unforeseen error")
 
 
-def first_deployment() -> Wanted:
+def first_deployment() -> DesiredState:
     """The bundled linear model as Current beside the convolutional one as New, with a small canary."""
-    wanted = Wanted().deploy(Role.CURRENT, str(BUNDLED / "linear"), replicas=1)
-    return replace(wanted.deploy(Role.NEW, str(BUNDLED / "cnn"), replicas=1), split=DEFAULT_CANARY)
+    desired = DesiredState().deploy(Role.CURRENT, str(BUNDLED / "linear"), replicas=1)
+    return replace(desired.deploy(Role.NEW, str(BUNDLED / "cnn"), replicas=1), split=DEFAULT_CANARY)
 
 
 def listen(port: int, notices: list[str], *, ports_to_try: int = PORTS_TO_TRY) -> socket.socket:

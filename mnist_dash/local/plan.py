@@ -27,7 +27,7 @@ class Phase(StrEnum):
 
 
 @dataclass(frozen=True)
-class Seen:
+class ReplicaStatus:
     """One replica as it is."""
 
     name: str
@@ -36,7 +36,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Ends:
+class RestartHistory:
     """How the replicas of one generation ended by themselves."""
 
     failed_starts: int = 0
@@ -54,17 +54,19 @@ class Plan:
     members: tuple[str, ...] = ()
     """The replicas that get its requests."""
     start: int = 0
-    """How many replicas of the wanted generation to start."""
+    """How many replicas of the desired generation to start."""
     start_former: int = 0
-    """How many of the former generation, which answers until the wanted one does."""
+    """How many of the former generation, which answers until the desired one does."""
     drain: tuple[str, ...] = ()
     taken_over: bool = False
-    """Whether the wanted generation gets the requests."""
+    """Whether the desired generation gets the requests."""
     give_up: bool = False
-    """Whether the wanted generation cannot be had, and there is a former one to fall back to."""
+    """Whether the desired generation cannot be had, and there is a former one to fall back to."""
 
 
-def plan(spec: Spec | None, seen: Sequence[Seen], ends: Ends, former: Spec | None = None) -> Plan:
+def plan(
+    spec: Spec | None, seen: Sequence[ReplicaStatus], ends: RestartHistory, former: Spec | None = None
+) -> Plan:
     """Decide about one release.
 
     The replicas of a new generation are all started beside the `former` ones, and get the requests once all
@@ -90,11 +92,11 @@ def plan(spec: Spec | None, seen: Sequence[Seen], ends: Ends, former: Spec | Non
     )
 
 
-def _ready(seen: Sequence[Seen]) -> tuple[str, ...]:
+def _ready(seen: Sequence[ReplicaStatus]) -> tuple[str, ...]:
     return tuple(s.name for s in seen if s.phase is Phase.READY)
 
 
-def delay(ends: Ends) -> float:
+def delay(ends: RestartHistory) -> float:
     """Seconds to wait before the next start: none after one end, then doubling up to half a minute."""
     return 0.0 if ends.in_a_row <= 1 else min(MAX_DELAY, FIRST_DELAY * 2 ** (ends.in_a_row - 2))
 
@@ -108,7 +110,9 @@ class Condition:
     next_step: str = ""
 
 
-def condition(spec: Spec, seen: Sequence[Seen], ends: Ends, *, failed_redeploy: str = "") -> Condition:
+def condition(
+    spec: Spec, seen: Sequence[ReplicaStatus], ends: RestartHistory, *, failed_redeploy: str = ""
+) -> Condition:
     """The state of a release: `seen` are its replicas, `failed_redeploy` what its last re-deploy died of."""
     found = _condition(spec, seen, ends)
     if not failed_redeploy:
@@ -119,7 +123,7 @@ def condition(spec: Spec, seen: Sequence[Seen], ends: Ends, *, failed_redeploy: 
     return Condition(found.state, f"{failed_redeploy} {found.cause}", found.next_step)
 
 
-def _condition(spec: Spec, seen: Sequence[Seen], ends: Ends) -> Condition:
+def _condition(spec: Spec, seen: Sequence[ReplicaStatus], ends: RestartHistory) -> Condition:
     fresh = len(_ready([s for s in seen if s.generation == spec.generation]))
     old = len(_ready([s for s in seen if s.generation != spec.generation]))
     if old:

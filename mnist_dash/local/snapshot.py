@@ -6,38 +6,38 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 
 from mnist_dash.domain import Deployment, EngineObject, ModelCheck, Role, Snapshot
-from mnist_dash.local.desired_state import Wanted
+from mnist_dash.local.desired_state import DesiredState
 from mnist_dash.local.plan import Phase, condition
-from mnist_dash.local.supervisor import Fleet, Replica
+from mnist_dash.local.supervisor import Replica, Supervisor
 from mnist_dash.preconditions import differing_input
 
 Found = Mapping[int, ModelCheck]
 """What the check of each generation's model found."""
 
 
-def observe(wanted: Wanted, fleet: Fleet, found: Found, notices: Sequence[str]) -> Snapshot:
+def observe(desired: DesiredState, fleet: Supervisor, found: Found, notices: Sequence[str]) -> Snapshot:
     """The state of everything, in words."""
-    current, new = (_deployment(role, wanted, fleet, found) for role in Role)
+    current, new = (_deployment(role, desired, fleet, found) for role in Role)
     return Snapshot(
         taken_at=time.time(),
         current=current,
         new=new,
-        split_wanted=wanted.split,
+        split_desired=desired.split,
         split_observed=fleet.gateway.applied_split,
-        waiting_for=_waiting_for(wanted, fleet, new),
-        can_undo_promote=wanted.can_undo,
+        waiting_for=_waiting_for(desired, fleet, new),
+        can_undo_promote=desired.can_undo,
         trouble=_trouble(fleet),
         notices=tuple(notices),
     )
 
 
-def _waiting_for(wanted: Wanted, fleet: Fleet, new: Deployment | None) -> str:
-    if wanted.split != fleet.gateway.applied_split and new and new.ready == 0:
+def _waiting_for(desired: DesiredState, fleet: Supervisor, new: Deployment | None) -> str:
+    if desired.split != fleet.gateway.applied_split and new and new.ready == 0:
         return "All requests go to Current until New has a ready replica."
     return "" if fleet.gateway.up_to_date else "The gateway is taking the change over."
 
 
-def _trouble(fleet: Fleet) -> str:
+def _trouble(fleet: Supervisor) -> str:
     gateway = fleet.gateway
     if gateway.listening:
         return ""
@@ -46,9 +46,9 @@ def _trouble(fleet: Fleet) -> str:
     return "The gateway is starting."
 
 
-def _deployment(role: Role, wanted: Wanted, fleet: Fleet, found: Found) -> Deployment | None:
-    release = wanted.release(role)
-    if not (spec := wanted.specs.get(release)):
+def _deployment(role: Role, desired: DesiredState, fleet: Supervisor, found: Found) -> Deployment | None:
+    release = desired.release(role)
+    if not (spec := desired.specs.get(release)):
         return None
     ready = [r for r in fleet.replicas.values() if r.release is release and r.phase is Phase.READY]
     fresh = [r for r in ready if r.spec.generation == spec.generation]
@@ -64,7 +64,7 @@ def _deployment(role: Role, wanted: Wanted, fleet: Fleet, found: Found) -> Deplo
         role=role,
         release=release,
         base=shown.base,
-        wanted=spec.replicas,
+        desired=spec.replicas,
         ready=len(answering),
         state=state.state,
         version=version,
@@ -74,15 +74,17 @@ def _deployment(role: Role, wanted: Wanted, fleet: Fleet, found: Found) -> Deplo
         next_step=state.next_step,
         warnings=(
             *(check.warnings if check else ()),
-            *_differing_input(role, check, wanted, found),
+            *_differing_input(role, check, desired, found),
             *sorted({r.trouble for r in answering if r.trouble}),
         ),
     )
 
 
-def _differing_input(role: Role, check: ModelCheck | None, wanted: Wanted, found: Found) -> Iterator[str]:
+def _differing_input(
+    role: Role, check: ModelCheck | None, desired: DesiredState, found: Found
+) -> Iterator[str]:
     """A word on New's card if one request cannot fit both models."""
-    current = wanted.spec(Role.CURRENT)
+    current = desired.spec(Role.CURRENT)
     other = found.get(current.generation) if current else None
     if (
         role is Role.NEW
@@ -97,13 +99,13 @@ def _others(ready: Sequence[Replica], fresh: Sequence[Replica]) -> list[Replica]
     return [r for r in ready if r not in fresh]
 
 
-def objects(wanted: Wanted, fleet: Fleet, gateway_url: str) -> tuple[EngineObject, ...]:
+def objects(desired: DesiredState, fleet: Supervisor, gateway_url: str) -> tuple[EngineObject, ...]:
     """The gateway first, then the replicas of Current and of New."""
-    replicas = sorted(fleet.replicas.values(), key=lambda r: (wanted.role(r.release) is Role.NEW, r.name))
-    return (_gateway_object(fleet, gateway_url), *(_replica_object(r, wanted) for r in replicas))
+    replicas = sorted(fleet.replicas.values(), key=lambda r: (desired.role(r.release) is Role.NEW, r.name))
+    return (_gateway_object(fleet, gateway_url), *(_replica_object(r, desired) for r in replicas))
 
 
-def _gateway_object(fleet: Fleet, url: str) -> EngineObject:
+def _gateway_object(fleet: Supervisor, url: str) -> EngineObject:
     child = fleet.gateway.child
     details = {"Address": url}
     if child:
@@ -118,7 +120,7 @@ def _gateway_object(fleet: Fleet, url: str) -> EngineObject:
     )
 
 
-def _replica_object(replica: Replica, wanted: Wanted) -> EngineObject:
+def _replica_object(replica: Replica, desired: DesiredState) -> EngineObject:
     details = {
         "Process": str(replica.child.pid),
         "Address": replica.member.url if replica.port else "",
@@ -129,7 +131,7 @@ def _replica_object(replica: Replica, wanted: Wanted) -> EngineObject:
     return EngineObject(
         kind="Model server",
         name=replica.name,
-        role=wanted.role(replica.release),
+        role=desired.role(replica.release),
         state=replica.phase.value,
         details={key: value for key, value in details.items() if value},
         log=replica.child.log,

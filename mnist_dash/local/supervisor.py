@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from mnist_dash.domain import MODEL_NAME, Release, Role
-from mnist_dash.local.desired_state import Spec, Wanted
-from mnist_dash.local.gateway.protocol import Member, Order, Table
-from mnist_dash.local.plan import Ends, Phase, Plan, Seen, delay, plan
-from mnist_dash.subprocesses import Child, Event
+from mnist_dash.local.desired_state import DesiredState, Spec
+from mnist_dash.local.gateway.protocol import Backend, RoutingTable, RoutingUpdate
+from mnist_dash.local.plan import Phase, Plan, ReplicaStatus, RestartHistory, delay, plan
+from mnist_dash.subprocesses import ChildProcess, Event
 
 PROBE_SECONDS = 1.0
 PROBE_WAIT = 2.0
@@ -48,14 +48,14 @@ STEADY = 10.0
 CLOSE_WAIT = 1.0
 """Seconds that processes have to end by themselves when the dashboard closes."""
 
-Start = Callable[..., Child]
+Start = Callable[..., ChildProcess]
 
 
 @dataclass
 class Replica:
     """One model server process."""
 
-    child: Child
+    child: ChildProcess
     release: Release
     spec: Spec
     since: float
@@ -67,7 +67,7 @@ class Replica:
     """The first table without it."""
     trouble: str = ""
     """Why a newer version in the folder is not served."""
-    born: Ends = field(default_factory=Ends)
+    born: RestartHistory = field(default_factory=RestartHistory)
     """How its generation's replicas had ended when it was started."""
     verdict: str = ""
     """Why it was ended by force, for its last words."""
@@ -77,21 +77,21 @@ class Replica:
         return self.child.name
 
     @property
-    def member(self) -> Member:
-        return Member(replica=self.name, release=self.release, url=f"http://127.0.0.1:{self.port}")
+    def member(self) -> Backend:
+        return Backend(replica=self.name, release=self.release, url=f"http://127.0.0.1:{self.port}")
 
     def enter(self, phase: Phase, now: float) -> None:
         self.phase, self.since = phase, now
 
 
 @dataclass
-class Gateway:
+class GatewayProcess:
     """The gateway process and what it was told."""
 
-    child: Child | None = None
+    child: ChildProcess | None = None
     since: float = 0.0
     listening: bool = False
-    table: Table | None = None
+    table: RoutingTable | None = None
     sent: int = 0
     changed: int = 0
     """The last order that was a change, and not only a heartbeat."""
@@ -100,7 +100,7 @@ class Gateway:
     applied: int = 0
     applied_split: int = 0
     drained: int = 0
-    ends: Ends = field(default_factory=Ends)
+    ends: RestartHistory = field(default_factory=RestartHistory)
     next_start: float = 0.0
 
     @property
@@ -109,8 +109,8 @@ class Gateway:
         return self.listening and self.applied >= self.changed
 
 
-class Fleet:
-    """Carries out what is wanted, one small step at each call of `step`; not thread-safe: the engine locks.
+class Supervisor:
+    """Carries out what is desired, one small step at each call of `step`; not thread-safe: the engine locks.
 
     `on_event` is called from the children's threads. `start` and `clock` are replaced in tests.
     """
@@ -118,9 +118,9 @@ class Fleet:
     def __init__(
         self,
         listener: socket.socket,
-        on_event: Callable[[Child, Event], None],
+        on_event: Callable[[ChildProcess, Event], None],
         *,
-        start: Start = Child,
+        start: Start = ChildProcess,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._listener = listener
@@ -130,46 +130,48 @@ class Fleet:
         self._count = 0
         self._next_start: dict[int, float] = {}
         self.replicas: dict[str, Replica] = {}
-        self.gateway = Gateway()
-        self.ends: dict[int, Ends] = {}
+        self.gateway = GatewayProcess()
+        self.ends: dict[int, RestartHistory] = {}
         """How the replicas of each generation ended."""
         self.failed_redeploys: dict[Release, str] = {}
 
-    def seen(self, release: Release) -> tuple[Seen, ...]:
+    def seen(self, release: Release) -> tuple[ReplicaStatus, ...]:
         """The replicas of a release as the pure planner wants them."""
         return tuple(
-            Seen(r.name, r.spec.generation, r.phase) for r in self.replicas.values() if r.release is release
+            ReplicaStatus(r.name, r.spec.generation, r.phase)
+            for r in self.replicas.values()
+            if r.release is release
         )
 
-    def ends_of(self, spec: Spec | None) -> Ends:
+    def ends_of(self, spec: Spec | None) -> RestartHistory:
         """How the replicas of a spec's generation ended so far."""
-        return self.ends.get(spec.generation, Ends()) if spec else Ends()
+        return self.ends.get(spec.generation, RestartHistory()) if spec else RestartHistory()
 
-    def step(self, wanted: Wanted) -> Wanted:
-        """Do what can be done now; returns what is wanted from here on (a re-deploy may be given up)."""
+    def step(self, desired: DesiredState) -> DesiredState:
+        """Do what can be done now; returns what is desired from here on (a re-deploy may be given up)."""
         members: dict[Release, Sequence[Replica]] = {}
         for release in Release:
-            wanted, decision = self._decide(wanted, release)
+            desired, decision = self._decide(desired, release)
             self._carry_out(decision)
-            self._start_replicas(release, wanted.specs.get(release), decision.start)
-            self._start_replicas(release, wanted.fallbacks.get(release), decision.start_former)
+            self._start_replicas(release, desired.specs.get(release), decision.start)
+            self._start_replicas(release, desired.fallbacks.get(release), decision.start_former)
             members[release] = [self.replicas[name] for name in decision.members]
         self._keep_gateway()
-        self._send_table(self._table(wanted, members))
+        self._send_table(self._table(desired, members))
         self._end_drained()
         self._end_overdue()
-        return wanted
+        return desired
 
-    def _decide(self, wanted: Wanted, release: Release) -> tuple[Wanted, Plan]:
-        spec, former = wanted.specs.get(release), wanted.fallbacks.get(release)
+    def _decide(self, desired: DesiredState, release: Release) -> tuple[DesiredState, Plan]:
+        spec, former = desired.specs.get(release), desired.fallbacks.get(release)
         ends = self.ends_of(spec)
         decision = plan(spec, self.seen(release), ends, former)
         if decision.give_up and spec:
             self.failed_redeploys[release] = f"The re-deploy of {spec.base} failed: {ends.words}"
-            return self._decide(wanted.fall_back(release), release)
+            return self._decide(desired.fall_back(release), release)
         if decision.taken_over and former:
-            wanted = wanted.taken_over(release)
-        return wanted, decision
+            desired = desired.taken_over(release)
+        return desired, decision
 
     def _carry_out(self, decision: Plan) -> None:
         for name in decision.drain:
@@ -187,17 +189,17 @@ class Fleet:
                     self._count_end(spec, born, words, failed_start=True)
                     return
 
-    def _start_replica(self, release: Release, spec: Spec, born: Ends) -> None:
+    def _start_replica(self, release: Release, spec: Spec, born: RestartHistory) -> None:
         self._count += 1
         name = f"{release}-{self._count}"
         argv = [sys.executable, "-m", "mnist_dash.local.server", "--supervised"]
         child = self._start(name, [*argv, "--port", "0", "--model-base", spec.base], self._on_event)
         self.replicas[name] = Replica(child, release, spec, self._clock(), born=born)
 
-    def _table(self, wanted: Wanted, members: dict[Release, Sequence[Replica]]) -> Table:
-        current = tuple(r.member for r in members[wanted.release(Role.CURRENT)])
-        new = tuple(r.member for r in members[wanted.release(Role.NEW)])
-        return Table(split=wanted.split if new else 0, current=current, new=new)
+    def _table(self, desired: DesiredState, members: dict[Release, Sequence[Replica]]) -> RoutingTable:
+        current = tuple(r.member for r in members[desired.release(Role.CURRENT)])
+        new = tuple(r.member for r in members[desired.release(Role.NEW)])
+        return RoutingTable(split=desired.split if new else 0, current=current, new=new)
 
     def _keep_gateway(self) -> None:
         gateway, now = self.gateway, self._clock()
@@ -210,7 +212,7 @@ class Fleet:
             except OSError as error:
                 self._count_gateway_end(f"Its process could not be started: {error.strerror}.")
 
-    def _send_table(self, table: Table) -> None:
+    def _send_table(self, table: RoutingTable) -> None:
         gateway, now = self.gateway, self._clock()
         changed = table != gateway.table
         heard = gateway.applied == gateway.sent
@@ -219,7 +221,7 @@ class Fleet:
             gateway.changed = gateway.sent if changed else gateway.changed
             gateway.sent_at = now if heard else gateway.sent_at
             gateway.table = table
-            gateway.child.send(Order(gateway.sent, table).to_line())
+            gateway.child.send(RoutingUpdate(gateway.sent, table).to_line())
         for replica in self._in(Phase.DRAINING):
             replica.drained_by = replica.drained_by or gateway.sent
 
@@ -253,7 +255,7 @@ class Fleet:
     def _in(self, phase: Phase) -> Iterable[Replica]:
         return [r for r in self.replicas.values() if r.phase is phase]
 
-    def handle(self, child: Child, event: Event) -> None:
+    def handle(self, child: ChildProcess, event: Event) -> None:
         """Take in one event of a child; what is not known is ignored."""
         if child is self.gateway.child:
             self._handle_gateway(child, event)
@@ -283,20 +285,20 @@ class Fleet:
     def _count_replica_end(self, replica: Replica, words: str) -> None:
         ready = replica.phase is Phase.READY
         steady = ready and self._clock() - replica.since > STEADY
-        born = Ends() if steady else replica.born
+        born = RestartHistory() if steady else replica.born
         self._count_end(replica.spec, born, words, failed_start=not ready, anew=steady)
 
     def _count_end(
-        self, spec: Spec, born: Ends, words: str, *, failed_start: bool, anew: bool = False
+        self, spec: Spec, born: RestartHistory, words: str, *, failed_start: bool, anew: bool = False
     ) -> None:
         """Note an end; those of replicas that were born together count once: that is no crash loop."""
-        before = Ends() if anew else self.ends_of(spec)
+        before = RestartHistory() if anew else self.ends_of(spec)
         failed = max(before.failed_starts, born.failed_starts + 1) if failed_start else 0
-        ends = Ends(failed, max(before.in_a_row, born.in_a_row + 1), words)
+        ends = RestartHistory(failed, max(before.in_a_row, born.in_a_row + 1), words)
         self.ends[spec.generation] = ends
         self._next_start[spec.generation] = self._clock() + delay(ends)
 
-    def _handle_gateway(self, child: Child, event: Event) -> None:
+    def _handle_gateway(self, child: ChildProcess, event: Event) -> None:
         gateway = self.gateway
         match event:
             case {"event": "listening"}:
@@ -313,7 +315,7 @@ class Fleet:
     def _count_gateway_end(self, words: str) -> None:
         gateway = self.gateway
         steady = gateway.listening and self._clock() - gateway.since > STEADY
-        gateway.ends = Ends(in_a_row=1 if steady else gateway.ends.in_a_row + 1, words=words)
+        gateway.ends = RestartHistory(in_a_row=1 if steady else gateway.ends.in_a_row + 1, words=words)
         gateway.next_start = self._clock() + delay(gateway.ends)
         gateway.child, gateway.listening, gateway.table = None, False, None
         gateway.applied = gateway.applied_split = 0

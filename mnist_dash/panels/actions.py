@@ -9,7 +9,7 @@ import streamlit as st
 from mnist_dash.domain import Promote, SetSplit, UndoPromote
 from mnist_dash.errors import EngineError, MnistDashError, ModelError
 from mnist_dash.panels.lifecycle import for_visitor
-from mnist_dash.panels.session import Dialog, Refusal, visit
+from mnist_dash.panels.session import Dialog, Refusal, session
 from mnist_dash.panels.theme import show_problem
 from mnist_dash.service import Dashboard
 
@@ -19,7 +19,7 @@ Direct = SetSplit | Promote | UndoPromote
 
 def attempt(dash: Dashboard, change: Direct, done: str, *, take_over: bool = False) -> None:
     """Ask for a change and tell that it is `done`, or what stands in its way; for a button's click."""
-    now = visit()
+    now = session()
     now.refusal = None
     try:
         _ask(for_visitor(dash, take_over=take_over), change)
@@ -34,7 +34,7 @@ def attempt(dash: Dashboard, change: Direct, done: str, *, take_over: bool = Fal
 
 def show(dash: Dashboard, *kinds: type[Direct]) -> None:
     """Show the refusal of such a change, if there was one, with what can be done."""
-    refusal = visit().refusal
+    refusal = session().refusal
     if not refusal or not isinstance(refusal.change, kinds):
         return
     show_problem(refusal.problem)
@@ -61,7 +61,7 @@ def _ask(dash: Dashboard, change: Direct) -> None:
 
 
 def _forget() -> None:
-    visit().refusal = None
+    session().refusal = None
 
 
 Button = Callable[..., bool]
@@ -76,8 +76,8 @@ def dashboard_for(dash: Dashboard, dialog: Dialog) -> Dashboard:
 def confirm_or_cancel(label: str, key: str, icon: str) -> None:
     """Show the button that acts, and the one that leaves."""
     with st.container(horizontal=True):
-        st.button(label, key=key, type="primary", icon=icon, on_click=visit().confirm)
-        st.button("Cancel", key="cancel", on_click=visit().close)
+        st.button(label, key=key, type="primary", icon=icon, on_click=session().confirm)
+        st.button("Cancel", key="cancel", on_click=session().close)
 
 
 def carry_out(dialog: Dialog, act: Callable[[], str], doing: str, button: Button = st.button) -> None:
@@ -93,7 +93,7 @@ def carry_out(dialog: Dialog, act: Callable[[], str], doing: str, button: Button
         with spot.container():
             show_problem(dialog.problem)
             _way_on(dialog, dialog.problem, button)
-    if visit().dialog is not dialog and not dialog.problem:
+    if session().dialog is not dialog and not dialog.problem:
         st.rerun()
 
 
@@ -101,11 +101,11 @@ def _attempt(dialog: Dialog, act: Callable[[], str], doing: str) -> None:
     dialog.confirmed, dialog.problem = False, None
     try:
         with st.spinner(doing):
-            visit().tell(act())
+            session().tell(act())
     except MnistDashError as error:
         dialog.problem = error
     else:
-        visit().close()
+        session().close()
 
 
 def _way_on(dialog: Dialog, problem: MnistDashError, button: Button) -> None:
@@ -115,7 +115,7 @@ def _way_on(dialog: Dialog, problem: MnistDashError, button: Button) -> None:
             "Take it over",
             key="take-over",
             icon=":material/front_hand:",
-            on_click=visit().confirm,
+            on_click=session().confirm,
             kwargs={"take_over": True, "unchecked": dialog.unchecked},
         )
     elif isinstance(problem, ModelError) and problem.unseen:
@@ -123,6 +123,6 @@ def _way_on(dialog: Dialog, problem: MnistDashError, button: Button) -> None:
             "Deploy unchecked",
             key="deploy-unchecked",
             icon=":material/rule:",
-            on_click=visit().confirm,
+            on_click=session().confirm,
             kwargs={"unchecked": True},
         )

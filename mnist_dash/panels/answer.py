@@ -10,7 +10,7 @@ from mnist_dash import charts
 from mnist_dash.charts import percent
 from mnist_dash.domain import Comparison, Prediction, Role
 from mnist_dash.errors import MnistDashError
-from mnist_dash.panels.session import Answer
+from mnist_dash.panels.session import LastAnswer
 from mnist_dash.panels.theme import ink, plain, role_badge, shortened
 
 Bases = Mapping[Role, str]
@@ -24,7 +24,7 @@ With less of it a finger would scroll the words rather than the page.
 """
 
 
-def show(answer: Answer | None, compare: bool, outdated: bool, why_not: str, *, drawn: bool) -> None:
+def show(answer: LastAnswer | None, compare: bool, outdated: bool, why_not: str, *, drawn: bool) -> None:
     """Show an answer, or how to get one; `outdated` says that the drawing has changed since."""
     said = answer.said if answer else None
     bases = dict(answer.bases) if answer else {}

@@ -10,7 +10,7 @@ import streamlit as st
 from mnist_dash.domain import MODEL_NAME, Finding, Route
 from mnist_dash.errors import MnistDashError
 from mnist_dash.panels import snippets
-from mnist_dash.panels.session import visit
+from mnist_dash.panels.session import session
 from mnist_dash.panels.theme import plain, show_problem
 from mnist_dash.service import Dashboard
 
@@ -63,13 +63,13 @@ def _test(dash: Dashboard) -> None:
     )
     pressed = st.button("Test the route", key="test-route", icon=":material/route:")
     if pressed:
-        visit().findings = ()
+        session().findings = ()
         try:
             with st.spinner("Asking the models"):
-                visit().findings = dash.test_route()
+                session().findings = dash.test_route()
         except MnistDashError as error:
             show_problem(error)
-    _findings(visit().findings)
+    _findings(session().findings)
 
 
 def _findings(findings: Sequence[Finding]) -> None:

@@ -18,7 +18,7 @@ from mnist_dash.domain import (
 from mnist_dash.errors import MnistDashError, ModelError
 from mnist_dash.panels import diff
 from mnist_dash.panels.actions import carry_out, dashboard_for
-from mnist_dash.panels.session import Dialog, visit
+from mnist_dash.panels.session import Dialog, session
 from mnist_dash.panels.theme import show_problem
 from mnist_dash.service import Dashboard
 from mnist_dash.storage.location import Progress
@@ -50,7 +50,7 @@ def show(dash: Dashboard, dialog: Dialog) -> None:
 def _start_from(deployed: Deployment | None) -> None:
     """Offer what is deployed, to be changed; what was typed since is kept by the widgets' keys."""
     st.session_state.setdefault(BASE, deployed.base if deployed else "")
-    st.session_state.setdefault(REPLICAS, deployed.wanted if deployed else MIN_REPLICAS)
+    st.session_state.setdefault(REPLICAS, deployed.desired if deployed else MIN_REPLICAS)
 
 
 def _fields(dash: Dashboard) -> None:
@@ -84,7 +84,7 @@ def _submit_buttons(dash: Dashboard, dialog: Dialog) -> None:
             key="deploy-confirm",
             type="primary",
             icon=":material/rocket_launch:",
-            on_click=visit().confirm,
+            on_click=session().confirm,
         )
         if dash.in_cluster:  # in the form too, since it is about what was typed
             st.form_submit_button(

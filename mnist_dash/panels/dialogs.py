@@ -9,20 +9,20 @@ import streamlit as st
 from mnist_dash.domain import Deployment, Promote, Remove, Role, SetSplit, Snapshot
 from mnist_dash.panels import deploy_dialog, diff, strategy
 from mnist_dash.panels.actions import carry_out, confirm_or_cancel, dashboard_for
-from mnist_dash.panels.session import Dialog, Verb, visit
+from mnist_dash.panels.session import Dialog, Verb, session
 from mnist_dash.panels.theme import role_badge
 from mnist_dash.service import Dashboard
 
 
 def show_open(dash: Dashboard) -> None:
     """Show the dialog that this visitor has open, if any."""
-    if dialog := visit().dialog:
+    if dialog := session().dialog:
         body, title = _DIALOGS[dialog.verb]
         model = dash.snapshot().of(dialog.role)
         dialog.release = dialog.release or (model.release if model else None)
         again = "Re-deploy" if model else "Deploy"
         title = title.format(role=dialog.role.label, deploy=again)
-        st.dialog(title, width="medium", on_dismiss=visit().close)(body)(dash, dialog)
+        st.dialog(title, width="medium", on_dismiss=session().close)(body)(dash, dialog)
 
 
 def _remove(dash: Dashboard, dialog: Dialog) -> None:

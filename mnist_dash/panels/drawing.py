@@ -16,7 +16,7 @@ from PIL import Image as Pictures
 from mnist_dash.dataset import load_digits
 from mnist_dash.domain import Image
 from mnist_dash.errors import DrawingError
-from mnist_dash.panels.session import Visit
+from mnist_dash.panels.session import Session
 from mnist_dash.preprocessing import prepare
 
 SIDE: Final = 280
@@ -30,7 +30,7 @@ PIXEL: Final = 4
 """How large one of the 28x28 pixels is shown."""
 
 
-def draw(now: Visit) -> Image | DrawingError | None:
+def draw(now: Session) -> Image | DrawingError | None:
     """Show the canvas; returns the prepared picture, why there is none, or None before the first stroke."""
     st.header("Draw a digit", anchor=False)
     drawn = canvas(now)
@@ -44,7 +44,7 @@ def draw(now: Visit) -> Image | DrawingError | None:
         return error
 
 
-def canvas(now: Visit) -> NDArray[np.uint8] | None:
+def canvas(now: Session) -> NDArray[np.uint8] | None:
     """The drawing surface; returns its pixels, (280, 280, 4) RGBA, or None while nothing was drawn."""
     # Imported here, since the package registers its browser part and so needs a running app.
     from streamlit_drawable_canvas import st_canvas  # type: ignore[import-untyped]  # ships no py.typed
@@ -64,12 +64,12 @@ def canvas(now: Visit) -> NDArray[np.uint8] | None:
     return cast("NDArray[np.uint8] | None", result.image_data)
 
 
-def sheet_of_paper(now: Visit) -> dict[str, Any]:
+def sheet_of_paper(now: Session) -> dict[str, Any]:
     """The drawing that the canvas starts from; its number makes a blank one new to the browser."""
     return {"sheet": now.sheet, "objects": [] if now.sample is None else [_as_object(now.sample)]}
 
 
-def buttons(now: Visit, why_not: str) -> bool:
+def buttons(now: Session, why_not: str) -> bool:
     """Predict, Clear and Sample; returns whether Predict was pressed."""
     with st.container(horizontal=True, width=SIDE, gap="small", key="drawing-buttons"):
         pressed = st.button(
@@ -122,7 +122,7 @@ def seen_by_model(picture: Image | None) -> None:
         )
 
 
-def _take_sample(now: Visit, choose: Callable[[int], int] = random.randrange) -> None:
+def _take_sample(now: Session, choose: Callable[[int], int] = random.randrange) -> None:
     digits = load_digits()
     now.new_sheet(digits.images[choose(len(digits))])
 

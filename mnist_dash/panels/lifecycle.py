@@ -95,7 +95,7 @@ def dashboard_or_stop() -> Dashboard:
 
 def for_visitor(dash: Dashboard, *, take_over: bool = False) -> Dashboard:
     """The dashboard for changes on behalf of this visitor, who is known by name only where people sign in."""
-    return dash.acting(_signed_in(), take_over=take_over)
+    return dash.on_behalf_of(_signed_in(), take_over=take_over)
 
 
 def _signed_in() -> str:

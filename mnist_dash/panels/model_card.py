@@ -9,7 +9,7 @@ import streamlit as st
 from mnist_dash import preconditions
 from mnist_dash.charts import percent
 from mnist_dash.domain import Deployment, Role, Snapshot
-from mnist_dash.panels.session import Verb, visit
+from mnist_dash.panels.session import Verb, session
 from mnist_dash.panels.theme import plain, role_title, shortened, state_badge
 
 CARD_HEIGHT: Final = 138
@@ -47,7 +47,7 @@ def _buttons(role: Role, model: Deployment | None, why_not_deploy: str, why_not_
     st.button(
         "Re-deploy" if model else "Deploy",
         key=f"deploy-{role}",
-        on_click=visit().open,
+        on_click=session().open,
         args=(Verb.DEPLOY, role),
         disabled=bool(why_not_deploy),
         help=why_not_deploy or f"Choose a model for {role.label}. It is checked before anything changes.",
@@ -55,7 +55,7 @@ def _buttons(role: Role, model: Deployment | None, why_not_deploy: str, why_not_
     st.button(
         "Remove",
         key=f"remove-{role}",
-        on_click=visit().open,
+        on_click=session().open,
         args=(Verb.REMOVE, role),
         disabled=bool(why_not_remove),
         help=why_not_remove or None,
@@ -69,4 +69,4 @@ def _model_line(model: Deployment) -> str:
 
 def _facts(model: Deployment) -> str:
     accuracy = "unchecked" if model.accuracy is None else f"{percent(model.accuracy)} of 200 check digits"
-    return f"{model.ready} of {model.wanted} replicas ready · {model.release} · {accuracy}"
+    return f"{model.ready} of {model.desired} replicas ready · {model.release} · {accuracy}"

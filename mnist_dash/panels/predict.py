@@ -12,7 +12,7 @@ from mnist_dash import preconditions
 from mnist_dash.domain import Comparison, Image, Prediction, Release, Role, Snapshot
 from mnist_dash.errors import DrawingError, MnistDashError
 from mnist_dash.panels import answer, drawing
-from mnist_dash.panels.session import AWAITED_SECONDS, Answer, Verb, Visit, visit
+from mnist_dash.panels.session import AWAITED_SECONDS, LastAnswer, Session, Verb, session
 from mnist_dash.service import Dashboard
 
 TROUBLE: Final = "What is wrong is told under Roll out. The page goes on by itself when it is over."
@@ -34,7 +34,7 @@ class Known:
 
         Predictions do not go through a cluster's API server: what was ready may answer while that is away.
         """
-        dialog = visit().dialog
+        dialog = session().dialog
         answering = in_cluster and snapshot.current is not None
         asked = replace(snapshot, trouble="") if answering else snapshot
         return cls(
@@ -49,7 +49,7 @@ class Known:
 @st.fragment
 def draw_and_ask(dash: Dashboard, known: Known) -> None:
     """Draw, ask and show the answer, in two columns."""
-    now = visit()
+    now = session()
     left, middle = st.columns([300, 372], gap="medium")
     with left:
         drawn = drawing.draw(now)
@@ -63,7 +63,7 @@ def draw_and_ask(dash: Dashboard, known: Known) -> None:
     if pressed:
         now.asked_at = time.monotonic()
     if pressed or (not known.why_not_predict and (awaited or _is_due(now, picture, live, compare))):
-        now.answer = Answer(picture, ask(dash, drawn, compare), known.current_release, known.bases)
+        now.answer = LastAnswer(picture, ask(dash, drawn, compare), known.current_release, known.bases)
     outdated = now.answer is not None and not now.answer.is_about(picture)
     with middle:
         answer.show(now.answer, compare, outdated, known.why_not_predict, drawn=picture is not None)
@@ -83,17 +83,17 @@ def ask(
         return error
 
 
-def _is_wrong_now(answer: Answer, picture: Image | None, known: Known) -> bool:
+def _is_wrong_now(answer: LastAnswer, picture: Image | None, known: Known) -> bool:
     """Whether it said that there was no digit and now there is, or the roles have been swapped since."""
     return _found_no_digit(answer, picture) or answer.current_release != known.current_release
 
 
-def _found_no_digit(answer: Answer | None, picture: Image | None) -> bool:
+def _found_no_digit(answer: LastAnswer | None, picture: Image | None) -> bool:
     """Whether it said that there was no digit, and now there is one."""
     return answer is not None and answer.picture is None and picture is not None
 
 
-def _is_due(now: Visit, picture: Image | None, live: bool, compare: bool) -> bool:
+def _is_due(now: Session, picture: Image | None, live: bool, compare: bool) -> bool:
     """Whether to ask without a click: about a new stroke, or because Compare was switched."""
     if picture is None:
         return False

@@ -7,7 +7,7 @@ import streamlit as st
 from mnist_dash import preconditions
 from mnist_dash.domain import Promote, Role, Snapshot, UndoPromote
 from mnist_dash.panels import actions
-from mnist_dash.panels.session import Verb, visit
+from mnist_dash.panels.session import Verb, session
 from mnist_dash.panels.theme import plain, shortened
 from mnist_dash.service import Dashboard
 
@@ -20,7 +20,7 @@ def show(dash: Dashboard, snapshot: Snapshot, obstacle: str) -> None:
             "Make New the Current",
             key="promote",
             icon=":material/swap_vert:",
-            on_click=visit().open,
+            on_click=session().open,
             args=(Verb.PROMOTE, Role.NEW),
             disabled=bool(why_not),
             help=why_not or None,

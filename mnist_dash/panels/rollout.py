@@ -10,7 +10,7 @@ import streamlit as st
 from mnist_dash.domain import Role, Snapshot
 from mnist_dash.panels import model_card, promote, strategy
 from mnist_dash.panels.predict import Known
-from mnist_dash.panels.session import visit
+from mnist_dash.panels.session import session
 from mnist_dash.panels.theme import ink, plain
 from mnist_dash.service import Dashboard
 
@@ -29,7 +29,7 @@ def _panel(dash: Dashboard, known: Known) -> None:
     snapshot = dash.snapshot()
     if Known.from_snapshot(snapshot, in_cluster=dash.in_cluster) != known:
         st.rerun()
-    visit().drawn = _seen(snapshot)
+    session().drawn = _seen(snapshot)
     _tell()
     st.header("Roll out", anchor=False)
     if snapshot.trouble:
@@ -66,7 +66,7 @@ def _outside(changes: tuple[str, ...]) -> None:
 @st.fragment(run_every=REFRESH_SECONDS)
 def _watch(dash: Dashboard) -> None:
     """Run the page again if something else is to be seen; it draws nothing, so that watching costs little."""
-    if _seen(dash.snapshot()) != visit().drawn:
+    if _seen(dash.snapshot()) != session().drawn:
         st.rerun()
 
 
@@ -77,7 +77,7 @@ def _seen(snapshot: Snapshot) -> tuple[Snapshot, str]:
 
 def _tell() -> None:
     """Show what the last click led to, for a few seconds."""
-    told, visit().told = visit().told, []
+    told, session().told = session().told, []
     for words, well in told:
         icon = ":material/check:" if well else ":material/error:"
         st.toast(plain(words), icon=icon, duration="short" if well else "long")

@@ -85,7 +85,7 @@ class Dialog:
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
+class LastAnswer:
     """What was said about one picture; the picture is None where there was no digit in the drawing."""
 
     picture: Image | None
@@ -103,14 +103,14 @@ class Answer:
 
 
 @dataclass
-class Visit:
+class Session:
     """One browser tab's state; what is deployed is never kept here, but read from the dashboard."""
 
     sheet: int = 0
     """Counts the sheets of paper: a new one clears the canvas."""
     sample: Image | None = None
     """The bundled digit that lies on the sheet."""
-    answer: Answer | None = None
+    answer: LastAnswer | None = None
     asked_at: float = field(default=-AWAITED_SECONDS)
     dialog: Dialog | None = None
     refusal: Refusal | None = None
@@ -157,6 +157,6 @@ class Visit:
             self.dialog.take_over, self.dialog.unchecked = take_over, unchecked
 
 
-def visit() -> Visit:
+def session() -> Session:
     """This visitor's state, the one key of `st.session_state` that is not a widget's."""
-    return cast(Visit, st.session_state.setdefault("visit", Visit()))
+    return cast(Session, st.session_state.setdefault("visit", Session()))

@@ -9,7 +9,7 @@ import streamlit as st
 from mnist_dash import preconditions
 from mnist_dash.domain import DEFAULT_CANARY, MAX_CANARY, MIN_CANARY, Role, SetSplit, Snapshot, Strategy
 from mnist_dash.panels import actions, diff
-from mnist_dash.panels.session import Verb, visit
+from mnist_dash.panels.session import Verb, session
 from mnist_dash.panels.theme import plain, role_badge
 from mnist_dash.service import Dashboard
 
@@ -30,7 +30,7 @@ def show(dash: Dashboard, snapshot: Snapshot, obstacle: str = "") -> None:
             st.caption(held)
         chosen = st.radio("Strategy", STRATEGIES, key=CHOSEN, horizontal=True, label_visibility="collapsed")
         _slider(chosen)
-        unsent = None if _chosen_split() == snapshot.split_wanted else _chosen_split()
+        unsent = None if _chosen_split() == snapshot.split_desired else _chosen_split()
         _set_button(dash, unsent, obstacle or preconditions.why_not_strategy(snapshot, chosen))
         actions.show(dash, SetSplit)
 
@@ -48,24 +48,24 @@ def traffic(split: int) -> str:
 
 
 def waiting(snapshot: Snapshot) -> str:
-    """What the split that is wanted waits for; empty once it is in force."""
-    if snapshot.split_observed == snapshot.split_wanted:
+    """What the split that is desired waits for; empty once it is in force."""
+    if snapshot.split_observed == snapshot.split_desired:
         return ""
     reason = snapshot.waiting_for or "The gateway has not taken it up yet."
-    return f":material/hourglass_top: Wanted: {in_words(snapshot.split_wanted)}. {plain(reason)}"
+    return f":material/hourglass_top: Wanted: {in_words(snapshot.split_desired)}. {plain(reason)}"
 
 
 def _follow(snapshot: Snapshot) -> None:
-    """Set the controls to the split that is wanted, unless the visitor has chosen another and not sent it."""
-    now, state = visit(), st.session_state
+    """Set the controls to the desired split, unless the visitor has chosen another and not sent it."""
+    now, state = session(), st.session_state
     shown = CHOSEN in state
-    if shown and now.split_shown == snapshot.split_wanted:
+    if shown and now.split_shown == snapshot.split_desired:
         return
     if not shown or _chosen_split() == now.split_shown:
         state[CHOSEN] = snapshot.strategy
         if snapshot.strategy is Strategy.CANARY:
-            state[CANARY_PERCENT] = snapshot.split_wanted
-    now.split_shown = snapshot.split_wanted
+            state[CANARY_PERCENT] = snapshot.split_desired
+    now.split_shown = snapshot.split_desired
 
 
 def _chosen_split() -> int:
@@ -121,4 +121,4 @@ def _set(dash: Dashboard) -> None:
 
 
 def _preview() -> None:
-    visit().open(Verb.SPLIT, Role.NEW, _chosen_split())
+    session().open(Verb.SPLIT, Role.NEW, _chosen_split())

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from mnist_dash.savedmodel.check import check_model
-from mnist_dash.savedmodel.isolated_check import check_model_apart
+from mnist_dash.savedmodel.isolated_check import check_model_isolated
 from mnist_dash.savedmodel.model import Model
 from mnist_dash.savedmodel.proto import read_signatures
 from mnist_dash.signature import Adapter, Signature, Tensor, adapter_of, shape_for, to_probabilities
@@ -18,7 +18,7 @@ __all__ = [
     "Tensor",
     "adapter_of",
     "check_model",
-    "check_model_apart",
+    "check_model_isolated",
     "read_signatures",
     "shape_for",
     "to_probabilities",

@@ -19,7 +19,7 @@ from mnist_dash.savedmodel.proto import read_signatures
 from mnist_dash.signature import adapter_of
 from mnist_dash.storage import newest
 from mnist_dash.storage.base_diagnosis import numbered
-from mnist_dash.storage.location import MAX_BYTES, Place, Progress, place_of
+from mnist_dash.storage.location import MAX_BYTES, Location, Progress, location_of
 
 if TYPE_CHECKING:
     from mnist_dash.storage.location import Client
@@ -42,7 +42,7 @@ def check_model(
     `progress` told. A model that is wrong about most digits is reported with a warning. Raises ModelError if
     it cannot be served at all, or (then it is `unseen`) could not be looked at from here.
     """
-    place = place_of(base, client)
+    place = location_of(base, client)
     version, folder = newest(place)
     with tempfile.TemporaryDirectory(prefix="mnist-dash-") as into:
         local = folder.fetch(Path(into) / MODEL_NAME / str(version), progress, max_bytes)
@@ -56,7 +56,7 @@ def check_model(
 
 
 @contextmanager
-def _told_of(local: Path, folder: Place) -> Iterator[None]:
+def _told_of(local: Path, folder: Location) -> Iterator[None]:
     """Let errors name the place that the user gave, not the copy that was made of it."""
     try:
         yield
@@ -69,7 +69,7 @@ def _accuracy(model: Model, images: NDArray[np.float32], labels: NDArray[np.int6
     return float((model.probabilities(images).argmax(axis=1) == labels).mean())
 
 
-def _passed_over(base: Place, version: int) -> list[str]:
+def _passed_over(base: Location, version: int) -> list[str]:
     """Folders beside the versions that look like one but are none."""
     entries = (base / MODEL_NAME).entries()
     others = sorted(set(entries.folders) - set(numbered(entries).values()))

@@ -26,7 +26,7 @@ WITH_PARENT = "--with-parent"
 _QUIET = ["-W", "ignore::RuntimeWarning:runpy"]  # the package has imported the module by the time it is run
 
 
-def check_model_apart(
+def check_model_isolated(
     base: str,
     timeout: float = 60,
     *,

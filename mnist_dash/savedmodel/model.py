@@ -33,7 +33,7 @@ def check_variables(folder: Path, needed: bool) -> None:
     try:
         names = {path.name for path in variables.iterdir()}
         # Opened and closed: who may not read a file should be told so, and not that it is damaged.
-        for name in _wanted(names) if needed or INDEX_NAME in names else ():
+        for name in _desired(names) if needed or INDEX_NAME in names else ():
             (variables / name).open("rb").close()
     except (FileNotFoundError, NotADirectoryError) as err:
         if needed or Path(err.filename) != variables:
@@ -43,7 +43,7 @@ def check_variables(folder: Path, needed: bool) -> None:
         raise ModelError(f"{err.filename} cannot be read: {err.strerror}.", step) from err
 
 
-def _wanted(names: Iterable[str]) -> Iterator[str]:
+def _desired(names: Iterable[str]) -> Iterator[str]:
     """The files that must be there, as the names of those that are there tell."""
     yield INDEX_NAME
     totals = [int(match[1]) for name in names if (match := _SHARD.fullmatch(name))]

@@ -10,7 +10,7 @@ from mnist_dash.errors import ModelError
 from mnist_dash.storage.base_diagnosis import explain_base, explain_unversioned, explain_version, numbered
 from mnist_dash.storage.discovery import bases_in_buckets, model_bases
 from mnist_dash.storage.key_file import client_for, read_key
-from mnist_dash.storage.location import MAX_BYTES, Place, Progress, place_of
+from mnist_dash.storage.location import MAX_BYTES, Location, Progress, location_of
 
 if TYPE_CHECKING:
     from mnist_dash.storage.location import Client
@@ -33,10 +33,10 @@ def versions(base: str, *, client: Client | None = None) -> list[int]:
     As TensorFlow Serving does, whatever is not a folder named by a number is passed over. Raises ModelError,
     with what is there instead, if there is no version.
     """
-    return sorted(find_versions(place_of(base, client)))
+    return sorted(find_versions(location_of(base, client)))
 
 
-def find_versions(base: Place) -> dict[int, Place]:
+def find_versions(base: Location) -> dict[int, Location]:
     """The versions of a model base by number; raises ModelError if there is none."""
     model = base / MODEL_NAME
     try:
@@ -49,7 +49,7 @@ def find_versions(base: Place) -> dict[int, Place]:
     return {number: model / name for number, name in found.items()}
 
 
-def newest(base: Place) -> tuple[int, Place]:
+def newest(base: Location) -> tuple[int, Location]:
     """The highest version of a model base, the one to be served; raises ModelError if it is no SavedModel."""
     found = find_versions(base)
     number = max(found)
@@ -72,7 +72,7 @@ def fetch(
     What was copied there before is not copied again. Raises ModelError if the version does not exist, holds
     more than `max_bytes`, or cannot be read.
     """
-    found = find_versions(place_of(base, client))
+    found = find_versions(location_of(base, client))
     if version not in found:
         there = ", ".join(map(str, sorted(found)))
         raise ModelError(f"{base} has no version {version}; it has {there}.", "Choose one of these.")

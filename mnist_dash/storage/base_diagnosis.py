@@ -9,7 +9,7 @@ from pathlib import PurePath
 
 from mnist_dash.domain import MODEL_NAME
 from mnist_dash.errors import ModelError
-from mnist_dash.storage.location import Entries, Place
+from mnist_dash.storage.location import Entries, Location
 
 _BY_SUFFIX = {
     ".keras": "a Keras model file",
@@ -80,7 +80,7 @@ def numbered(entries: Entries) -> dict[int, str]:
     return {int(name): name for name in entries.folders if name.isascii() and name.isdecimal()}
 
 
-def explain_base(base: Place) -> ModelError:
+def explain_base(base: Location) -> ModelError:
     """Why there is no `<base>/model/`: what is at `base`, and what the right base may be."""
     if inside := _base_around(base):
         problem = f"{base} is too deep: a model base is the folder that holds `{MODEL_NAME}`."
@@ -102,7 +102,7 @@ def explain_base(base: Place) -> ModelError:
     )
 
 
-def explain_unversioned(base: Place, entries: Entries) -> ModelError:
+def explain_unversioned(base: Location, entries: Entries) -> ModelError:
     """Why there is no version in `<base>/model/`, where `entries` lie."""
     model = base / MODEL_NAME
     if _is_base(model):
@@ -119,7 +119,7 @@ def explain_unversioned(base: Place, entries: Entries) -> ModelError:
     return ModelError(problem, _export(base))
 
 
-def explain_version(found: Mapping[int, Place], number: int) -> ModelError | None:
+def explain_version(found: Mapping[int, Location], number: int) -> ModelError | None:
     """Why a version is no SavedModel; None if it is one."""
     place = found[number]
     entries = _look(place)
@@ -140,7 +140,7 @@ def explain_version(found: Mapping[int, Place], number: int) -> ModelError | Non
     return ModelError(problem, f"{step} Or remove {place}: version {max(older)} is whole." if older else step)
 
 
-def _look(place: Place) -> Entries:
+def _look(place: Location) -> Entries:
     """What lies at a place; nothing if that cannot be told, for it is only to give advice."""
     try:
         return place.entries()
@@ -148,11 +148,11 @@ def _look(place: Place) -> Entries:
         return Entries()
 
 
-def _is_base(place: Place) -> bool:
+def _is_base(place: Location) -> bool:
     return bool(numbered(_look(place / MODEL_NAME)))
 
 
-def _base_around(place: Place) -> Place | None:
+def _base_around(place: Location) -> Location | None:
     while (parent := place.parent) is not None:
         if place.name == MODEL_NAME and _is_base(parent):
             return parent
@@ -160,7 +160,7 @@ def _base_around(place: Place) -> Place | None:
     return None
 
 
-def bases_below(place: Place, depth: int | None = None) -> Iterator[Place]:
+def bases_below(place: Location, depth: int | None = None) -> Iterator[Location]:
     """Model bases under a folder, or the folder itself, the nearest first; those below `depth` are left out.
 
     The search is bounded, leaves out hidden folders, and passes over what it may not read.
@@ -177,11 +177,11 @@ def bases_below(place: Place, depth: int | None = None) -> Iterator[Place]:
             waiting.extend((here / name, level + 1) for name in folders)
 
 
-def _export(base: Place) -> str:
+def _export(base: Location) -> str:
     return f'Export the model there: model.export("{base / MODEL_NAME / "1"}").'
 
 
-def _missing(base: Place) -> ModelError:
+def _missing(base: Location) -> ModelError:
     place, advice = base, "Check the path."
     while (above := place.parent) is not None:
         try:
@@ -195,14 +195,14 @@ def _missing(base: Place) -> ModelError:
     return ModelError(f"There is no folder {base}.", advice)
 
 
-def _nearest(above: Place, name: str, entries: Entries) -> str:
+def _nearest(above: Location, name: str, entries: Entries) -> str:
     folders = {folder.lower(): folder for folder in entries.folders}
     if close := difflib.get_close_matches(name.lower(), folders, n=1):
         return f"Did you mean {above / folders[close[0]]}?"
     return f"Check the path: {above} holds {entries.show()}."
 
 
-def _file(base: Place) -> ModelError:
+def _file(base: Location) -> ModelError:
     folder = base.parent or base
     foreign = find_foreign([base.name])
     if not foreign:
@@ -213,7 +213,7 @@ def _file(base: Place) -> ModelError:
     return ModelError(f"{base} is {foreign[1]}, not a folder with a SavedModel.", step)
 
 
-def _too_high(base: Place, bases: list[Place]) -> ModelError:
+def _too_high(base: Location, bases: list[Location]) -> ModelError:
     if len(bases) == 1:
         return ModelError(f"{base} is too high: the model base lies in it.", f"Did you mean {bases[0]}?")
     problem = f"{base} is too high: {len(bases)} model bases lie in it."
@@ -221,7 +221,7 @@ def _too_high(base: Place, bases: list[Place]) -> ModelError:
     return ModelError(problem, f"Give one of them: {', '.join(map(str, bases[:4]))}{more}.")
 
 
-def _saved_model_itself(base: Place, entries: Entries) -> ModelError | None:
+def _saved_model_itself(base: Location, entries: Entries) -> ModelError | None:
     if SAVED_MODEL not in entries.files:
         return None
     problem = f"{base} is a SavedModel itself, not a model base with `model/<version>/` in it."
@@ -231,7 +231,7 @@ def _saved_model_itself(base: Place, entries: Entries) -> ModelError | None:
     return ModelError(problem, f"Move what is in it to {base / MODEL_NAME / '1'}.")
 
 
-def _versions_itself(base: Place, entries: Entries) -> ModelError | None:
+def _versions_itself(base: Location, entries: Entries) -> ModelError | None:
     found = numbered(entries)
     if not any(SAVED_MODEL in _look(base / name).files for name in found.values()):
         return None
@@ -240,7 +240,7 @@ def _versions_itself(base: Place, entries: Entries) -> ModelError | None:
     return ModelError(problem, f"Move them to {base / MODEL_NAME}.")
 
 
-def _other_child(base: Place, entries: Entries) -> ModelError | None:
+def _other_child(base: Location, entries: Entries) -> ModelError | None:
     """A SavedModel, or versions of one, in a child that has another name than `model`."""
     for name in entries.folders[:LOOKS]:
         child = base / name
@@ -254,7 +254,7 @@ def _other_child(base: Place, entries: Entries) -> ModelError | None:
     return None
 
 
-def _foreign(place: Place, entries: Entries) -> ModelError | None:
+def _foreign(place: Location, entries: Entries) -> ModelError | None:
     foreign = find_foreign(entries.files)
     if not foreign:
         return None
@@ -263,7 +263,7 @@ def _foreign(place: Place, entries: Entries) -> ModelError | None:
     return ModelError(problem, export_step(str(place / foreign[0]), foreign[1], str(target)))
 
 
-def _no_model(base: Place, entries: Entries) -> ModelError:
+def _no_model(base: Location, entries: Entries) -> ModelError:
     if MODEL_NAME in entries.files:
         return ModelError(f"{base / MODEL_NAME} is a file, not a folder with versions.", _export(base))
     problem = f"{base} is not a model base: it has no folder `{MODEL_NAME}`; it holds {entries.show()}."

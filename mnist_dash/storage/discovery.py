@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mnist_dash.storage.base_diagnosis import bases_below
 from mnist_dash.storage.cloud_storage import Access
-from mnist_dash.storage.location import BucketPlace
+from mnist_dash.storage.location import BucketLocation
 
 if TYPE_CHECKING:
     from mnist_dash.storage.location import Client
@@ -37,7 +37,7 @@ def model_bases(place: str, client: Client | None = None, *, deadline: float = 5
 
     Raises ModelError if `place` is not written as such an address.
     """
-    start = BucketPlace.from_url(place)
+    start = BucketLocation.from_url(place)
     search = _Search(client, deadline)
     try:
         return search.under([start])
@@ -60,9 +60,9 @@ class _Search:
             names = listing.result(self._left())
         except TimeoutError:
             return []
-        return self.under([BucketPlace(name, "") for name in names])
+        return self.under([BucketLocation(name, "") for name in names])
 
-    def under(self, places: list[BucketPlace]) -> list[str]:
+    def under(self, places: list[BucketLocation]) -> list[str]:
         wait([self._pool.submit(self._look, place) for place in places], self._left())
         return sorted(self._found)
 
@@ -70,8 +70,8 @@ class _Search:
         """Calls that are under way end by themselves: they have time-outs."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _look(self, place: BucketPlace) -> None:
-        for base in bases_below(BucketPlace(place.bucket, place.path, self._access), DEPTH):
+    def _look(self, place: BucketLocation) -> None:
+        for base in bases_below(BucketLocation(place.bucket, place.path, self._access), DEPTH):
             self._found.append(str(base))
 
     def _left(self) -> float:

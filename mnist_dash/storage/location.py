@@ -41,7 +41,7 @@ class Entries:
         return ", ".join(names) or "nothing"
 
 
-class Place(Protocol):
+class Location(Protocol):
     """A folder, wherever it is; `str()` is how the user writes it."""
 
     @property
@@ -49,10 +49,10 @@ class Place(Protocol):
         """The last part of the path."""
 
     @property
-    def parent(self) -> Place | None:
+    def parent(self) -> Location | None:
         """What it lies in; None at the root of a disk or a bucket."""
 
-    def __truediv__(self, name: str) -> Place: ...
+    def __truediv__(self, name: str) -> Location: ...
 
     def entries(self) -> Entries:
         """What lies right under it.
@@ -66,7 +66,7 @@ class Place(Protocol):
 
 
 @dataclass(frozen=True)
-class FolderPlace:
+class FolderLocation:
     """A folder of this machine."""
 
     path: Path
@@ -79,11 +79,11 @@ class FolderPlace:
         return self.path.name
 
     @property
-    def parent(self) -> FolderPlace | None:
-        return FolderPlace(self.path.parent) if self.path.parent != self.path else None
+    def parent(self) -> FolderLocation | None:
+        return FolderLocation(self.path.parent) if self.path.parent != self.path else None
 
-    def __truediv__(self, name: str) -> FolderPlace:
-        return FolderPlace(self.path / name)
+    def __truediv__(self, name: str) -> FolderLocation:
+        return FolderLocation(self.path / name)
 
     def entries(self) -> Entries:
         try:
@@ -101,7 +101,7 @@ class FolderPlace:
         return self.path
 
 
-def place_of(base: str, client: Client | None = None) -> Place:
+def location_of(base: str, client: Client | None = None) -> Location:
     """The place that a model base names: a path, absolute or not, with `~` or `file://`, or `gs://bucket/path`.
 
     Nothing is looked up yet. `client` is what talks to Cloud Storage; one with the user's credentials is made
@@ -110,11 +110,11 @@ def place_of(base: str, client: Client | None = None) -> Place:
     text = base.strip()
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/", text)
     if not scheme:
-        return FolderPlace(_folder(text, base))
+        return FolderLocation(_folder(text, base))
     if scheme[1] == "file":
-        return FolderPlace(_folder(_path_of_url(text), base))
+        return FolderLocation(_folder(_path_of_url(text), base))
     if scheme[1] == "gs":
-        return BucketPlace.from_url(text, client)
+        return BucketLocation.from_url(text, client)
     raise ModelError(f"{text} is not a place that models are read from.", _instead_of(text))
 
 
@@ -148,7 +148,7 @@ _NAMING = "https://cloud.google.com/storage/docs/buckets#naming"
 
 
 @dataclass(frozen=True)
-class BucketPlace:
+class BucketLocation:
     """What lies under one path of a bucket, as if paths were folders."""
 
     bucket: str
@@ -157,7 +157,7 @@ class BucketPlace:
     access: Access = field(default_factory=Access, repr=False, compare=False)
 
     @classmethod
-    def from_url(cls, url: str, client: Client | None = None) -> BucketPlace:
+    def from_url(cls, url: str, client: Client | None = None) -> BucketLocation:
         """Read `gs://bucket/path`; raises ModelError, before any call, if it breaks the rules for names."""
         bucket, _, path = url.removeprefix("gs:").lstrip("/").partition("/")
         path = path.rstrip("/")
@@ -176,11 +176,11 @@ class BucketPlace:
         return self.path.rpartition("/")[2] or self.bucket
 
     @property
-    def parent(self) -> BucketPlace | None:
-        return BucketPlace(self.bucket, self.path.rpartition("/")[0], self.access) if self.path else None
+    def parent(self) -> BucketLocation | None:
+        return BucketLocation(self.bucket, self.path.rpartition("/")[0], self.access) if self.path else None
 
-    def __truediv__(self, name: str) -> BucketPlace:
-        return BucketPlace(self.bucket, f"{self.path}/{name}".lstrip("/"), self.access)
+    def __truediv__(self, name: str) -> BucketLocation:
+        return BucketLocation(self.bucket, f"{self.path}/{name}".lstrip("/"), self.access)
 
     @property
     def _prefix(self) -> str:

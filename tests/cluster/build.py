@@ -56,7 +56,7 @@ def build() -> Built:
         problem = (
             "The cluster tests' control plane is built with Go, and there is no program named go on the PATH."
         )
-        raise BuildError(f"{problem} Install Go ({_go_wanted()} or newer), then run `{COMMAND}` again.")
+        raise BuildError(f"{problem} Install Go ({_go_desired()} or newer), then run `{COMMAND}` again.")
     CACHE.mkdir(parents=True, exist_ok=True)
     return Built(_build_binary(go), _copy_crds(go))
 
@@ -116,7 +116,7 @@ def _sources_key() -> str:
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
-def _go_wanted() -> str:
+def _go_desired() -> str:
     return _in_go_mod(r"^go (\S+)")
 
 

@@ -100,5 +100,5 @@ def told(dash: Dashboard, state: State, words: str = "", *, role: Role = Role.CU
 def recovered(dash: Dashboard, role: Role = Role.CURRENT) -> Deployment:
     """Wait until a role is ready, with nothing left to tell."""
     card = told(dash, State.READY, role=role)
-    assert (card.cause, card.next_step, card.ready) == ("", "", card.wanted)
+    assert (card.cause, card.next_step, card.ready) == ("", "", card.desired)
     return card

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from mnist_dash.cluster import api_client as api_module
-from mnist_dash.cluster.api_client import Api
+from mnist_dash.cluster.api_client import KubernetesClient
 from mnist_dash.cluster.kubeconfig import connect
 from mnist_dash.cluster.resources import (
     DEPLOYMENT,
@@ -25,7 +25,7 @@ from mnist_dash.settings import Settings
 from tests.cluster.bed.bed import Bed, User, wait_until
 from tests.cluster.bed.faults import FaultProxy
 
-Connect: TypeAlias = Callable[..., Api]
+Connect: TypeAlias = Callable[..., KubernetesClient]
 WEIGHT = "example.com/weight"
 MAY_LOOK = {"apiGroups": [""], "resources": ["services"], "verbs": ["get", "list"]}
 PORTS = [{"name": "rest", "port": 8501, "protocol": "TCP", "targetPort": 8501}]
@@ -46,9 +46,9 @@ def inside(namespace: str, obj: Object) -> Object:
 @pytest.fixture
 def connected(bed: Bed, namespace: str) -> Iterator[Connect]:
     """Connects to the cluster as somebody, by default as its administrator."""
-    opened: list[Api] = []
+    opened: list[KubernetesClient] = []
 
-    def one(user: User | None = None, server: str = "", space: str = namespace) -> Api:
+    def one(user: User | None = None, server: str = "", space: str = namespace) -> KubernetesClient:
         path = user.kubeconfig if user else bed.write_kubeconfig(server=server)
         opened.append(connect(Settings(kubeconfig=str(path), namespace=space)))
         return opened[-1]
@@ -59,27 +59,27 @@ def connected(bed: Bed, namespace: str) -> Iterator[Connect]:
 
 
 @pytest.fixture
-def api(connected: Connect) -> Api:
+def api(connected: Connect) -> KubernetesClient:
     """The administrator's, straight to the server."""
     return connected()
 
 
 @pytest.fixture
-def through(proxy: FaultProxy, connected: Connect) -> Iterator[Api]:
+def through(proxy: FaultProxy, connected: Connect) -> Iterator[KubernetesClient]:
     """The administrator's, through the proxy."""
     api = connected(server=proxy.url)
     yield api
     api.close()
 
 
-def refused(api: Api, obj: Object | None = None, **how: Any) -> EngineError:
+def refused(api: KubernetesClient, obj: Object | None = None, **how: Any) -> EngineError:
     """What applying says."""
     with pytest.raises(EngineError) as caught:
         api.apply(obj or service(), **how)
     return caught.value
 
 
-def test_what_is_applied_is_found_by_name_and_label_until_it_is_deleted(api: Api) -> None:
+def test_what_is_applied_is_found_by_name_and_label_until_it_is_deleted(api: KubernetesClient) -> None:
     """The whole life of an object."""
     assert api.get(SERVICE, "mnist-new") is None
     made = api.apply(service())
@@ -93,7 +93,7 @@ def test_what_is_applied_is_found_by_name_and_label_until_it_is_deleted(api: Api
     assert api.list(SERVICE, selector=SELECTOR) == []
 
 
-def test_a_dry_run_leaves_everything_as_it_is(api: Api) -> None:
+def test_a_dry_run_leaves_everything_as_it_is(api: KubernetesClient) -> None:
     """And shows what would be."""
     api.apply(service())
     assert api.apply(service(weight="20"), dry_run=True)["metadata"]["annotations"][WEIGHT] == "20"
@@ -102,7 +102,7 @@ def test_a_dry_run_leaves_everything_as_it_is(api: Api) -> None:
     assert live["metadata"]["annotations"][WEIGHT] == "0"
 
 
-def test_a_long_list_comes_in_pages(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_list_comes_in_pages(api: KubernetesClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """None is lost."""
     monkeypatch.setattr(api_module, "PAGE", 2)
     names = [f"mnist-{number}" for number in range(5)]
@@ -131,7 +131,7 @@ def test_rights_that_lack_are_named(bed: Bed, connected: Connect, namespace: str
     assert "the Role that the dashboard needs" in caught.value.next_step
 
 
-def _may_list(api: Api) -> bool:
+def _may_list(api: KubernetesClient) -> bool:
     try:
         return api.list(SERVICE) == []
     except EngineError:
@@ -139,7 +139,7 @@ def _may_list(api: Api) -> bool:
 
 
 def test_a_field_that_kubectl_changed_is_its_own_until_it_is_taken_over(
-    bed: Bed, api: Api, namespace: str
+    bed: Bed, api: KubernetesClient, namespace: str
 ) -> None:
     """The error says whose it is, and since when."""
     api.apply(service())
@@ -155,7 +155,9 @@ def test_a_field_that_kubectl_changed_is_its_own_until_it_is_taken_over(
     assert api.apply(service(weight="30"))["metadata"]["annotations"][WEIGHT] == "30"
 
 
-def test_a_field_that_another_manager_applies_is_its_own(bed: Bed, api: Api, namespace: str) -> None:
+def test_a_field_that_another_manager_applies_is_its_own(
+    bed: Bed, api: KubernetesClient, namespace: str
+) -> None:
     """As GitOps does."""
     api.apply(service())
     bed.api.apply(inside(namespace, service(weight="50")), manager="argocd")
@@ -165,7 +167,7 @@ def test_a_field_that_another_manager_applies_is_its_own(bed: Bed, api: Api, nam
     assert error.next_step == "Take it over, or let argocd make the change."
 
 
-def test_an_object_of_others_is_left_alone(bed: Bed, api: Api, namespace: str) -> None:
+def test_an_object_of_others_is_left_alone(bed: Bed, api: KubernetesClient, namespace: str) -> None:
     """Even when taking over was asked for."""
     foreign = inside(namespace, service())
     foreign["metadata"]["labels"] = {"app": "shop"}
@@ -192,7 +194,7 @@ def test_a_missing_namespace_is_told_and_can_be_made(bed: Bed, connected: Connec
         assert live["metadata"]["labels"].items() >= labels("namespace").items()
 
 
-def test_a_namespace_of_others_is_used_as_it_is(api: Api, namespace: str) -> None:
+def test_a_namespace_of_others_is_used_as_it_is(api: KubernetesClient, namespace: str) -> None:
     """No label is put on it."""
     before = api.get(NAMESPACE, namespace)
     api.ensure_namespace()
@@ -210,14 +212,14 @@ def test_who_may_not_make_a_namespace_is_told_so(bed: Bed, connected: Connect) -
             api.ensure_namespace()
 
 
-def _is_missing(api: Api, space: str) -> bool:
+def _is_missing(api: KubernetesClient, space: str) -> bool:
     try:
         return api.get(NAMESPACE, space) is None
     except EngineError:
         return False
 
 
-def test_a_namespace_that_is_going_takes_nothing_new(bed: Bed, api: Api, namespace: str) -> None:
+def test_a_namespace_that_is_going_takes_nothing_new(bed: Bed, api: KubernetesClient, namespace: str) -> None:
     """While something in it still holds it."""
     held = inside(namespace, service("held"))
     held["metadata"]["finalizers"] = ["example.com/hold"]
@@ -228,7 +230,7 @@ def test_a_namespace_that_is_going_takes_nothing_new(bed: Bed, api: Api, namespa
     bed.api.patch(path, {"metadata": {"finalizers": []}})
 
 
-def test_a_kind_that_the_cluster_does_not_have_is_told(api: Api) -> None:
+def test_a_kind_that_the_cluster_does_not_have_is_told(api: KubernetesClient) -> None:
     """And one that it has is simply not there."""
     thing = Kind("gateway.networking.k8s.io/v9", "Thing", "things")
     with pytest.raises(EngineError, match=r"does not know the kind Thing .* Install the Gateway API"):
@@ -238,7 +240,7 @@ def test_a_kind_that_the_cluster_does_not_have_is_told(api: Api) -> None:
     assert api.get(HTTP_ROUTE, "mnist") is None
 
 
-def test_a_quota_that_is_used_up_is_told(bed: Bed, api: Api, namespace: str) -> None:
+def test_a_quota_that_is_used_up_is_told(bed: Bed, api: KubernetesClient, namespace: str) -> None:
     """With its name and figures."""
     quota = {
         "apiVersion": "v1",
@@ -256,7 +258,7 @@ def test_a_quota_that_is_used_up_is_told(bed: Bed, api: Api, namespace: str) -> 
     assert error.problem.startswith(start)
 
 
-def test_an_admission_policy_that_refuses_is_named(bed: Bed, api: Api, namespace: str) -> None:
+def test_an_admission_policy_that_refuses_is_named(bed: Bed, api: KubernetesClient, namespace: str) -> None:
     """With what it says."""
     group = "admissionregistration.k8s.io/v1"
     rule = {"apiGroups": [""], "apiVersions": ["v1"], "resources": ["services"], "operations": ["*"]}
@@ -290,7 +292,7 @@ def test_an_admission_policy_that_refuses_is_named(bed: Bed, api: Api, namespace
         bed.api.delete(f"{root}ies/{namespace}")
 
 
-def _is_refused(api: Api) -> bool:
+def _is_refused(api: KubernetesClient) -> bool:
     try:
         api.apply(service(), dry_run=True)
     except EngineError:
@@ -298,7 +300,7 @@ def _is_refused(api: Api) -> bool:
     return False
 
 
-def test_a_field_that_cannot_change_needs_the_object_made_anew(api: Api, namespace: str) -> None:
+def test_a_field_that_cannot_change_needs_the_object_made_anew(api: KubernetesClient, namespace: str) -> None:
     """An older object with our label, say."""
     template = {"spec": {"containers": [{"name": "a", "image": "a:1"}]}}
 
@@ -316,12 +318,12 @@ def test_a_field_that_cannot_change_needs_the_object_made_anew(api: Api, namespa
     )
 
 
-def test_there_are_no_logs_of_a_pod_that_is_not_there(api: Api) -> None:
+def test_there_are_no_logs_of_a_pod_that_is_not_there(api: KubernetesClient) -> None:
     """It may have gone meanwhile."""
     assert api.logs("none") == ""
 
 
-def test_credentials_that_are_withdrawn_are_told(through: Api, proxy: FaultProxy) -> None:
+def test_credentials_that_are_withdrawn_are_told(through: KubernetesClient, proxy: FaultProxy) -> None:
     """And it goes on when they hold again."""
     proxy.fail(401, times=1)
     with pytest.raises(EngineError, match=r"does not accept the credentials of admin: it answered 401\."):
@@ -329,21 +331,25 @@ def test_credentials_that_are_withdrawn_are_told(through: Api, proxy: FaultProxy
     assert through.get(SERVICE, "mnist-new") is None
 
 
-def test_an_object_that_changed_meanwhile_is_applied_on_fresh_state(through: Api, proxy: FaultProxy) -> None:
+def test_an_object_that_changed_meanwhile_is_applied_on_fresh_state(
+    through: KubernetesClient, proxy: FaultProxy
+) -> None:
     """Nobody notices."""
     proxy.fail(409, times=3, method="PATCH")
     assert through.apply(service())["metadata"]["name"] == "mnist-new"
     assert [one.method for one in proxy.writes()].count("PATCH") == 4
 
 
-def test_an_overloaded_server_is_asked_again_when_it_says(through: Api, proxy: FaultProxy) -> None:
+def test_an_overloaded_server_is_asked_again_when_it_says(
+    through: KubernetesClient, proxy: FaultProxy
+) -> None:
     """It is for reading and for writing."""
     proxy.fail(429, times=1, method="GET")
     proxy.fail(429, times=1, method="PATCH")
     assert through.apply(service())["metadata"]["name"] == "mnist-new"
 
 
-def test_a_server_error_is_told(through: Api, proxy: FaultProxy) -> None:
+def test_a_server_error_is_told(through: KubernetesClient, proxy: FaultProxy) -> None:
     """In the server's words."""
     proxy.fail(500, times=1, method="PATCH", message="etcdserver: leader changed")
     assert refused(through).problem.endswith("answered 500: etcdserver: leader changed.")
@@ -351,7 +357,7 @@ def test_a_server_error_is_told(through: Api, proxy: FaultProxy) -> None:
 
 
 def test_a_silent_server_is_given_up_and_found_again(
-    through: Api, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+    through: KubernetesClient, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After the time-out, here a short one."""
     monkeypatch.setattr(api_module, "READ_SECONDS", 0.2)
@@ -363,7 +369,7 @@ def test_a_silent_server_is_given_up_and_found_again(
     assert through.get(SERVICE, "mnist-new") is None
 
 
-def test_a_connection_that_is_cut_is_made_again(through: Api, proxy: FaultProxy) -> None:
+def test_a_connection_that_is_cut_is_made_again(through: KubernetesClient, proxy: FaultProxy) -> None:
     """Whatever was under way."""
     proxy.cut(1)
     assert through.list(SERVICE) == []

@@ -56,7 +56,7 @@ def test_a_split_that_kubectl_set_is_shown_and_left_until_it_is_taken_over(
     told = seen(both, lambda snapshot: snapshot.outside)
     (sentence,) = told.outside
     assert sentence.startswith("The split was changed by kubectl-annotate at 20")
-    assert told.split_wanted == 70
+    assert told.split_desired == 70
     later = seen(both, lambda snapshot: snapshot.taken_at > told.taken_at and snapshot.settled)
     assert (weight(rollout), later.split_observed, later.outside) == ("70", 70, told.outside)
 
@@ -67,7 +67,7 @@ def test_a_split_that_kubectl_set_is_shown_and_left_until_it_is_taken_over(
     assert weight(rollout) == "70"
     assert both.history()[0].what == "Send 20 % of the requests to New"
 
-    both.acting("ann", take_over=True).set_split(30)
+    both.on_behalf_of("ann", take_over=True).set_split(30)
     after = both.wait_settled()
     assert (weight(rollout), after.split_observed, after.outside) == ("30", 30, ())
     assert (both.history()[0].by, both.history()[0].what) == ("ann", "Send 30 % of the requests to New")
@@ -80,7 +80,7 @@ def test_replicas_that_others_set_are_shown_and_left_until_they_are_taken_over(
     """Kubectl scale, and a manager that applies from a repository."""
     _, cnn = rollout.models
     rollout.kubectl("scale", "deployment", "mnist-green", "--replicas=2")
-    told = seen(both, lambda snapshot: snapshot.outside and snapshot.new and snapshot.new.wanted == 2)
+    told = seen(both, lambda snapshot: snapshot.outside and snapshot.new and snapshot.new.desired == 2)
     assert "The number of replicas of New (mnist-green) was changed by kubectl" in told.outside[0]
     manifest = {
         "apiVersion": APPS,
@@ -89,7 +89,7 @@ def test_replicas_that_others_set_are_shown_and_left_until_they_are_taken_over(
         "spec": {"replicas": 3},
     }
     rollout.bed.api.apply(manifest, manager="gitops")
-    told = seen(both, lambda snapshot: snapshot.new and snapshot.new.wanted == 3)
+    told = seen(both, lambda snapshot: snapshot.new and snapshot.new.desired == 3)
     assert any("changed by gitops at 20" in sentence for sentence in told.outside)
 
     error = refused(both, Dashboard.deploy, Role.NEW, cnn, 1)
@@ -98,9 +98,9 @@ def test_replicas_that_others_set_are_shown_and_left_until_they_are_taken_over(
     assert "gitops since 20" in error.problem
     assert rollout.live(APPS, "Deployment", "mnist-green")["spec"]["replicas"] == 3
 
-    both.acting("ann", take_over=True).deploy(Role.NEW, cnn, 1)
+    both.on_behalf_of("ann", take_over=True).deploy(Role.NEW, cnn, 1)
     after = both.wait_settled()
-    assert (after.new.wanted, after.outside) == (1, ())  # type: ignore[union-attr]  # it is deployed
+    assert (after.new.desired, after.outside) == (1, ())  # type: ignore[union-attr]  # it is deployed
 
 
 def test_a_pointer_that_was_edited_is_shown_and_left_until_it_is_taken_over(
@@ -116,7 +116,7 @@ def test_a_pointer_that_was_edited_is_shown_and_left_until_it_is_taken_over(
     assert error.can_take_over
     assert "spec.selector" in error.problem
     assert "kubectl-edit since 20" in error.problem
-    both.acting(take_over=True).deploy(Role.NEW, cnn)
+    both.on_behalf_of(take_over=True).deploy(Role.NEW, cnn)
     assert both.wait_settled().outside == ()
 
 
@@ -130,7 +130,7 @@ def test_two_dashboards_show_the_same_and_do_not_undo_each_other(rollout: Rollou
     both.wait_settled()
     there = seen(other, lambda snapshot: snapshot.split_observed == 40 and snapshot.settled)
     here = both.snapshot()
-    assert (there.current, there.new, there.split_wanted) == (here.current, here.new, here.split_wanted)
+    assert (there.current, there.new, there.split_desired) == (here.current, here.new, here.split_desired)
     assert other.history() == both.history()
 
     together = threading.Barrier(2)
@@ -148,7 +148,7 @@ def test_two_dashboards_show_the_same_and_do_not_undo_each_other(rollout: Rollou
     assert split in (10, 90)
     for dash in (both, other):
         settled = seen(dash, lambda snapshot: snapshot.settled and snapshot.split_observed == split)
-        assert (settled.split_wanted, settled.outside) == (split, ())
+        assert (settled.split_desired, settled.outside) == (split, ())
 
 
 def test_a_promotion_that_another_dashboard_made_meanwhile_is_not_turned_round(
@@ -168,7 +168,7 @@ def test_the_history_survives_and_names_who_it_was(rollout: Rollout, both: Dashb
     """It lies in the cluster, and so does the cause of each revision of a Deployment."""
     linear, _ = rollout.models
     user = rollout.bed.kubectl("--kubeconfig", rollout.settings.kubeconfig, "auth", "whoami", "-ojson").stdout
-    both.acting("ann@example.com").deploy(Role.NEW, linear, 2)
+    both.on_behalf_of("ann@example.com").deploy(Role.NEW, linear, 2)
     both.wait_settled()
     both.close()
     entries = rollout.open().history()
@@ -266,7 +266,7 @@ def test_objects_of_others_are_refused_by_name_and_left_alone(rollout: Rollout, 
     assert f"{kind} {name}" in error.problem
     assert "is not the dashboard's" in error.problem
     assert not error.can_take_over
-    refused(dash.acting(take_over=True), Dashboard.deploy, Role.CURRENT, linear)
+    refused(dash.on_behalf_of(take_over=True), Dashboard.deploy, Role.CURRENT, linear)
     assert (
         rollout.live(api, kind, name)["metadata"]["resourceVersion"] == theirs["metadata"]["resourceVersion"]
     )

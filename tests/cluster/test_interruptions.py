@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 
 from mnist_dash.cluster import traffic_probe
-from mnist_dash.cluster.operations import acts_for
+from mnist_dash.cluster.operations import operations_for
 from mnist_dash.domain import Change, Image, Promote, Remove, Role, SetSplit, Snapshot, UndoPromote
 from mnist_dash.errors import EngineError
 from mnist_dash.service import Dashboard
@@ -134,10 +134,10 @@ def test_nothing_else_is_changed_while_a_promotion_is_under_way(change: Change) 
     """A role's model may still be the other's, or already."""
     cluster = PaperCluster()
     for one in (DEPLOY_CURRENT, DEPLOY_NEW, Promote()):
-        cluster.write(acts_for(one, cluster.seen(), SITE, "ann"))
+        cluster.write(operations_for(one, cluster.seen(), SITE, "ann"))
     with pytest.raises(EngineError, match="under way"):
-        acts_for(change, cluster.seen(), SITE, "ben")
-    assert acts_for(UndoPromote(), cluster.seen(), SITE, "ben")
+        operations_for(change, cluster.seen(), SITE, "ben")
+    assert operations_for(UndoPromote(), cluster.seen(), SITE, "ben")
 
 
 def test_a_first_deployment_killed_anywhere_succeeds_when_it_is_repeated(

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from mnist_dash.domain import (
-    Acting,
+    ChangeContext,
     Deploy,
     Image,
     ModelCheck,
@@ -38,7 +38,7 @@ def wait_until(dash: Dashboard, reached: Callable[[Snapshot], bool], timeout: fl
 
 def deploy_checked(dash: Dashboard, role: Role, check: ModelCheck) -> None:
     """Deploy without looking at the model again, as if it broke right after the check."""
-    dash._engine.carry_out(Deploy(role, check, 1), Acting())
+    dash._engine.carry_out(Deploy(role, check, 1), ChangeContext())
 
 
 def who(answer: Prediction) -> tuple[object, ...]:
@@ -70,7 +70,7 @@ def test_a_deployed_model_predicts(ground: Ground, dash: Dashboard, cnn: str, im
     assert dash.snapshot().current.state is State.STARTING  # type: ignore[union-attr]  # it is deployed
     current = dash.wait_settled().current
     assert current is not None
-    assert (current.state, current.ready, current.wanted) == (State.READY, 2, 2)
+    assert (current.state, current.ready, current.desired) == (State.READY, 2, 2)
     assert (current.base, current.version, current.accuracy) == (cnn, 1, check.accuracy)
     load = ask(dash, image, 40)
     assert {answer.digit for answer in load.answers} == {7}
@@ -112,7 +112,7 @@ def test_a_split_is_held_until_new_is_ready(dash: Dashboard, linear: str, cnn: s
     dash.deploy(Role.NEW, cnn)
     dash.set_split(100)
     snapshot = dash.snapshot()
-    assert (snapshot.split_wanted, snapshot.split_observed) == (100, 0)
+    assert (snapshot.split_desired, snapshot.split_observed) == (100, 0)
     assert "until New has a ready replica" in snapshot.waiting_for
     assert dash.predict(image).role is Role.CURRENT
     assert dash.wait_settled().split_observed == 100
@@ -211,7 +211,7 @@ def test_removing_new_sends_everything_to_current(both: Dashboard, image: Image)
         both.remove(Role.NEW)
         snapshot = both.wait_settled()
     assert load.failures == []
-    assert (snapshot.new, snapshot.split_wanted, snapshot.split_observed) == (None, 0, 0)
+    assert (snapshot.new, snapshot.split_desired, snapshot.split_observed) == (None, 0, 0)
     assert both.predict(image).role is Role.CURRENT
     with pytest.raises(EngineError, match="No New model"):
         both.set_split(20)
@@ -273,7 +273,7 @@ def test_objects_tell_what_runs(both: Dashboard) -> None:
 
 def test_the_history_tells_who_asked_for_what(both: Dashboard) -> None:
     """Newest first; without a name it was the engine's own user."""
-    both.acting("ann@example.com").set_split(20)
+    both.on_behalf_of("ann@example.com").set_split(20)
     newest, *others = both.history()
     assert (newest.by, newest.what) == ("ann@example.com", "Send 20 % of the requests to New")
     assert [entry.what.partition(" gs:")[0].split()[0] for entry in others] == ["Deploy", "Deploy"]

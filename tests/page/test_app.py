@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from streamlit.testing.v1 import AppTest
 
 from mnist_dash.domain import (
-    Acting,
     Change,
+    ChangeContext,
     EngineObject,
     Finding,
     Gateway,
@@ -32,7 +32,7 @@ from mnist_dash.domain import (
 )
 from mnist_dash.errors import EngineError, ModelError, ServingError, SettingsError
 from mnist_dash.panels import drawing, lifecycle, objects
-from mnist_dash.panels.session import Visit
+from mnist_dash.panels.session import Session
 from mnist_dash.service import Dashboard
 from mnist_dash.settings import Settings
 from tests import fakes
@@ -140,7 +140,7 @@ class Paper:
         self.pixels[..., 3] = 255
         self.pixels[50:230, left : left + 20, :3] = 255
 
-    def seen(self, visit: Visit) -> NDArray[np.uint8] | None:
+    def seen(self, visit: Session) -> NDArray[np.uint8] | None:
         """The pixels; a new sheet is blank, or bears the sample."""
         if visit.sheet != self.sheet:
             self.sheet, self.pixels = visit.sheet, None
@@ -198,7 +198,7 @@ def test_a_split_of_0_or_100_has_one_model_answer(
     page: Page, engine: FakeEngine, drawn: Paper, split: int, who: str
 ) -> None:
     """The ends of the range are strategies of their own."""
-    engine.now = snapshot(split_wanted=split, split_observed=split)
+    engine.now = snapshot(split_desired=split, split_observed=split)
     drawn.draw_one()
     page.run().click("predict")
     assert f"{who} says 7" in page.text
@@ -353,7 +353,7 @@ def test_switching_compare_on_asks_the_other_model_too(
 
 def test_compare_is_off_with_the_reason_where_there_is_no_new_model(page: Page, engine: FakeEngine) -> None:
     """What cannot work says why."""
-    engine.now = snapshot(new=None, split_wanted=0, split_observed=0)
+    engine.now = snapshot(new=None, split_desired=0, split_observed=0)
     toggle = page.run().at.toggle("compare")
     assert toggle.disabled
     assert "No New model is deployed" in toggle.proto.help
@@ -364,7 +364,7 @@ def test_compare_is_off_with_the_reason_where_there_is_no_new_model(page: Page, 
 
 def test_deploy_puts_a_model_in_an_empty_place(page: Page, engine: FakeEngine) -> None:
     """The dialog asks for base and replicas, deploys, and closes."""
-    engine.now = snapshot(new=None, split_wanted=0, split_observed=0)
+    engine.now = snapshot(new=None, split_desired=0, split_observed=0)
     page.run()
     assert page.at.button("deploy-new").label == "Deploy"
     page.click("deploy-new")
@@ -378,7 +378,7 @@ def test_deploy_puts_a_model_in_an_empty_place(page: Page, engine: FakeEngine) -
 
 def test_redeploy_starts_from_what_is_deployed(page: Page, engine: FakeEngine) -> None:
     """Only what is to be changed needs to be typed."""
-    engine.now = snapshot(new=deployment(Role.NEW, wanted=3, ready=3))
+    engine.now = snapshot(new=deployment(Role.NEW, desired=3, ready=3))
     page.run()
     assert page.at.button("deploy-new").label == "Re-deploy"
     page.click("deploy-new")
@@ -596,7 +596,7 @@ def test_what_somebody_else_owns_is_taken_over_from_the_dialog(
     assert engine.calls == []
     page.click("take-over")
     assert engine.calls == [call]
-    assert engine.acted == [Acting("", take_over=True)]
+    assert engine.acted == [ChangeContext("", take_over=True)]
     assert not page.run().has("take-over")
 
 
@@ -609,7 +609,7 @@ def test_a_strategy_that_somebody_else_owns_is_taken_over_in_place(page: Page, e
     assert not page.has("take-over")
     page.click("set-strategy").click("take-over")
     assert engine.calls == [("set_split", 100)]
-    assert engine.acted == [Acting("", take_over=True)]
+    assert engine.acted == [ChangeContext("", take_over=True)]
     assert not page.run().has("take-over")
 
 
@@ -646,7 +646,7 @@ def test_changes_are_made_on_behalf_of_whoever_signed_in(
     """Where nobody has to sign in, the engine says who it was."""
     monkeypatch.setattr(st, "user", claims)
     Page().choose(Strategy.NEW_ONLY).click("set-strategy").click("remove-new").click("remove-confirm")
-    assert engine.acted == [Acting(by)] * 2
+    assert engine.acted == [ChangeContext(by)] * 2
 
 
 @pytest.mark.parametrize(
@@ -708,7 +708,7 @@ def test_choosing_alone_sends_nothing(page: Page, engine: FakeEngine) -> None:
 @pytest.mark.usefixtures("serving")
 def test_a_fresh_visitor_starts_from_what_is_in_force(engine: FakeEngine) -> None:
     """After a reload the controls show the engine's truth, a Canary as a Canary with its percentage."""
-    engine.now = snapshot(split_wanted=65, split_observed=65)
+    engine.now = snapshot(split_desired=65, split_observed=65)
     fresh = Page()
     assert fresh.at.radio("strategy").value == Strategy.CANARY
     assert fresh.at.slider("canary-percent").value == 65
@@ -717,7 +717,7 @@ def test_a_fresh_visitor_starts_from_what_is_in_force(engine: FakeEngine) -> Non
 @pytest.mark.usefixtures("serving")
 def test_the_slider_starts_at_20_where_no_canary_runs(engine: FakeEngine) -> None:
     """The default of the first canary."""
-    engine.now = snapshot(split_wanted=0, split_observed=0)
+    engine.now = snapshot(split_desired=0, split_observed=0)
     fresh = Page()
     assert fresh.at.radio("strategy").value == Strategy.CURRENT_ONLY
     assert fresh.at.slider("canary-percent").value == 20
@@ -727,7 +727,7 @@ def test_the_slider_starts_at_20_where_no_canary_runs(engine: FakeEngine) -> Non
 def test_an_unsent_choice_outlives_another_browser_s_change(page: Page, engine: FakeEngine) -> None:
     """What is in force is shown beside what was chosen."""
     page.choose(Strategy.CANARY, 70)
-    engine.now = snapshot(split_wanted=0, split_observed=0)
+    engine.now = snapshot(split_desired=0, split_observed=0)
     page.run()
     assert page.at.radio("strategy").value == Strategy.CANARY
     assert page.at.slider("canary-percent").value == 70
@@ -736,7 +736,7 @@ def test_an_unsent_choice_outlives_another_browser_s_change(page: Page, engine: 
 
 def test_controls_that_were_not_touched_follow_another_browser(page: Page, engine: FakeEngine) -> None:
     """A visitor who has chosen nothing sees the new strategy in the controls, too."""
-    engine.now = snapshot(split_wanted=100, split_observed=100)
+    engine.now = snapshot(split_desired=100, split_observed=100)
     assert page.run().at.radio("strategy").value == Strategy.NEW_ONLY
 
 
@@ -754,7 +754,7 @@ def test_a_strategy_without_its_model_is_off_with_the_reason(
     page: Page, engine: FakeEngine, strategy: Strategy
 ) -> None:
     """Traffic cannot go to a model that is not there."""
-    engine.now = snapshot(new=None, split_wanted=0, split_observed=0)
+    engine.now = snapshot(new=None, split_desired=0, split_observed=0)
     page.run().choose(strategy)
     assert page.at.button("set-strategy").disabled
     assert "No New model is deployed" in page.text
@@ -786,7 +786,7 @@ def test_promote_shows_before_and_after_and_then_swaps(page: Page, engine: FakeE
 def test_a_promotion_that_somebody_else_made_first_is_not_taken_back(page: Page, engine: FakeEngine) -> None:
     """Two browsers with the same dialog open promote once; the second is told."""
     page.click("promote")
-    engine.carry_out(Promote(), Acting())
+    engine.carry_out(Promote(), ChangeContext())
     page.click("promote-confirm")
     assert engine.calls == [("promote",)]
     assert "The roles were swapped meanwhile." in page.text
@@ -799,7 +799,7 @@ def test_a_promotion_can_be_undone_by_a_button_that_names_its_effect(page: Page,
     assert page.at.button("undo-promote").label == f"Undo: make {LINEAR} the Current again"
     page.click("undo-promote")
     assert engine.calls == [("promote",), ("undo_promote",)]
-    assert engine.now == snapshot(split_wanted=0, split_observed=0)
+    assert engine.now == snapshot(split_desired=0, split_observed=0)
 
 
 @pytest.mark.parametrize(
@@ -846,7 +846,7 @@ def test_an_answer_goes_when_the_roles_are_swapped(page: Page, drawn: Paper) -> 
 def test_every_state_is_told_in_words_with_its_cause(page: Page, engine: FakeEngine, state: State) -> None:
     """State, replicas, cause and next step are on the card."""
     model = deployment(
-        Role.NEW, wanted=2, ready=1, state=state, cause="One exited.", next_step="See its log."
+        Role.NEW, desired=2, ready=1, state=state, cause="One exited.", next_step="See its log."
     )
     engine.now = snapshot(new=model)
     page.run()
@@ -1063,12 +1063,12 @@ def test_all_that_was_applied_can_be_downloaded(
 
 
 @pytest.mark.parametrize(
-    ("wanted", "found"),
+    ("desired", "found"),
     [("", 3), ("replica", 2), ("GREEN-1", 1), ("9001", 1), ("replica warmed", 1), ("nonsense", 0)],
 )
-def test_objects_are_found_by_any_of_their_words(engine: FakeEngine, wanted: str, found: int) -> None:
+def test_objects_are_found_by_any_of_their_words(engine: FakeEngine, desired: str, found: int) -> None:
     """Name, kind, state, details and log are searched, in any case and order."""
-    assert len([one for one in engine.objects() if objects.matches(one, wanted)]) == found
+    assert len([one for one in engine.objects() if objects.matches(one, desired)]) == found
 
 
 def test_the_objects_tab_shows_details_and_log_of_each(page: Page) -> None:

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from mnist_dash.errors import ModelError
-from mnist_dash.savedmodel import check_model_apart
+from mnist_dash.savedmodel import check_model_isolated
 from tests.gcs import answering, emulating, needs_emulator, write_key
 from tests.models import PYTHON, ROWS, make_base
 
@@ -39,7 +39,7 @@ def bucket(emulator: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_progress_is_told_while_the_model_is_copied() -> None:
     """Growing numbers that end with all bytes of the version."""
     told: list[tuple[int, int]] = []
-    found = check_model_apart("gs://models/mnist", progress=lambda done, total: told.append((done, total)))
+    found = check_model_isolated("gs://models/mnist", progress=lambda done, total: told.append((done, total)))
     assert (found.base, found.version) == ("gs://models/mnist", 2)
     assert len({total for _, total in told}) == 1
     assert [done for done, _ in told] == sorted(done for done, _ in told)
@@ -52,7 +52,7 @@ def test_progress_is_told_while_the_model_is_copied() -> None:
 def test_a_model_beyond_the_limit_is_unseen() -> None:
     """It may well be fit; nothing of it was copied."""
     with pytest.raises(ModelError, match=r"bytes, more than the 10,000 that are fetched\.") as caught:
-        check_model_apart("gs://models/mnist", max_bytes=10_000)
+        check_model_isolated("gs://models/mnist", max_bytes=10_000)
     assert caught.value.unseen
 
 
@@ -62,7 +62,7 @@ def test_a_model_beyond_the_limit_is_unseen() -> None:
 def test_a_model_that_was_looked_at_and_refused_is_not_unseen(base: str) -> None:
     """No such bucket, no such folder, no model that can be served, no address."""
     with pytest.raises(ModelError) as caught:
-        check_model_apart(base)
+        check_model_isolated(base)
     assert not caught.value.unseen
 
 
@@ -71,10 +71,10 @@ def test_a_model_that_was_looked_at_and_refused_is_not_unseen(base: str) -> None
 def test_the_key_file_goes_with_the_check(tmp_path: Path) -> None:
     """A fit one is taken; one that cannot be used says nothing of the model."""
     key = write_key(tmp_path / "key.json")
-    assert check_model_apart("gs://models/mnist", credentials=key).version == 2
+    assert check_model_isolated("gs://models/mnist", credentials=key).version == 2
     write_key(key, client_email=None)
     with pytest.raises(ModelError) as caught:
-        check_model_apart("gs://models/mnist", credentials=key)
+        check_model_isolated("gs://models/mnist", credentials=key)
     assert caught.value.problem == f"The key file {key}, of type service_account, lacks client_email."
     assert caught.value.unseen
 
@@ -84,7 +84,7 @@ def test_a_refusal_is_unseen(monkeypatch: pytest.MonkeyPatch) -> None:
     with answering(403) as url:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
         with pytest.raises(ModelError, match=r"may not read gs://models/mnist/model") as caught:
-            check_model_apart("gs://models/mnist")
+            check_model_isolated("gs://models/mnist")
     assert caught.value.unseen
 
 
@@ -93,7 +93,7 @@ def test_a_network_that_says_nothing_does_not_hold_the_check(monkeypatch: pytest
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{silent.getsockname()[1]}")
         with pytest.raises(ModelError, match=r"took longer than 1 s and was stopped\.") as caught:
-            check_model_apart("gs://models/mnist", timeout=1)
+            check_model_isolated("gs://models/mnist", timeout=1)
     assert caught.value.unseen
 
 
@@ -107,7 +107,7 @@ def test_what_a_callback_raises_ends_the_check() -> None:
 
     before = psutil.Process().children()
     with pytest.raises(KeyboardInterrupt):
-        check_model_apart("gs://models/mnist", progress=leave)
+        check_model_isolated("gs://models/mnist", progress=leave)
     assert psutil.Process().children() == before
 
 
@@ -115,7 +115,7 @@ def test_a_base_may_look_like_an_option(tmp_path: Path, monkeypatch: pytest.Monk
     """A folder named `--help` is a folder."""
     make_base(tmp_path / "--help")
     monkeypatch.chdir(tmp_path)
-    assert check_model_apart("--help").version == 1
+    assert check_model_isolated("--help").version == 1
 
 
 def test_the_command_prints_lines_of_json(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_a_later_start_brings_back_what_was_deployed(tmp_path: Path) -> None:
         assert again.current is not None
         assert again.new is not None
         assert (again.current.base, again.current.release) == (str(BUNDLED / "cnn"), "green")
-        assert (again.new.base, again.new.wanted) == (str(BUNDLED / "cnn"), 2)
+        assert (again.new.base, again.new.desired) == (str(BUNDLED / "cnn"), 2)
         assert again.split_observed == 35
 
 
@@ -89,7 +89,7 @@ def test_the_history_says_who_asked_for_what_and_outlives_a_restart(tmp_path: Pa
     before = time.time()
     with open_dashboard(settings(tmp_path, empty=True)) as dash:
         assert dash.history() == ()
-        dash.acting("ada@example.com").deploy(Role.CURRENT, str(BUNDLED / "linear"), replicas=2)
+        dash.on_behalf_of("ada@example.com").deploy(Role.CURRENT, str(BUNDLED / "linear"), replicas=2)
         dash.remove(Role.CURRENT)
         told = dash.history()
     newest, oldest = told

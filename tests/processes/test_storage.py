@@ -12,7 +12,7 @@ from google.cloud.storage import Client  # type: ignore[import-untyped]  # it sh
 from mnist_dash.errors import ModelError
 from mnist_dash.savedmodel import check_model
 from mnist_dash.storage import cloud_storage, fetch, versions
-from mnist_dash.storage.location import place_of
+from mnist_dash.storage.location import location_of
 from tests.gcs import answering, client_of, emulating, needs_emulator
 from tests.models import FLAT, PYTHON, ROWS, forbidden, make_base
 
@@ -53,7 +53,7 @@ def test_a_folder_may_be_written_in_several_ways(tmp_path: Path, monkeypatch: py
         f"file://{tmp_path}/my%20mnist",
         f" {base}\n",
     ]
-    assert {str(place_of(text)) for text in given} == {str(base)}
+    assert {str(location_of(text)) for text in given} == {str(base)}
 
 
 @pytest.mark.parametrize(
@@ -91,14 +91,14 @@ def test_a_folder_may_be_written_in_several_ways(tmp_path: Path, monkeypatch: py
 def test_a_text_that_names_no_place_is_refused(base: str, problem: str, next_step: str) -> None:
     """Without a look at any disk or bucket."""
     with pytest.raises(ModelError) as caught:
-        place_of(base)
+        location_of(base)
     assert (caught.value.problem, caught.value.next_step) == (problem, next_step)
 
 
 @pytest.mark.parametrize("name", ["abc", "a.b", "a_b", "0-0", "x" * 63, "my-bucket.example.com", "123"])
 def test_a_bucket_may_be_named_so(name: str) -> None:
     """As Google's rules for the names of buckets say; a slash at the end of the path changes nothing."""
-    assert str(place_of(f"gs://{name}/mnist/")) == f"gs://{name}/mnist"
+    assert str(location_of(f"gs://{name}/mnist/")) == f"gs://{name}/mnist"
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_a_bucket_cannot_be_named_so(name: str) -> None:
     with pytest.raises(
         ModelError, match=r"a bucket's name is 3 to 63 of a-z, 0-9, `-`, `_` and `\.`, with a"
     ):
-        place_of(f"gs://{name}/mnist")
+        location_of(f"gs://{name}/mnist")
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_a_bucket_cannot_be_named_so(name: str) -> None:
 def test_a_path_in_a_bucket_has_a_grammar(url: str, problem: str) -> None:
     """A path that no folder could have is refused before any call."""
     with pytest.raises(ModelError) as caught:
-        place_of(url)
+        location_of(url)
     assert caught.value.problem == problem
 
 

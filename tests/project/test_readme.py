@@ -14,10 +14,10 @@ import pytest
 import yaml
 
 import mnist_dash
-from mnist_dash.cluster.api_client import Api
+from mnist_dash.cluster.api_client import KubernetesClient
 from mnist_dash.cluster.manifests import READY_PATH
-from mnist_dash.cluster.observation import Seen
-from mnist_dash.cluster.operations import Apply, Site, acts_for
+from mnist_dash.cluster.observation import Observation
+from mnist_dash.cluster.operations import Apply, Site, operations_for
 from mnist_dash.cluster.polling import read
 from mnist_dash.cluster.resources import (
     CONTAINER,
@@ -233,11 +233,13 @@ def _needed() -> Rights:
         Settings(EngineKind.KUBERNETES, "my.example.com", router=RouterKind.GATEWAY, gateway="mnist/web"),
     ):
         routes = routes_for(settings)
-        read(cast(Api, recorder), routes, details=True)
+        read(cast(KubernetesClient, recorder), routes, details=True)
         site = Site(settings.namespace, settings.image, routes, key=b"{}")
         deploy = Deploy(Role.NEW, ModelCheck("gs://b/m", 1, (28, 28, 1), 0.9), 1)
         for act in (
-            act for change in (deploy, Remove(Role.NEW)) for act in acts_for(change, Seen(), site, "ann")
+            act
+            for change in (deploy, Remove(Role.NEW))
+            for act in operations_for(change, Observation(), site, "ann")
         ):
             kind = kind_of(act.object) if isinstance(act, Apply) else act.kind
             # Both look at the live object first; server-side apply makes what is not there.

@@ -24,7 +24,7 @@ from mnist_dash.domain import (
     UndoPromote,
 )
 
-CURRENT = Deployment(Role.CURRENT, Release.BLUE, "/a", wanted=1, ready=1, state=State.READY)
+CURRENT = Deployment(Role.CURRENT, Release.BLUE, "/a", desired=1, ready=1, state=State.READY)
 NEW = replace(CURRENT, role=Role.NEW, release=Release.GREEN)
 YOUNG = replace(NEW, ready=0, state=State.STARTING, cause="Loading the model.")
 EMPTY = Snapshot(taken_at=0)

@@ -118,7 +118,7 @@ def test_a_release_is_as_good_as_a_role() -> None:
 )
 def test_a_share_that_is_no_chance_is_told(split: int, to_new: int, well: bool) -> None:
     """Chance is what happens more often than 5 standard deviations away."""
-    assert judged(right(to_new), snapshot(split_wanted=split))[2] == (
+    assert judged(right(to_new), snapshot(split_desired=split))[2] == (
         well,
         f"Without the header, {to_new} of 100 requests reached New; the split is {split} %.",
     )
@@ -126,7 +126,7 @@ def test_a_share_that_is_no_chance_is_told(split: int, to_new: int, well: bool) 
 
 def test_a_split_that_is_still_on_its_way_says_so() -> None:
     """What it waits for is the next step."""
-    seen = snapshot(split_wanted=80, waiting_for="The gateway has not taken it up yet.")
+    seen = snapshot(split_desired=80, waiting_for="The gateway has not taken it up yet.")
     assert route_check.judge(right(), seen)[2].next_step == "The gateway has not taken it up yet."
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mnist_dash.cluster.engine import KubernetesEngine
 from mnist_dash.domain import (
-    Acting,
+    ChangeContext,
     Image,
     ModelCheck,
     Prediction,
@@ -159,9 +159,9 @@ def test_a_change_is_made_on_behalf_of_whom_it_is_asked_for() -> None:
     """The view for a user shares everything with the dashboard, and leaves it as it was."""
     engine = FakeEngine()
     dash, _ = dashboard(engine)
-    dash.acting("ada", take_over=True).set_split(30)
+    dash.on_behalf_of("ada", take_over=True).set_split(30)
     dash.set_split(40)
-    assert engine.acted == [Acting("ada", True), Acting()]
+    assert engine.acted == [ChangeContext("ada", True), ChangeContext()]
 
 
 def test_who_answered_is_found_by_asking_both() -> None:
@@ -181,7 +181,7 @@ def test_an_answer_that_both_give_is_shared() -> None:
 def test_without_a_new_nobody_else_has_to_be_asked() -> None:
     """One request, as with a gateway that says who answered."""
     dash, serving = silent(
-        FakeEngine(now=snapshot(new=STARTING, split_wanted=0, split_observed=0)), sure_of(7), sure_of(3)
+        FakeEngine(now=snapshot(new=STARTING, split_desired=0, split_observed=0)), sure_of(7), sure_of(3)
     )
     assert dash.predict(IMAGE).role is Role.CURRENT
     assert len(serving.asked) == 1
@@ -204,7 +204,7 @@ def test_roles_that_are_swapped_while_they_are_asked_tell_nothing() -> None:
         def predict(self, image: Image, route: Route = Route.SPLIT) -> Prediction:
             said = super().predict(image, route)
             if route is Route.SPLIT:
-                engine.carry_out(Promote(), Acting())
+                engine.carry_out(Promote(), ChangeContext())
             return said
 
     dash = Dashboard(engine, Promoted(engine, {Role.CURRENT: sure_of(7), Role.NEW: sure_of(3)}))

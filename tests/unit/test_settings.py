@@ -176,7 +176,7 @@ def test_what_a_cluster_accepts_is_accepted(name: str, good: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "bad", "wanted"),
+    ("name", "bad", "desired"),
     [
         ("image", "tensorflow/serving", PINNED),
         ("image", "tensorflow/serving:latest", PINNED),
@@ -206,11 +206,11 @@ def test_what_a_cluster_accepts_is_accepted(name: str, good: str) -> None:
         ("ingress-host", "a." * 127 + "example", "a host name such as my.example.com"),
     ],
 )
-def test_what_a_cluster_would_refuse_is_refused_at_the_start(name: str, bad: str, wanted: str) -> None:
-    """With what is wanted."""
+def test_what_a_cluster_would_refuse_is_refused_at_the_start(name: str, bad: str, desired: str) -> None:
+    """With what is desired."""
     with pytest.raises(SettingsError) as caught:
         Settings.from_env([f"--{name}={bad}", "--engine=local"], {})
-    assert str(caught.value) == f"--{name}: {bad!r} is not {wanted}."
+    assert str(caught.value) == f"--{name}: {bad!r} is not {desired}."
 
 
 def test_a_flag_wins_over_its_variable() -> None:
@@ -248,7 +248,7 @@ def test_a_flag_wins_over_its_variable() -> None:
         (["--engine"], {}, "Argument --engine: expected one argument. See: streamlit run app.py -- --help"),
     ],
 )
-def test_a_wrong_value_names_flag_value_and_what_is_wanted(
+def test_a_wrong_value_names_flag_value_and_what_is_desired(
     argv: list[str], environ: dict[str, str], message: str
 ) -> None:
     """In one line, word for word."""

@@ -19,7 +19,7 @@ def signatures(**outputs: Tensor) -> dict[str, Signature]:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "given"),
+    ("desired", "given"),
     [
         ((-1, 28, 28, 1), (3, 28, 28, 1)),
         ((-1, 28, 28), (3, 28, 28)),
@@ -32,9 +32,9 @@ def signatures(**outputs: Tensor) -> dict[str, Signature]:
         ((-1, -1), (3, 784)),
     ],
 )
-def test_digits_are_reshaped(wanted: tuple[int, ...], given: tuple[int, ...]) -> None:
+def test_digits_are_reshaped(desired: tuple[int, ...], given: tuple[int, ...]) -> None:
     """The pixels stay in the order of the rows; a free size takes what a digit has there."""
-    shaped = shape_for(DIGITS, wanted)
+    shaped = shape_for(DIGITS, desired)
     assert shaped.shape == given
     assert np.array_equal(shaped.ravel(), DIGITS.ravel())
 

@@ -20,10 +20,10 @@ from aiohttp import web
 
 from mnist_dash.domain import Role
 from mnist_dash.errors import EngineError
-from mnist_dash.local.gateway.app import Entrance, HttpServer
-from mnist_dash.local.gateway.balancer import Roster
-from mnist_dash.local.gateway.protocol import Event, EventName, Order
-from mnist_dash.local.gateway.proxy import Patience, Relay
+from mnist_dash.local.gateway.app import GatewayApp, HttpServer
+from mnist_dash.local.gateway.balancer import UpstreamPool
+from mnist_dash.local.gateway.protocol import Event, EventName, RoutingUpdate
+from mnist_dash.local.gateway.proxy import Proxy, Timeouts
 
 SHUTDOWN_SECONDS = 2.0
 _BACKLOG = 1024
@@ -33,13 +33,13 @@ _OPEN_FILES = 10_240
 log = logging.getLogger(__name__)
 
 
-async def serve(sock: socket.socket, patience: Patience) -> None:
+async def serve(sock: socket.socket, patience: Timeouts) -> None:
     """Answer on a listening socket until SIGTERM, by the orders that come in on stdin."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
-    async with Relay(patience) as relay:
-        entrance = Entrance(relay, Roster(_announce), patience)
+    async with Proxy(patience) as relay:
+        entrance = GatewayApp(relay, UpstreamPool(_announce), patience)
         runner = web.ServerRunner(HttpServer(entrance))
         await runner.setup()
         await web.SockSite(runner, sock, backlog=_BACKLOG).start()
@@ -56,10 +56,10 @@ def _announce(event: Event) -> None:
     sys.stdout.buffer.flush()
 
 
-def _take(entrance: Entrance, line: bytes) -> None:
+def _take(entrance: GatewayApp, line: bytes) -> None:
     """Apply one line of stdin; between two requests, since both run on the event loop."""
     try:
-        order = Order.from_line(line)
+        order = RoutingUpdate.from_line(line)
     except EngineError as error:
         log.error("refused an order: %s", error)
         _announce(Event(EventName.REFUSED, problem=str(error)))
@@ -90,9 +90,9 @@ def _quiet_collector() -> None:
 
 def _allow_many_connections() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    desired = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < desired:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (desired, hard))
 
 
 def _socket(options: argparse.Namespace) -> socket.socket:
@@ -115,7 +115,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     where.add_argument("--fd", type=int, help="an inherited, listening TCP socket")
     where.add_argument("--port", type=port_number, help="a port to listen on; 0 takes any free one")
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
-    for wait in fields(Patience):
+    for wait in fields(Timeouts):
         flag = f"--{wait.name.replace('_', '-')}-seconds"
         parser.add_argument(
             flag, dest=wait.name, type=float, default=wait.default, help="default: %(default)s"
@@ -141,7 +141,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     _allow_many_connections()
-    patience = Patience(**{wait.name: getattr(options, wait.name) for wait in fields(Patience)})
+    patience = Timeouts(**{wait.name: getattr(options, wait.name) for wait in fields(Timeouts)})
     asyncio.run(serve(sock, patience))  # uvloop was measured to gain nothing here
 
 

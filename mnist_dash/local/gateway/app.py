@@ -15,12 +15,19 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 
 from mnist_dash.domain import ROUTE_HEADER
-from mnist_dash.local.gateway.balancer import Dice, Roster, Seating, decide
-from mnist_dash.local.gateway.protocol import Order
-from mnist_dash.local.gateway.proxy import MAX_BODY, Asked, Patience, Relay, UnansweredError, end_to_end
+from mnist_dash.local.gateway.balancer import Dice, RoutingGeneration, UpstreamPool, decide
+from mnist_dash.local.gateway.protocol import RoutingUpdate
+from mnist_dash.local.gateway.proxy import (
+    MAX_BODY,
+    Proxy,
+    ProxyRequest,
+    Timeouts,
+    UnansweredError,
+    end_to_end,
+)
 
 
-async def received(request: web.BaseRequest, seconds: float) -> Asked:
+async def received(request: web.BaseRequest, seconds: float) -> ProxyRequest:
     """The request with its whole body, for which it waits `seconds`; raises UnansweredError."""
     target = _target(request)
     try:
@@ -32,7 +39,7 @@ async def received(request: web.BaseRequest, seconds: float) -> Asked:
     headers["X-Forwarded-For"] = request.remote or "unknown"
     headers["X-Forwarded-Host"] = request.headers.get(hdrs.HOST, "")
     headers["X-Forwarded-Proto"] = "http"
-    return Asked(request.method, target, headers, body)
+    return ProxyRequest(request.method, target, headers, body)
 
 
 def _target(request: web.BaseRequest) -> str:
@@ -68,21 +75,23 @@ async def _say_continue(request: web.BaseRequest) -> None:
         request.writer.output_size = 0
 
 
-class Entrance:
+class GatewayApp:
     """Answers requests by the order in force; an aiohttp handler.
 
     Requests that come before the first order wait for it: a gateway that was restarted inherits connections
     that its predecessor left waiting.
     """
 
-    def __init__(self, relay: Relay, roster: Roster, patience: Patience, dice: Dice | None = None) -> None:
+    def __init__(
+        self, relay: Proxy, roster: UpstreamPool, patience: Timeouts, dice: Dice | None = None
+    ) -> None:
         self._relay = relay
         self._roster = roster
         self._patience = patience
         self._dice = dice or random.Random()
         self._told = asyncio.Event()
 
-    def apply(self, order: Order) -> bool:
+    def apply(self, order: RoutingUpdate) -> bool:
         """Decide every later request under this order; returns whether its table is another one."""
         before = self._roster.seating
         self._roster.apply(order)
@@ -97,7 +106,7 @@ class Entrance:
         except UnansweredError as problem:
             return error_response(problem.status, str(problem))
 
-    async def _answer(self, asked: Asked, route: list[str] | None) -> web.Response:
+    async def _answer(self, asked: ProxyRequest, route: list[str] | None) -> web.Response:
         seating = await self._seating()
         table = seating.order.table
         role = decide(
@@ -119,7 +128,7 @@ class Entrance:
             status=answer.status, reason=answer.reason, headers=answer.headers, body=answer.body
         )
 
-    async def _seating(self) -> Seating:
+    async def _seating(self) -> RoutingGeneration:
         if self._roster.seating is None:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._told.wait(), self._patience.first_order)
@@ -149,7 +158,7 @@ log = logging.getLogger(__name__)
 class HttpServer(web.Server):
     """Accepts connections, and has their requests answered by an entrance."""
 
-    def __init__(self, entrance: Entrance) -> None:
+    def __init__(self, entrance: GatewayApp) -> None:
         super().__init__(entrance, request_factory=_request)
 
     def __call__(self) -> web.RequestHandler:

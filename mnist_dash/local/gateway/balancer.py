@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from mnist_dash.domain import FORCING, Role
-from mnist_dash.local.gateway.protocol import Event, EventName, Member, Order, Table
+from mnist_dash.local.gateway.protocol import Backend, Event, EventName, RoutingTable, RoutingUpdate
 
 FORCED = {value: Role(route.value) for route, value in FORCING.items()}
 """The route header's values, exactly; any other leaves the request to the split."""
@@ -49,16 +49,16 @@ _turns = itertools.count(1)
 
 
 @dataclass(eq=False, slots=True)
-class Seat:
+class Upstream:
     """One replica as the gateway sees it; it keeps its count from order to order."""
 
-    member: Member
+    member: Backend
     in_flight: int = 0
     avoided_until: float = -math.inf
     _last_turn: int = 0
 
     @contextmanager
-    def taken(self) -> Iterator[Member]:
+    def taken(self) -> Iterator[Backend]:
         """Count one request as in flight here for as long as the block runs."""
         self.in_flight += 1
         self._last_turn = next(_turns)
@@ -76,7 +76,7 @@ class Seat:
         return self.avoided_until > now, self.in_flight, self._last_turn
 
 
-def attempts(seats: Collection[Seat], clock: Callable[[], float] = time.monotonic) -> Iterator[Seat]:
+def attempts(seats: Collection[Upstream], clock: Callable[[], float] = time.monotonic) -> Iterator[Upstream]:
     """Each of the seats once, the best first; each next one is chosen when it is asked for."""
     untried = set(seats)
     while untried:
@@ -87,37 +87,37 @@ def attempts(seats: Collection[Seat], clock: Callable[[], float] = time.monotoni
 
 
 @dataclass(frozen=True)
-class Seating:
+class RoutingGeneration:
     """An order in force."""
 
-    order: Order
-    seats: Mapping[Role, tuple[Seat, ...]]
+    order: RoutingUpdate
+    seats: Mapping[Role, tuple[Upstream, ...]]
     generation: int
 
 
 @dataclass
-class Roster:
+class UpstreamPool:
     """The order in force, and the requests that earlier ones left in flight.
 
     `announce` is called with the events Applied and Drained.
     """
 
     announce: Callable[[Event], None]
-    seating: Seating | None = None
+    seating: RoutingGeneration | None = None
     _in_flight: Counter[int] = field(default_factory=Counter)
     """Requests in flight by the generation under which they were decided."""
-    _draining: deque[Seating] = field(default_factory=deque)
+    _draining: deque[RoutingGeneration] = field(default_factory=deque)
 
-    def apply(self, order: Order) -> None:
+    def apply(self, order: RoutingUpdate) -> None:
         """Put an order in force for every later request."""
         generation = self.seating.generation + 1 if self.seating else 1
-        self.seating = Seating(order, self._seats(order.table), generation)
+        self.seating = RoutingGeneration(order, self._seats(order.table), generation)
         self.announce(Event(EventName.APPLIED, id=order.id))
         self._draining.append(self.seating)
         self._report_drained()
 
     @contextmanager
-    def decided(self, seating: Seating) -> Iterator[None]:
+    def decided(self, seating: RoutingGeneration) -> Iterator[None]:
         """Count one request as decided under a seating for as long as the block runs."""
         self._in_flight[seating.generation] += 1
         try:
@@ -125,14 +125,14 @@ class Roster:
         finally:
             self._leave(seating.generation)
 
-    def _seats(self, table: Table) -> dict[Role, tuple[Seat, ...]]:
+    def _seats(self, table: RoutingTable) -> dict[Role, tuple[Upstream, ...]]:
         """One seat for each member, its old one if it had one in either role, and none of them avoided."""
         old = (
             {seat.member: seat for seats in self.seating.seats.values() for seat in seats}
             if self.seating
             else {}
         )
-        seats = {member: old.get(member) or Seat(member) for role in Role for member in table.of(role)}
+        seats = {member: old.get(member) or Upstream(member) for role in Role for member in table.of(role)}
         for seat in seats.values():
             seat.avoided_until = -math.inf
         return {role: tuple(seats[member] for member in dict.fromkeys(table.of(role))) for role in Role}

@@ -24,7 +24,7 @@ _TOKEN = re.compile(r"[A-Za-z*][A-Za-z0-9:/!#$%&'*+.^_`|~-]*")
 
 
 @dataclass(frozen=True)
-class Member:
+class Backend:
     """One ready replica: its name, the release that it belongs to, and `http://host:port`."""
 
     replica: str
@@ -36,24 +36,24 @@ class Member:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, value: object) -> Member:
+    def from_json(cls, value: object) -> Backend:
         """A member as it stands in an order; raises EngineError if anything in it is wrong."""
         fields = _fields(value, ("replica", "release", "url"), "A member")
         return cls(_replica(fields["replica"]), _release(fields["release"]), _origin(fields["url"]))
 
 
 @dataclass(frozen=True)
-class Table:
+class RoutingTable:
     """The complete wanted routing: the split in percent and the ready replicas of each role.
 
     A member may stand in both roles (it does in the middle of a promote).
     """
 
     split: int = 0
-    current: tuple[Member, ...] = ()
-    new: tuple[Member, ...] = ()
+    current: tuple[Backend, ...] = ()
+    new: tuple[Backend, ...] = ()
 
-    def of(self, role: Role) -> tuple[Member, ...]:
+    def of(self, role: Role) -> tuple[Backend, ...]:
         """The members of one role."""
         return self.current if role is Role.CURRENT else self.new
 
@@ -63,7 +63,7 @@ class Table:
         return {"split": self.split, **members}
 
     @classmethod
-    def from_json(cls, value: object) -> Table:
+    def from_json(cls, value: object) -> RoutingTable:
         """A table as it stands in an order; raises EngineError if anything in it is wrong."""
         fields = _fields(value, ("split", "current", "new"), "A table")
         split = _whole(fields["split"], "split")
@@ -73,22 +73,22 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Order:
+class RoutingUpdate:
     """A numbered table: the gateway's events name the number."""
 
     id: int
-    table: Table
+    table: RoutingTable
 
     def to_line(self) -> bytes:
         """What the engine writes to the gateway's stdin."""
         return orjson.dumps({"id": self.id, **self.table.to_json()}) + b"\n"
 
     @classmethod
-    def from_line(cls, line: bytes) -> Order:
+    def from_line(cls, line: bytes) -> RoutingUpdate:
         """What the gateway read from its stdin; raises EngineError if anything in it is wrong."""
         fields = _fields(_json(line), ("id", "split", "current", "new"), "An order")
         number = _whole(fields.pop("id"), "id")
-        return cls(number, Table.from_json(fields))
+        return cls(number, RoutingTable.from_json(fields))
 
 
 class EventName(StrEnum):
@@ -153,10 +153,10 @@ def _whole(value: object, what: str) -> int:
     return value
 
 
-def _members(value: object, what: str) -> tuple[Member, ...]:
+def _members(value: object, what: str) -> tuple[Backend, ...]:
     if not isinstance(value, list):
         raise _wrong(what, "a list of members", value)
-    return tuple(map(Member.from_json, value))
+    return tuple(map(Backend.from_json, value))
 
 
 def _replica(value: object) -> str:

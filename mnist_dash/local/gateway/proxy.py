@@ -25,12 +25,12 @@ from yarl import URL
 
 from mnist_dash.domain import SERVED_BY_HEADER, Role
 from mnist_dash.errors import ServingError
-from mnist_dash.local.gateway.balancer import Seat, attempts
-from mnist_dash.local.gateway.protocol import Member
+from mnist_dash.local.gateway.balancer import Upstream, attempts
+from mnist_dash.local.gateway.protocol import Backend
 
 
 @dataclass(frozen=True)
-class Patience:
+class Timeouts:
     """The gateway's longest waits, in seconds."""
 
     connect: float = 1.0
@@ -60,7 +60,7 @@ _DROPPED = tuple(istr(name) for name in (*_HOP_BY_HOP, *_OURS))
 
 
 @dataclass(frozen=True)
-class Asked:
+class ProxyRequest:
     """A request as it came in: `target` is the raw path and query, `headers` are what goes to the replica."""
 
     method: str
@@ -70,7 +70,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Answer:
+class ProxyResponse:
     """A replica's answer, or the gateway's own."""
 
     status: int
@@ -128,10 +128,10 @@ class NotSentError(Exception):
     """No byte of the request left the gateway: another replica may be asked."""
 
 
-class Relay:
+class Proxy:
     """The connections to the replicas; an async context manager that closes them at its end."""
 
-    def __init__(self, patience: Patience) -> None:
+    def __init__(self, patience: Timeouts) -> None:
         self._patience = patience
         self._session = ClientSession(
             connector=TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_SECONDS),
@@ -141,7 +141,7 @@ class Relay:
             skip_auto_headers=(hdrs.USER_AGENT, hdrs.ACCEPT, hdrs.ACCEPT_ENCODING, hdrs.CONTENT_TYPE),
         )
 
-    async def __aenter__(self) -> Relay:
+    async def __aenter__(self) -> Proxy:
         return self
 
     async def __aexit__(
@@ -149,7 +149,7 @@ class Relay:
     ) -> None:
         await self._session.close()
 
-    async def send(self, asked: Asked, role: Role, seats: Collection[Seat]) -> Answer:
+    async def send(self, asked: ProxyRequest, role: Role, seats: Collection[Upstream]) -> ProxyResponse:
         """The answer of the least busy replica that accepts a connection; raises UnansweredError.
 
         Another replica of the same role is asked only if nothing was sent to the first.
@@ -170,7 +170,7 @@ class Relay:
             "Replicas that died are replaced; try again in a few seconds.",
         )
 
-    async def _exchange(self, asked: Asked, role: Role, member: Member) -> Answer:
+    async def _exchange(self, asked: ProxyRequest, role: Role, member: Backend) -> ProxyResponse:
         who = f"Replica {member.replica} of the {role.label} model"
         try:
             return await self._ask(asked, role, member)
@@ -191,7 +191,7 @@ class Relay:
                 "It may have done the work, so it was not asked again; repeat it if that does no harm.",
             ) from problem
 
-    async def _ask(self, asked: Asked, role: Role, member: Member) -> Answer:
+    async def _ask(self, asked: ProxyRequest, role: Role, member: Backend) -> ProxyResponse:
         async with self._session.request(
             asked.method,
             _address(member, asked.target),
@@ -204,10 +204,10 @@ class Relay:
             if asked.method == hdrs.METH_HEAD and hdrs.CONTENT_LENGTH in response.headers:
                 headers[hdrs.CONTENT_LENGTH] = response.headers[hdrs.CONTENT_LENGTH]
             headers[SERVED_BY] = f"role={role}, release={member.release}, replica={member.replica}"
-            return Answer(response.status, response.reason, headers, body)
+            return ProxyResponse(response.status, response.reason, headers, body)
 
 
-def _address(member: Member, target: str) -> URL:
+def _address(member: Backend, target: str) -> URL:
     """Where to ask; the whole target goes in as the path, of which yarl neither decodes nor drops a byte."""
     authority = member.url.removeprefix("http://")
     return URL.build(scheme="http", authority=authority, path=target, encoded=True)

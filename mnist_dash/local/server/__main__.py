@@ -25,7 +25,7 @@ from mnist_dash.domain import MODEL_NAME, SERVED_BY_HEADER
 from mnist_dash.errors import MnistDashError, SettingsError
 from mnist_dash.local.server.mirror import Mirror, mirrored
 from mnist_dash.local.server.rest import RestApi
-from mnist_dash.local.server.versions import Listener, Versions, Watcher
+from mnist_dash.local.server.versions import Listener, Versions, VersionWatcher
 from mnist_dash.savedmodel import Model
 
 
@@ -200,7 +200,7 @@ def _serve(options: Options, reporter: Reporter) -> None:
 
 def _serve_folder(folder: Path, options: Options, reporter: Reporter, mirror: Mirror | None = None) -> None:
     versions = Versions()
-    watcher = Watcher(folder, versions, _load, reporter, shown=str(mirror.source) if mirror else "")
+    watcher = VersionWatcher(folder, versions, _load, reporter, shown=str(mirror.source) if mirror else "")
     stop = threading.Event()
 
     def ready() -> None:
@@ -269,7 +269,7 @@ def _heed_the_end(ask_to_end: Callable[..., None], supervisor: Reporter | None) 
     signal.signal(signal.SIGTERM, last_call)
     # Ctrl-C goes to the whole terminal: what it means is for the supervisor to say.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    subprocesses.hold(sys.stdin.fileno(), ask_to_end)
+    subprocesses.exit_with_parent(sys.stdin.fileno(), ask_to_end)
 
 
 def _bound(host: str, port: int) -> socket.socket:

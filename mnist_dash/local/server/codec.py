@@ -22,7 +22,7 @@ from mnist_dash.errors import ServingError
 from mnist_dash.signature import Signature, Tensor
 
 
-class RefusedError(ServingError):
+class HttpError(ServingError):
     """Why a request is not answered: the HTTP status, and the text as TensorFlow Serving words it."""
 
     def __init__(self, status: HTTPStatus, text: str) -> None:
@@ -30,14 +30,14 @@ class RefusedError(ServingError):
         self.status = status
 
 
-def invalid(text: str) -> RefusedError:
+def invalid(text: str) -> HttpError:
     """400: the request itself is wrong."""
-    return RefusedError(HTTPStatus.BAD_REQUEST, text)
+    return HttpError(HTTPStatus.BAD_REQUEST, text)
 
 
-def not_found(text: str) -> RefusedError:
+def not_found(text: str) -> HttpError:
     """404: what the request asks for is not there."""
-    return RefusedError(HTTPStatus.NOT_FOUND, text)
+    return HttpError(HTTPStatus.NOT_FOUND, text)
 
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"

@@ -15,7 +15,7 @@ from mnist_dash.errors import ModelError
 from mnist_dash.local.server.versions import Listener
 from mnist_dash.storage import find_versions
 from mnist_dash.storage.base_diagnosis import numbered
-from mnist_dash.storage.location import BucketPlace
+from mnist_dash.storage.location import BucketLocation
 
 POLL_SECONDS = 1.0
 """As TensorFlow Serving does."""
@@ -30,7 +30,7 @@ class Mirror:
     the bucket cannot be listed, or the model's folder is gone altogether, all stays as it is.
     """
 
-    def __init__(self, base: BucketPlace, root: Path) -> None:
+    def __init__(self, base: BucketLocation, root: Path) -> None:
         self._base = base
         self.source = base / MODEL_NAME
         self.folder = root / MODEL_NAME
@@ -70,18 +70,18 @@ class Mirror:
 
     def _follow(self, there: Mapping[int, str]) -> None:
         """Copy what is to be here of the versions that are in the bucket, then remove what is not."""
-        wanted = sorted(there, reverse=True)[:KEPT]
-        for version in wanted:
+        desired = sorted(there, reverse=True)[:KEPT]
+        for version in desired:
             place, target = self.source / there[version], self.folder / str(version)
-            if version == wanted[0]:
+            if version == desired[0]:
                 self._renew(version, place, target)
             elif not target.exists():
                 place.fetch(target)
-        for version in self._here() - set(wanted):
+        for version in self._here() - set(desired):
             self._copied.pop(version, None)
             shutil.rmtree(self.folder / str(version))
 
-    def _renew(self, version: int, place: BucketPlace, target: Path) -> None:
+    def _renew(self, version: int, place: BucketLocation, target: Path) -> None:
         """Copy the highest version again if it has changed since: it may have been half uploaded."""
         objects = place.generations()
         if objects == self._copied.get(version):
@@ -110,6 +110,6 @@ def _replace(folder: Path, new: Path) -> None:
 @contextmanager
 def mirrored(base: str) -> Iterator[Mirror]:
     """A mirror of `gs://bucket/path` in a temporary folder, empty yet; raises as `place_of` does."""
-    place = BucketPlace.from_url(base)
+    place = BucketLocation.from_url(base)
     with tempfile.TemporaryDirectory(prefix="mnist-dash-mirror-", ignore_cleanup_errors=True) as root:
         yield Mirror(place, Path(root))

@@ -14,7 +14,7 @@ from mnist_dash.local.server.codec import (
     FlatBody,
     FlatInput,
     Format,
-    RefusedError,
+    HttpError,
     invalid,
     parse,
     predict_json,
@@ -97,11 +97,11 @@ class Predictor:
         return name, form, inputs
 
 
-def refuse_unserved(body: bytes, refusal: RefusedError) -> RefusedError:
+def refuse_unserved(body: bytes, refusal: HttpError) -> HttpError:
     """The error for a request to a model that is not there: what is wrong with its body comes first."""
     try:
         signature_name(parse(body))
-    except RefusedError as wrong:
+    except HttpError as wrong:
         return wrong
     return refusal
 

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from mnist_dash.domain import MODEL_NAME
-from mnist_dash.local.server.codec import RefusedError, error_json, invalid, not_found, parse, shown
+from mnist_dash.local.server.codec import HttpError, error_json, invalid, not_found, parse, shown
 from mnist_dash.local.server.predictor import Predictor, Runnable, refuse_unserved, signature_name
 from mnist_dash.local.server.versions import Versions, VersionStatus
 from mnist_dash.signature import Signature, Tensor
@@ -33,17 +33,17 @@ _POST_VERBS = (b"classify", b"regress", b"predict")
 
 @dataclass(frozen=True)
 class Target:
-    """The model that a path names, and what is wanted of it."""
+    """The model that a path names, and what is desired of it."""
 
     model: str
     version: int | None
     """None: the latest."""
     label: str
     verb: str
-    """predict, classify or regress; of a GET metadata, or else the status is wanted."""
+    """predict, classify or regress; of a GET metadata, or else the status is desired."""
 
     @property
-    def absence(self) -> RefusedError:
+    def absence(self) -> HttpError:
         """The error if no such version is served."""
         if self.label:
             return invalid(f"Unrecognized servable version label: {self.label}")
@@ -134,17 +134,15 @@ def unpack(body: bytes) -> bytes:
     return text
 
 
-def _too_big() -> RefusedError:
+def _too_big() -> HttpError:
     text = f"The request body is larger than {MOST_BYTES} bytes; send fewer instances at once"
-    return RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, text)
+    return HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, text)
 
 
 _NOUNS = {"classify": "classification", "regress": "regression"}
 
 
-def refuse_examples(
-    method: str, body: bytes, predictor: Predictor | None, absent: RefusedError
-) -> RefusedError:
+def refuse_examples(method: str, body: bytes, predictor: Predictor | None, absent: HttpError) -> HttpError:
     """What is wrong with a request to `:classify` or `:regress`, in TensorFlow Serving's order of looking.
 
     `absent` is the error if there is no such model.
@@ -153,7 +151,7 @@ def refuse_examples(
         document = parse(body)
         name = signature_name(document)
         _check_examples(document)
-    except RefusedError as wrong:
+    except HttpError as wrong:
         return wrong
     if predictor is None:
         return absent
@@ -274,7 +272,7 @@ class RestApi:
             if scope["method"] == "GET":
                 return HTTPStatus.OK, _JSON, self._describe(target)
             body = await read_body(receive)
-        except RefusedError as refusal:
+        except HttpError as refusal:
             return refusal.status, _JSON, error_json(refusal.problem)
         return await self._predict(target, body, is_gzip(scope["headers"]))
 
@@ -319,7 +317,7 @@ def _answer(target: Target, predictor: Predictor | None, body: bytes, packed: bo
         if predictor is None:
             raise refuse_unserved(body, target.absence)
         return HTTPStatus.OK, predictor.answer(body)
-    except RefusedError as refusal:
+    except HttpError as refusal:
         return refusal.status, error_json(refusal.problem)
     except Exception as error:
         print(f"A request failed: {error!r}", file=sys.stderr, flush=True)

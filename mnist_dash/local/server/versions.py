@@ -128,7 +128,7 @@ class _Candidate:
     told: bool = False
 
 
-class Watcher:
+class VersionWatcher:
     """Makes the version that answers the one that the folder says it should be."""
 
     def __init__(

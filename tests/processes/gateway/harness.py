@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import IO
 
 from mnist_dash.domain import Release
-from mnist_dash.local.gateway.protocol import Event, EventName, Member, Order, Table
+from mnist_dash.local.gateway.protocol import Backend, Event, EventName, RoutingTable, RoutingUpdate
 
 PATIENCE = 10.0
 """Seconds after which a test gives up waiting for what should come at once."""
@@ -76,10 +76,10 @@ class Replica:
         self._thread.start()
 
     @property
-    def member(self) -> Member:
+    def member(self) -> Backend:
         """How an order names it."""
         host, port = self._server.server_address[:2]
-        return Member(self.name, Release(self.name.split("-")[0]), f"http://{host!s}:{port}")
+        return Backend(self.name, Release(self.name.split("-")[0]), f"http://{host!s}:{port}")
 
     def wait_asked(self) -> None:
         """Wait until one more request has come in."""
@@ -139,10 +139,10 @@ class Replica:
         return Handler
 
 
-Backend = Replica | Member
+Member = Replica | Backend
 
 
-def _members(backends: Iterable[Backend]) -> tuple[Member, ...]:
+def _members(backends: Iterable[Member]) -> tuple[Backend, ...]:
     return tuple(backend.member if isinstance(backend, Replica) else backend for backend in backends)
 
 
@@ -192,10 +192,10 @@ class Gateway:
         self.process.stdin.write(line)
         self.process.stdin.flush()
 
-    def order(self, split: int = 0, current: Iterable[Backend] = (), new: Iterable[Backend] = ()) -> int:
+    def order(self, split: int = 0, current: Iterable[Member] = (), new: Iterable[Member] = ()) -> int:
         """Order a table, wait until it is applied, and return its number."""
         number = next(self._numbers)
-        self.write(Order(number, Table(split, _members(current), _members(new))).to_line())
+        self.write(RoutingUpdate(number, RoutingTable(split, _members(current), _members(new))).to_line())
         self.wait(EventName.APPLIED, number)
         return number
 

@@ -13,9 +13,9 @@ import pytest
 from multidict import CIMultiDict
 
 from mnist_dash.domain import Release, Role
-from mnist_dash.local.gateway.balancer import Seat
-from mnist_dash.local.gateway.protocol import EventName, Member
-from mnist_dash.local.gateway.proxy import Asked, Patience, Relay, UnansweredError
+from mnist_dash.local.gateway.balancer import Upstream
+from mnist_dash.local.gateway.protocol import Backend, EventName
+from mnist_dash.local.gateway.proxy import Proxy, ProxyRequest, Timeouts, UnansweredError
 from tests.processes.gateway.harness import PATIENCE, Answer, Gateway, Got, Replica, ask, gateway, replicas
 
 
@@ -35,22 +35,22 @@ def pair() -> Iterator[list[Replica]]:
 
 
 @pytest.fixture
-def refusing() -> Iterator[Member]:
+def refusing() -> Iterator[Backend]:
     """A replica whose port refuses every connection: it is bound, but nobody listens."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
-        yield Member("blue-9", Release.BLUE, f"http://127.0.0.1:{bound.getsockname()[1]}")
+        yield Backend("blue-9", Release.BLUE, f"http://127.0.0.1:{bound.getsockname()[1]}")
 
 
 @pytest.fixture
-def silent() -> Iterator[Member]:
+def silent() -> Iterator[Backend]:
     """A replica that accepts no connection and refuses none: its queue is full."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
         address = listener.getsockname()
         with socket.create_connection(address), socket.socket() as second:
             second.setblocking(False)
             second.connect_ex(address)
-            yield Member("blue-8", Release.BLUE, f"http://127.0.0.1:{address[1]}")
+            yield Backend("blue-8", Release.BLUE, f"http://127.0.0.1:{address[1]}")
 
 
 @pytest.fixture
@@ -92,20 +92,20 @@ def test_the_least_busy_replica_is_asked(
 
 
 def test_a_replica_that_refuses_is_passed_over(
-    gate: Gateway, client: http.client.HTTPConnection, pair: list[Replica], refusing: Member
+    gate: Gateway, client: http.client.HTTPConnection, pair: list[Replica], refusing: Backend
 ) -> None:
     """Another one of the same model answers, every time."""
     gate.order(current=[refusing, *pair])
     assert {ask(client).replica for _ in range(6)} == {"blue-1", "blue-2"}
 
 
-def test_a_replica_that_refused_is_avoided(refusing: Member) -> None:
+def test_a_replica_that_refused_is_avoided(refusing: Backend) -> None:
     """The next request asks the others first."""
-    seat = Seat(refusing)
-    asked = Asked("GET", "/x", CIMultiDict(), b"")
+    seat = Upstream(refusing)
+    asked = ProxyRequest("GET", "/x", CIMultiDict(), b"")
 
     async def send() -> None:
-        async with Relay(Patience()) as relay:
+        async with Proxy(Timeouts()) as relay:
             await relay.send(asked, Role.CURRENT, [seat])
 
     with pytest.raises(UnansweredError):
@@ -114,7 +114,7 @@ def test_a_replica_that_refused_is_avoided(refusing: Member) -> None:
 
 
 def test_a_replica_that_accepts_nothing_is_passed_over(
-    gate: Gateway, client: http.client.HTTPConnection, pair: list[Replica], silent: Member
+    gate: Gateway, client: http.client.HTTPConnection, pair: list[Replica], silent: Backend
 ) -> None:
     """After the time that a connection may take."""
     gate.order(current=[silent, *pair])
@@ -123,7 +123,7 @@ def test_a_replica_that_accepts_nothing_is_passed_over(
 
 @pytest.mark.parametrize("route", ["always", "never"])
 def test_the_other_model_is_never_asked_instead(
-    gate: Gateway, client: http.client.HTTPConnection, pair: list[Replica], refusing: Member, route: str
+    gate: Gateway, client: http.client.HTTPConnection, pair: list[Replica], refusing: Backend, route: str
 ) -> None:
     """If nobody of the one that was decided on accepts a connection, that is the answer."""
     gate.order(0, *((pair, [refusing]) if route == "always" else ([refusing], pair)))
@@ -135,7 +135,7 @@ def test_the_other_model_is_never_asked_instead(
 
 
 def test_when_nobody_accepts_in_time_it_is_a_time_out(
-    gate: Gateway, client: http.client.HTTPConnection, silent: Member
+    gate: Gateway, client: http.client.HTTPConnection, silent: Backend
 ) -> None:
     """And not a refusal."""
     gate.order(current=[silent])

@@ -17,7 +17,7 @@ from mnist_dash.errors import ModelError
 from mnist_dash.local.server import mirror as mirrors
 from mnist_dash.local.server.mirror import Mirror, mirrored
 from mnist_dash.storage import cloud_storage
-from mnist_dash.storage.location import BucketPlace
+from mnist_dash.storage.location import BucketLocation
 from tests.gcs import client_of, emulating, needs_emulator, remove, upload
 from tests.processes.server.rest_client import connected, predict, states
 from tests.processes.server.server_process import LINEAR, TIMEOUT, ServerProcess, command
@@ -46,7 +46,7 @@ def client(emulator: str) -> Client:
 def mirror(client: Client, tmp_path: Path) -> Mirror:
     """A mirror that has been filled."""
     (tmp_path / "mirror").mkdir()
-    mirror = Mirror(BucketPlace.from_url(BASE, client), tmp_path / "mirror")
+    mirror = Mirror(BucketLocation.from_url(BASE, client), tmp_path / "mirror")
     mirror.fill()
     return mirror
 
@@ -145,7 +145,7 @@ def test_a_full_disk_is_told(mirror: Mirror, client: Client, monkeypatch: pytest
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(BucketPlace, "fetch", full)
+    monkeypatch.setattr(BucketLocation, "fetch", full)
     add(client, 2)
     problem = f"{BASE}/model cannot be copied to {mirror.folder}: No space left on device."
     assert str(mirror.poll()) == problem

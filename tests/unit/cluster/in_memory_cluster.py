@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from mnist_dash.cluster.ingress import IngressRoutes
 from mnist_dash.cluster.manifests import pointer_of, release_of
-from mnist_dash.cluster.observation import SERVICE_OF_SLICE, Seen
-from mnist_dash.cluster.operations import Act, Apply, Delete, Site
+from mnist_dash.cluster.observation import SERVICE_OF_SLICE, Observation
+from mnist_dash.cluster.operations import Apply, Delete, Operation, Site
 from mnist_dash.cluster.resources import RELEASE_LABEL, Object, service_name
 from mnist_dash.domain import Deploy, ModelCheck, Release, Role
 
@@ -27,7 +27,7 @@ class PaperCluster:
         self.lingering: dict[Release, Object] = {}
         """The Pod templates of those whose Pods are still there after their Deployment."""
 
-    def write(self, acts: Iterable[Act]) -> None:
+    def write(self, acts: Iterable[Operation]) -> None:
         """Carry all of them out."""
         for act in acts:
             match act:
@@ -36,10 +36,10 @@ class PaperCluster:
                 case Delete(kind, name):
                     self.objects.pop((kind.name, name), None)
 
-    def seen(self) -> Seen:
+    def seen(self) -> Observation:
         """What a poll sees."""
         routes = self._of("Ingress")
-        return Seen(
+        return Observation(
             deployments=self._of("Deployment"),
             pods=[_pod(release, template) for release, template in self._templates().items()],
             services=self._of("Service"),

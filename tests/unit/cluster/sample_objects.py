@@ -34,7 +34,7 @@ def deployment(
     generation: int = 1,
 ) -> Object:
     """A Deployment that the controller has just seen, and of which nothing is ready; `status` tells more."""
-    model = manifests.Model(found or check(base), replicas, deployed_at, "ann: Deploy")
+    model = manifests.ModelSpec(found or check(base), replicas, deployed_at, "ann: Deploy")
     live = manifests.deployment(release, model, NAMESPACE, IMAGE, key_hash)
     live["metadata"] |= {"generation": generation, "uid": f"deployment-{release}"}
     live["status"] = {"observedGeneration": generation, "conditions": []} | (status or {})

@@ -10,7 +10,7 @@ import pytest
 from kubernetes.client import ApiClient, Configuration
 
 from mnist_dash.cluster import api_client as api_module
-from mnist_dash.cluster.api_client import RETRIES, Api
+from mnist_dash.cluster.api_client import RETRIES, KubernetesClient
 from mnist_dash.cluster.resources import GATEWAY, HTTP_ROUTE, NAMESPACE, POD, SERVICE, labels
 from mnist_dash.errors import EngineError
 from tests.unit.cluster.fake_api_server import REVIEW, Answer, StandIn, status
@@ -47,9 +47,9 @@ def server() -> Iterator[StandIn]:
 
 
 @pytest.fixture
-def api(server: StandIn) -> Iterator[Api]:
+def api(server: StandIn) -> Iterator[KubernetesClient]:
     """Asks that server."""
-    api = Api(ApiClient(Configuration(host=server.url, retries=RETRIES)), "mnist", account="dev")
+    api = KubernetesClient(ApiClient(Configuration(host=server.url, retries=RETRIES)), "mnist", account="dev")
     yield api
     api.close()
 
@@ -63,13 +63,13 @@ def conflict(*causes: tuple[str, str]) -> Answer:
     return status(409, "Apply failed", reason="Conflict", causes=told)
 
 
-def test_what_is_there_is_a_plain_object(api: Api, server: StandIn) -> None:
+def test_what_is_there_is_a_plain_object(api: KubernetesClient, server: StandIn) -> None:
     """As in YAML."""
     server.answer("GET", ONE, LIVE)
     assert api.get(SERVICE, "mnist-new") == LIVE.body
 
 
-def test_what_is_not_there_is_none(api: Api, server: StandIn) -> None:
+def test_what_is_not_there_is_none(api: KubernetesClient, server: StandIn) -> None:
     """No error."""
     server.answer("GET", ONE, NONE)
     server.answer("GET", SPACE, NO_NAMESPACE)
@@ -77,7 +77,9 @@ def test_what_is_not_there_is_none(api: Api, server: StandIn) -> None:
     assert api.get(NAMESPACE, "mnist") is None
 
 
-def test_a_list_is_fetched_page_by_page_and_each_object_says_its_kind(api: Api, server: StandIn) -> None:
+def test_a_list_is_fetched_page_by_page_and_each_object_says_its_kind(
+    api: KubernetesClient, server: StandIn
+) -> None:
     """The server leaves both out of a list's items."""
     first = {"metadata": {"continue": "more=/+"}, "items": [{"metadata": {"name": "a"}}]}
     server.answer("GET", SERVICES, Answer(200, first), Answer(200, {"items": [{"metadata": {"name": "b"}}]}))
@@ -88,7 +90,7 @@ def test_a_list_is_fetched_page_by_page_and_each_object_says_its_kind(api: Api, 
     assert [asked.query for asked in server.asked] == [query, query | {"continue": "more=/+"}]
 
 
-def test_another_namespace_can_be_looked_into(api: Api, server: StandIn) -> None:
+def test_another_namespace_can_be_looked_into(api: KubernetesClient, server: StandIn) -> None:
     """A Gateway often lives in its own."""
     server.answer(
         "GET", "/apis/gateway.networking.k8s.io/v1/namespaces/infra/gateways/main", Answer(200, {"a": 1})
@@ -96,7 +98,7 @@ def test_another_namespace_can_be_looked_into(api: Api, server: StandIn) -> None
     assert api.get(GATEWAY, "main", namespace="infra") == {"a": 1}
 
 
-def test_applying_is_server_side_by_our_field_manager(api: Api, server: StandIn) -> None:
+def test_applying_is_server_side_by_our_field_manager(api: KubernetesClient, server: StandIn) -> None:
     """One path for what is new and what is there."""
     server.answer("GET", ONE, NONE)
     server.answer("PATCH", ONE, LIVE)
@@ -107,7 +109,7 @@ def test_applying_is_server_side_by_our_field_manager(api: Api, server: StandIn)
     assert sent.body == service()
 
 
-def test_a_dry_run_that_takes_over_says_both(api: Api, server: StandIn) -> None:
+def test_a_dry_run_that_takes_over_says_both(api: KubernetesClient, server: StandIn) -> None:
     """Nothing is kept."""
     server.answer("GET", ONE, LIVE)
     server.answer("PATCH", ONE, LIVE)
@@ -116,14 +118,18 @@ def test_a_dry_run_that_takes_over_says_both(api: Api, server: StandIn) -> None:
     assert server.requests("PATCH")[0].query == query
 
 
-def test_a_dry_run_in_a_namespace_to_be_made_gives_the_object_itself(api: Api, server: StandIn) -> None:
+def test_a_dry_run_in_a_namespace_to_be_made_gives_the_object_itself(
+    api: KubernetesClient, server: StandIn
+) -> None:
     """Nobody can be asked there yet."""
     server.answer("GET", ONE, NONE)
     server.answer("PATCH", ONE, NO_NAMESPACE)
     assert api.apply(service(), dry_run=True) == service()
 
 
-def test_an_object_of_others_is_neither_applied_to_nor_deleted(api: Api, server: StandIn) -> None:
+def test_an_object_of_others_is_neither_applied_to_nor_deleted(
+    api: KubernetesClient, server: StandIn
+) -> None:
     """It is named."""
     server.answer("GET", ONE, FOREIGN)
     problem = r"Service mnist-new in namespace mnist is not the dashboard's: it lacks the label "
@@ -134,7 +140,7 @@ def test_an_object_of_others_is_neither_applied_to_nor_deleted(api: Api, server:
     assert {asked.method for asked in server.asked} == {"GET"}
 
 
-def test_deleting_takes_that_very_object_and_what_it_owns(api: Api, server: StandIn) -> None:
+def test_deleting_takes_that_very_object_and_what_it_owns(api: KubernetesClient, server: StandIn) -> None:
     """Not one that was made since."""
     server.answer("GET", ONE, LIVE)
     server.answer("DELETE", ONE, Answer(200, {}))
@@ -146,7 +152,7 @@ def test_deleting_takes_that_very_object_and_what_it_owns(api: Api, server: Stan
     assert sent.body["preconditions"] == {"uid": "u-1"}
 
 
-def test_deleting_what_is_not_there_or_just_went_is_fine(api: Api, server: StandIn) -> None:
+def test_deleting_what_is_not_there_or_just_went_is_fine(api: KubernetesClient, server: StandIn) -> None:
     """It is gone either way."""
     server.answer("GET", ONE, NONE, LIVE)
     server.answer("DELETE", ONE, NONE)
@@ -156,21 +162,23 @@ def test_deleting_what_is_not_there_or_just_went_is_fine(api: Api, server: Stand
     assert len(server.requests("DELETE")) == 1
 
 
-def test_a_namespace_that_exists_is_only_used(api: Api, server: StandIn) -> None:
+def test_a_namespace_that_exists_is_only_used(api: KubernetesClient, server: StandIn) -> None:
     """It may be another's."""
     server.answer("GET", SPACE, Answer(200, {"metadata": {"name": "mnist"}}))
     api.ensure_namespace()
     assert {asked.method for asked in server.asked} == {"GET"}
 
 
-def test_a_namespace_that_may_not_be_looked_at_is_taken_to_exist(api: Api, server: StandIn) -> None:
+def test_a_namespace_that_may_not_be_looked_at_is_taken_to_exist(
+    api: KubernetesClient, server: StandIn
+) -> None:
     """A Role in the namespace alone does not let us look."""
     server.answer("GET", SPACE, status(403, "forbidden"))
     api.ensure_namespace()
     assert {asked.method for asked in server.asked} == {"GET"}
 
 
-def test_a_missing_namespace_is_made(api: Api, server: StandIn) -> None:
+def test_a_missing_namespace_is_made(api: KubernetesClient, server: StandIn) -> None:
     """With the dashboard's labels."""
     server.answer("GET", SPACE, NO_NAMESPACE)
     server.answer("PATCH", SPACE, Answer(201, {}))
@@ -179,7 +187,7 @@ def test_a_missing_namespace_is_made(api: Api, server: StandIn) -> None:
 
 
 def test_a_field_of_others_is_named_with_owner_and_time_and_can_be_taken_over(
-    api: Api, server: StandIn
+    api: KubernetesClient, server: StandIn
 ) -> None:
     """The page offers it."""
     server.answer("GET", ONE, LIVE)
@@ -195,7 +203,9 @@ def test_a_field_of_others_is_named_with_owner_and_time_and_can_be_taken_over(
     assert len(server.requests("PATCH")) == 1
 
 
-def test_many_fields_of_several_owners_are_told_in_one_sentence(api: Api, server: StandIn) -> None:
+def test_many_fields_of_several_owners_are_told_in_one_sentence(
+    api: KubernetesClient, server: StandIn
+) -> None:
     """Those of one owner together, and not all of them."""
     fields = [("argocd", f".spec.{name}") for name in "abcde"]
     server.answer("GET", ONE, LIVE)
@@ -207,7 +217,9 @@ def test_many_fields_of_several_owners_are_told_in_one_sentence(api: Api, server
     assert caught.value.next_step == "Take it over, or let argocd and helm make the change."
 
 
-def test_an_object_that_changed_meanwhile_is_looked_at_and_tried_again(api: Api, server: StandIn) -> None:
+def test_an_object_that_changed_meanwhile_is_looked_at_and_tried_again(
+    api: KubernetesClient, server: StandIn
+) -> None:
     """On fresh state."""
     server.answer("GET", ONE, LIVE)
     server.answer("PATCH", ONE, status(409, "the object has been modified"), LIVE)
@@ -215,7 +227,7 @@ def test_an_object_that_changed_meanwhile_is_looked_at_and_tried_again(api: Api,
     assert [asked.method for asked in server.asked] == ["GET", "PATCH", "GET", "PATCH"]
 
 
-def test_an_object_that_goes_on_changing_is_given_up(api: Api, server: StandIn) -> None:
+def test_an_object_that_goes_on_changing_is_given_up(api: KubernetesClient, server: StandIn) -> None:
     """After a few times."""
     server.answer("GET", ONE, LIVE)
     server.answer("PATCH", ONE, status(409, "object is being deleted: services already exists"))
@@ -227,7 +239,7 @@ def test_an_object_that_goes_on_changing_is_given_up(api: Api, server: StandIn) 
     assert len(server.requests("PATCH")) == 5
 
 
-def test_a_missing_gateway_api_is_told_with_how_to_install_it(api: Api, server: StandIn) -> None:
+def test_a_missing_gateway_api_is_told_with_how_to_install_it(api: KubernetesClient, server: StandIn) -> None:
     """Not as a missing object: the kind itself is unknown."""
     problem = r"does not know the kind HTTPRoute .* Install the Gateway API .* or use --router ingress\."
     with pytest.raises(EngineError, match=problem):
@@ -237,7 +249,7 @@ def test_a_missing_gateway_api_is_told_with_how_to_install_it(api: Api, server: 
     assert {asked.path for asked in server.asked} == {ROUTES, f"{ROUTES}/mnist"}
 
 
-def test_a_busy_server_is_asked_again_when_it_says(api: Api, server: StandIn) -> None:
+def test_a_busy_server_is_asked_again_when_it_says(api: KubernetesClient, server: StandIn) -> None:
     """With Retry-After."""
     busy = Answer(429, {"message": "too many requests"}, {"Retry-After": "1"})
     server.answer("GET", ONE, busy, LIVE)
@@ -245,7 +257,7 @@ def test_a_busy_server_is_asked_again_when_it_says(api: Api, server: StandIn) ->
     assert len(server.asked) == 2
 
 
-def test_a_server_that_stays_busy_is_given_up(api: Api, server: StandIn) -> None:
+def test_a_server_that_stays_busy_is_given_up(api: KubernetesClient, server: StandIn) -> None:
     """After three more times."""
     server.answer("GET", ONE, status(429, "too many requests"))
     with pytest.raises(EngineError, match=r"is overloaded: it answered 429\."):
@@ -254,7 +266,7 @@ def test_a_server_that_stays_busy_is_given_up(api: Api, server: StandIn) -> None
 
 
 @pytest.mark.parametrize("cuts", [1, 2])
-def test_a_connection_that_is_cut_is_made_again(api: Api, server: StandIn, cuts: int) -> None:
+def test_a_connection_that_is_cut_is_made_again(api: KubernetesClient, server: StandIn, cuts: int) -> None:
     """Applying twice does no more than once."""
     server.answer("GET", ONE, LIVE)
     server.answer("PATCH", ONE, *[Answer(200, service(), cut=True)] * cuts, LIVE)
@@ -262,7 +274,7 @@ def test_a_connection_that_is_cut_is_made_again(api: Api, server: StandIn, cuts:
     assert len(server.requests("PATCH")) == cuts + 1
 
 
-def test_a_connection_that_is_always_cut_is_given_up(api: Api, server: StandIn) -> None:
+def test_a_connection_that_is_always_cut_is_given_up(api: KubernetesClient, server: StandIn) -> None:
     """After two more times."""
     server.answer("GET", ONE, Answer(200, service(), cut=True))
     with pytest.raises(EngineError, match=r"The connection to the cluster at .* was cut in the middle\."):
@@ -271,7 +283,7 @@ def test_a_connection_that_is_always_cut_is_given_up(api: Api, server: StandIn) 
 
 
 def test_trying_again_is_not_worth_a_line_in_the_log(
-    api: Api, server: StandIn, caplog: pytest.LogCaptureFixture
+    api: KubernetesClient, server: StandIn, caplog: pytest.LogCaptureFixture
 ) -> None:
     """While a cluster is away it would be one for each second."""
     server.answer("GET", ONE, Answer(200, service(), cut=True))
@@ -280,7 +292,7 @@ def test_trying_again_is_not_worth_a_line_in_the_log(
     assert not caplog.records
 
 
-def test_many_threads_may_ask_at_once(api: Api, server: StandIn) -> None:
+def test_many_threads_may_ask_at_once(api: KubernetesClient, server: StandIn) -> None:
     """The page's, and the one that looks at the cluster."""
     server.answer("GET", ONE, LIVE)
     server.answer("PATCH", ONE, LIVE)
@@ -290,7 +302,7 @@ def test_many_threads_may_ask_at_once(api: Api, server: StandIn) -> None:
 
 
 def test_a_silent_server_is_not_waited_for_twice(
-    api: Api, server: StandIn, monkeypatch: pytest.MonkeyPatch
+    api: KubernetesClient, server: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A call ends within about 10 s."""
     monkeypatch.setattr(api_module, "READ_SECONDS", 0.1)
@@ -300,7 +312,7 @@ def test_a_silent_server_is_not_waited_for_twice(
     assert len(server.asked) == 1
 
 
-def test_something_else_that_answers_is_no_api_server(api: Api, server: StandIn) -> None:
+def test_something_else_that_answers_is_no_api_server(api: KubernetesClient, server: StandIn) -> None:
     """A proxy's log-in page, say."""
     server.answer("GET", ONE, Answer(200, "<html>Log in</html>"))
     with pytest.raises(
@@ -312,7 +324,7 @@ def test_something_else_that_answers_is_no_api_server(api: Api, server: StandIn)
 LOG = f"{SPACE}/pods/p/log"
 
 
-def test_logs_are_the_last_lines_of_the_model_server(api: Api, server: StandIn) -> None:
+def test_logs_are_the_last_lines_of_the_model_server(api: KubernetesClient, server: StandIn) -> None:
     """Not of a container that a mesh put beside it."""
     server.answer("GET", LOG, Answer(200, "one\ntwo\n"))
     assert api.logs("p", lines=5, previous=True) == "one\ntwo\n"
@@ -323,13 +335,13 @@ def test_logs_are_the_last_lines_of_the_model_server(api: Api, server: StandIn) 
 @pytest.mark.parametrize(
     "answer", [status(400, "waiting to start"), status(404, "gone"), status(500, "no node")]
 )
-def test_no_logs_are_no_error(api: Api, server: StandIn, answer: Answer) -> None:
+def test_no_logs_are_no_error(api: KubernetesClient, server: StandIn, answer: Answer) -> None:
     """A container that has not started has none."""
     server.answer("GET", LOG, answer)
     assert api.logs("p") == ""
 
 
-def test_logs_that_may_not_be_read_are_told(api: Api, server: StandIn) -> None:
+def test_logs_that_may_not_be_read_are_told(api: KubernetesClient, server: StandIn) -> None:
     """By the right that lacks."""
     server.answer("GET", LOG, status(403, 'User "bob" cannot get resource "pods/log" in API group ""'))
     with pytest.raises(EngineError, match=r'User "bob" may not get pods/log in namespace mnist\.'):
@@ -337,14 +349,16 @@ def test_logs_that_may_not_be_read_are_told(api: Api, server: StandIn) -> None:
     assert POD.path("mnist", "p") in LOG
 
 
-def test_the_cluster_says_who_we_are_and_is_asked_once(api: Api, server: StandIn) -> None:
+def test_the_cluster_says_who_we_are_and_is_asked_once(api: KubernetesClient, server: StandIn) -> None:
     """For the history."""
     assert [api.user, api.user] == ["alice", "alice"]
     assert len(server.asked) == 1
 
 
 @pytest.mark.parametrize("code", [401, 403, 404])
-def test_the_kubeconfig_says_who_we_are_if_the_cluster_does_not(api: Api, server: StandIn, code: int) -> None:
+def test_the_kubeconfig_says_who_we_are_if_the_cluster_does_not(
+    api: KubernetesClient, server: StandIn, code: int
+) -> None:
     """And nothing fails for that."""
     server.answer("POST", REVIEW, status(code, "no"))
     assert api.user == "dev"

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from mnist_dash.cluster.api_errors import Asked, refusal
+from mnist_dash.cluster.api_errors import ApiRequest, api_error
 from mnist_dash.cluster.resources import DEPLOYMENT, NAMESPACE
 from tests.unit.cluster.fake_api_server import status
 
-BLUE = Asked("patch", DEPLOYMENT, "mnist", "mnist-blue")
+BLUE = ApiRequest("patch", DEPLOYMENT, "mnist", "mnist-blue")
 WHAT = "Deployment mnist-blue in namespace mnist"
 ROLE = 'The README\'s section "On a cluster" has the Role that the dashboard needs.'
 AGAIN = "The dashboard keeps looking; if it lasts, look at the state of the control plane."
@@ -19,7 +19,7 @@ AGAIN = "The dashboard keeps looking; if it lasts, look at the state of the cont
 def words(code: int, message: str, **details: Any) -> tuple[str, str]:
     """Problem and next step for an answer to applying the Deployment."""
     answer = status(code, message, **details).body
-    error = refusal(code, answer, BLUE, "https://1.2.3.4", "dev")
+    error = api_error(code, answer, BLUE, "https://1.2.3.4", "dev")
     assert error.status == code
     return error.problem, error.next_step
 
@@ -154,5 +154,5 @@ def test_an_endless_message_is_cut() -> None:
 
 def test_all_of_a_kind_are_named_in_the_plural() -> None:
     """Without a namespace where there is none."""
-    assert str(Asked("list", DEPLOYMENT, "mnist")) == "Deployments in namespace mnist"
-    assert str(Asked("list", NAMESPACE, "mnist")) == "Namespaces"
+    assert str(ApiRequest("list", DEPLOYMENT, "mnist")) == "Deployments in namespace mnist"
+    assert str(ApiRequest("list", NAMESPACE, "mnist")) == "Namespaces"

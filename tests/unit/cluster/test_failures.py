@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from mnist_dash.cluster.failures import Cause, cause_of
+from mnist_dash.cluster.failures import Failure, failure_of
 from mnist_dash.cluster.resources import Object
 from tests.unit.cluster.sample_objects import (
     BASE,
@@ -56,23 +56,23 @@ def found(
     events: Sequence[tuple[str, str]] = (),
     conditions: Sequence[Object] = (),
     live: Object | None = None,
-) -> Cause:
+) -> Failure:
     """The cause where one Pod is as told."""
     live = live or deployment()
     one = pod(live, container, conditions=conditions)
     told = [event(one, reason, message) for reason, message in events]
-    cause = cause_of(live, [one], told, {one["metadata"]["name"]: log})
+    cause = failure_of(live, [one], told, {one["metadata"]["name"]: log})
     assert cause is not None
     return cause
 
 
-def refused(message: str) -> Cause:
+def refused(message: str) -> Failure:
     """The cause where the cluster lets no Pod in."""
     pod_name = "mnist-blue-6c8b449b8f-abcde"
     failure = condition(
         "ReplicaFailure", "True", "FailedCreate", f'pods "{pod_name}" is forbidden: {message}'
     )
-    cause = cause_of(deployment(status={"conditions": [failure]}), [], [], {})
+    cause = failure_of(deployment(status={"conditions": [failure]}), [], [], {})
     assert cause is not None
     return cause
 
@@ -443,7 +443,7 @@ def test_a_cluster_that_grows_is_waited_for() -> None:
     )
     unplaced = condition("PodScheduled", "False", "Unschedulable", message)
     cause = found(None, conditions=[unplaced], events=[grows])
-    assert cause == Cause("No node has room for the Pod; the cluster is adding one.")
+    assert cause == Failure("No node has room for the Pod; the cluster is adding one.")
 
 
 @pytest.mark.parametrize(
@@ -509,7 +509,7 @@ def test_what_the_cluster_does_not_let_in_is_told_with_who_forbids_it(message: s
 def test_an_admission_webhook_is_named(message: str, says: str) -> None:
     """Its refusal has no prefix about the Pod."""
     failure = condition("ReplicaFailure", "True", "FailedCreate", message)
-    cause = cause_of(deployment(status={"conditions": [failure]}), [], [], {})
+    cause = failure_of(deployment(status={"conditions": [failure]}), [], [], {})
     assert cause is not None
     assert says in cause.text
 
@@ -542,7 +542,7 @@ def test_a_startup_probe_fails_as_long_as_the_model_is_loaded() -> None:
     cause = found(
         RUNNING, events=[("Unhealthy", "Startup probe failed: HTTP probe failed with statuscode: 404")]
     )
-    assert cause == Cause("Loading the model: 0 of 1 replicas ready.", usual=True)
+    assert cause == Failure("Loading the model: 0 of 1 replicas ready.", usual=True)
 
 
 def test_a_model_that_takes_too_long_to_load_is_a_failure() -> None:
@@ -597,7 +597,7 @@ def test_a_paused_rollout_is_told() -> None:
     """Somebody ran `kubectl rollout pause`."""
     live = deployment()
     live["spec"]["paused"] = True
-    cause = cause_of(live, [], [], {})
+    cause = failure_of(live, [], [], {})
     assert cause is not None
     assert "paused" in cause.text
     assert "kubectl rollout resume" in cause.next_step
@@ -660,7 +660,7 @@ def test_a_paused_rollout_is_told() -> None:
 def test_a_pod_that_was_taken_away_is_told_while_another_comes(status: Object, says: str) -> None:
     """The replacement is on its way, so it is no failure."""
     live = deployment()
-    cause = cause_of(live, [pod(live, RUNNING, **status)], [], {})
+    cause = failure_of(live, [pod(live, RUNNING, **status)], [], {})
     assert cause is not None
     assert says in cause.text
     assert not cause.failed
@@ -671,7 +671,7 @@ def test_what_ails_the_new_pod_goes_before_what_befell_the_old_one() -> None:
     live = deployment()
     evicted = pod(live, RUNNING, phase="Failed", reason="Evicted", message="The node was low on resource.")
     out_of_memory = pod(live, looping(137, "OOMKilled"), number=2)
-    cause = cause_of(live, [evicted, out_of_memory], [], {})
+    cause = failure_of(live, [evicted, out_of_memory], [], {})
     assert cause is not None
     assert "ran out of memory" in cause.text
 
@@ -681,8 +681,8 @@ def test_only_pods_of_the_newest_template_count() -> None:
     old = pod(deployment(deployed_at=OLD), looping(137, "OOMKilled"), template="5d4f7c9b6d")
     live = deployment(deployed_at=NEW)
     new = pod(live, CREATING)
-    cause = cause_of(live, [old, new], [], {})
-    assert cause == Cause("The container is being made.")
+    cause = failure_of(live, [old, new], [], {})
+    assert cause == Failure("The container is being made.")
 
 
 def test_pods_whose_template_differs_in_nothing_they_show_are_told_apart_by_age() -> None:
@@ -690,15 +690,15 @@ def test_pods_whose_template_differs_in_nothing_they_show_are_told_apart_by_age(
     live = deployment()
     old = pod(live, looping(137, "OOMKilled"), template="5d4f7c9b6d")
     old["metadata"]["creationTimestamp"] = "2026-08-07T10:00:00Z"
-    cause = cause_of(live, [old, pod(live, CREATING)], [], {})
-    assert cause == Cause("The container is being made.")
+    cause = failure_of(live, [old, pod(live, CREATING)], [], {})
+    assert cause == Failure("The container is being made.")
 
 
 def test_a_change_that_the_controller_has_not_seen_is_not_judged_by_what_was_before() -> None:
     """The conditions are about the template before."""
     failure = condition("ReplicaFailure", "True", "FailedCreate", "exceeded quota: compute, ...")
     stale = deployment(generation=2, status={"observedGeneration": 1, "conditions": [failure]})
-    assert cause_of(stale, [], [], {}) == Cause("Kubernetes is taking the change up.", usual=True)
+    assert failure_of(stale, [], [], {}) == Failure("Kubernetes is taking the change up.", usual=True)
 
 
 def test_nothing_is_told_of_what_is_ready() -> None:
@@ -706,7 +706,7 @@ def test_nothing_is_told_of_what_is_ready() -> None:
     live = deployment()
     one = pod(live, Container(READY.state, last=ended(137, "OOMKilled"), restarts=4, ready=True))
     old = event(one, "Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 503")
-    assert cause_of(live, [one], [old], {}) is None
+    assert failure_of(live, [one], [old], {}) is None
 
 
 def test_events_of_an_earlier_pod_of_the_same_name_do_not_count() -> None:
@@ -716,5 +716,5 @@ def test_events_of_an_earlier_pod_of_the_same_name_do_not_count() -> None:
     message = 'MountVolume.SetUp failed for volume "credentials" : secret "mnist-gcs-credentials" not found'
     of_another = event(one, "FailedMount", message)
     of_another["involvedObject"]["uid"] = "another"
-    cause = cause_of(live, [one], [of_another], {})
-    assert cause == Cause("The container is being made.")
+    cause = failure_of(live, [one], [of_another], {})
+    assert cause == Failure("The container is being made.")

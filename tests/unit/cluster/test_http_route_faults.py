@@ -8,7 +8,7 @@ import pytest
 
 from mnist_dash.cluster.http_route import GatewayRoutes
 from mnist_dash.cluster.resources import Object
-from mnist_dash.cluster.route_state import Written
+from mnist_dash.cluster.route_state import RouteConfig
 
 ROUTES = GatewayRoutes("my.example.com", "infra/web", "mnist")
 GATEWAY = {"kind": "Gateway", "metadata": {"name": "web", "namespace": "infra"}}
@@ -16,7 +16,7 @@ GATEWAY = {"kind": "Gateway", "metadata": {"name": "web", "namespace": "infra"}}
 
 def _live(**conditions: tuple[str, str, str]) -> Object:
     """The HTTPRoute with what its controller says: condition -> (status, reason, message)."""
-    (route,) = ROUTES.objects(Written(20))
+    (route,) = ROUTES.objects(RouteConfig(20))
     told = {"Accepted": ("True", "Accepted", ""), "ResolvedRefs": ("True", "ResolvedRefs", ""), **conditions}
     parent = {
         "parentRef": route["spec"]["parentRefs"][0],
@@ -48,7 +48,7 @@ def test_a_missing_route_is_told() -> None:
 
 def test_a_route_that_nobody_serves_is_told() -> None:
     """With the command that shows whether its Gateway is there."""
-    (route,) = ROUTES.objects(Written(20))
+    (route,) = ROUTES.objects(RouteConfig(20))
     assert "Gateway infra/web is missing, or its controller does not run" in _only(route)
     assert _only(route).endswith("kubectl get gateway --namespace=infra web")
     assert "though Gateway infra/web is there" in _only(route, GATEWAY)
@@ -110,7 +110,7 @@ def test_a_header_rule_to_the_wrong_model_is_told() -> None:
     route = _live()
     route["spec"]["rules"][1]["backendRefs"] = route["spec"]["rules"][0]["backendRefs"]
     assert "X-Mnist-Route: never" in _only(route)
-    (without_new,) = ROUTES.objects(Written(0, has_new=False))
+    (without_new,) = ROUTES.objects(RouteConfig(0, has_new=False))
     assert ROUTES.faults([{**_live(), "spec": without_new["spec"]}]) == ()
 
 
@@ -145,7 +145,7 @@ def test_strange_backends_and_weights_are_told() -> None:
 
 def test_what_a_controller_says_is_no_trouble_of_what_is_written() -> None:
     """Right after it was written, no controller has said anything."""
-    (route,) = ROUTES.objects(Written(20))
+    (route,) = ROUTES.objects(RouteConfig(20))
     written = ROUTES.read([route])
     assert written
     assert written.trouble == ()

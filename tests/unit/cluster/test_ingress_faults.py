@@ -8,14 +8,14 @@ import pytest
 
 from mnist_dash.cluster.ingress import IngressRoutes, weight_of
 from mnist_dash.cluster.resources import Object
-from mnist_dash.cluster.route_state import Written
+from mnist_dash.cluster.route_state import RouteConfig
 
 ROUTES = IngressRoutes("my.example.com", "nginx", "mnist")
 NGINX = "nginx.ingress.kubernetes.io"
 
 
 def _live() -> tuple[Object, Object]:
-    main, canary = ROUTES.objects(Written(20))
+    main, canary = ROUTES.objects(RouteConfig(20))
     return main, canary
 
 
@@ -138,7 +138,7 @@ def test_a_weight_is_read_as_controllers_do(text: str, weight: int) -> None:
 def test_another_ingress_on_the_same_path_is_told() -> None:
     """Which of them wins is luck."""
     main, canary = _live()
-    other = ROUTES.objects(Written(20))[0]
+    other = ROUTES.objects(RouteConfig(20))[0]
     other["metadata"]["name"] = "old"
     assert "Ingress old has the same host and path" in _only([main, canary, other])
     other["spec"]["rules"][0]["host"] = "other.example.com"
@@ -148,7 +148,7 @@ def test_another_ingress_on_the_same_path_is_told() -> None:
 def test_another_ingress_to_the_service_of_new_is_told() -> None:
     """The canary's Service must be named by no other."""
     main, canary = _live()
-    other = ROUTES.objects(Written(20))[1]
+    other = ROUTES.objects(RouteConfig(20))[1]
     other["metadata"]["name"] = "direct"
     other["spec"]["rules"][0]["host"] = "new.example.com"
     assert "Ingress direct leads to Service mnist-new too" in _only([main, canary, other])

@@ -12,7 +12,7 @@ import pytest
 from mnist_dash.cluster.manifests import (
     GRACE_SECONDS,
     LINGER_SECONDS,
-    Model,
+    ModelSpec,
     deployment,
     image_of,
     key_hash,
@@ -27,11 +27,11 @@ from mnist_dash.cluster.resources import CHECKED, MANAGED_BY, Object, is_ours
 from mnist_dash.domain import ModelCheck, Release, Role
 
 CHECK = ModelCheck("gs://bucket/mnist", 3, (-1, 28, 28, 1), 0.98, ("It is large.",), "")
-MODEL = Model(CHECK, replicas=2, deployed_at="2026-01-02T03:04:05+00:00", cause="ann: Deploy it")
+MODEL = ModelSpec(CHECK, replicas=2, deployed_at="2026-01-02T03:04:05+00:00", cause="ann: Deploy it")
 IMAGE = "tensorflow/serving:2.19.0"
 
 
-def _deployment(model: Model = MODEL, key: bytes | None = None) -> Object:
+def _deployment(model: ModelSpec = MODEL, key: bytes | None = None) -> Object:
     return deployment(Release.GREEN, model, "mnist", IMAGE, key_hash(key) if key else "")
 
 
@@ -178,13 +178,13 @@ def test_without_a_key_nothing_of_it_is_mounted() -> None:
 
 def test_a_redeploy_of_an_unchanged_base_rolls() -> None:
     """TensorFlow Serving must read the folder anew."""
-    later = Model(CHECK, 2, "2026-01-02T03:04:06+00:00", MODEL.cause)
+    later = ModelSpec(CHECK, 2, "2026-01-02T03:04:06+00:00", MODEL.cause)
     assert _deployment(later)["spec"]["template"] != _deployment()["spec"]["template"]
 
 
 def test_a_change_of_replicas_alone_does_not_roll() -> None:
     """Who asked for it, and how many, are not in the Pods."""
-    more = Model(CHECK, 5, MODEL.deployed_at, "bob: more")
+    more = ModelSpec(CHECK, 5, MODEL.deployed_at, "bob: more")
     assert _deployment(more)["spec"]["template"] == _deployment()["spec"]["template"]
 
 
@@ -198,7 +198,7 @@ def test_a_change_of_replicas_alone_does_not_roll() -> None:
 )
 def test_a_model_is_read_back_from_its_deployment(check: ModelCheck) -> None:
     """Whatever was found of it."""
-    model = Model(check, 2, MODEL.deployed_at, MODEL.cause)
+    model = ModelSpec(check, 2, MODEL.deployed_at, MODEL.cause)
     assert model_of(_deployment(model)) == model
     assert image_of(_deployment()) == IMAGE
     assert release_of(_deployment()) is Release.GREEN
@@ -207,7 +207,7 @@ def test_a_model_is_read_back_from_its_deployment(check: ModelCheck) -> None:
 def test_a_model_is_read_back_from_a_pod() -> None:
     """One replica, and nobody asked for it."""
     pod = {"kind": "Pod", **_deployment()["spec"]["template"]}
-    assert model_of(pod) == Model(CHECK, 1, MODEL.deployed_at, "")
+    assert model_of(pod) == ModelSpec(CHECK, 1, MODEL.deployed_at, "")
     assert release_of(pod) is Release.GREEN
 
 

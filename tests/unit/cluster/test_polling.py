@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mnist_dash.cluster.polling import Pace
+from mnist_dash.cluster.polling import PollInterval
 from tests.clock import Clock
 
 
@@ -19,14 +19,14 @@ from tests.clock import Clock
 )
 def test_what_moves_is_looked_at_more_often(what: dict[str, bool], seconds: float) -> None:
     """As long as somebody is there."""
-    assert Pace(clock=Clock()).seconds(**what) == seconds
+    assert PollInterval(clock=Clock()).seconds(**what) == seconds
 
 
 @pytest.mark.parametrize("moving", [True, False])
 def test_nobody_looks_without_viewers(moving: bool) -> None:
     """Not even at what moves, if the cluster moves it by itself."""
     clock = Clock()
-    pace = Pace(clock=clock)
+    pace = PollInterval(clock=clock)
     clock.now = 60.0
     assert pace.seconds(promoting=False, driving=False, moving=moving) is None
 
@@ -34,7 +34,7 @@ def test_nobody_looks_without_viewers(moving: bool) -> None:
 def test_what_the_dashboard_has_to_carry_on_is_carried_on_without_viewers() -> None:
     """A split that waits for New, a promotion."""
     clock = Clock()
-    pace = Pace(clock=clock)
+    pace = PollInterval(clock=clock)
     clock.now = 60.0
     assert pace.seconds(promoting=False, driving=True, moving=True) == 5.0
     assert pace.seconds(promoting=True, driving=False, moving=True) == 0.2
@@ -43,7 +43,7 @@ def test_what_the_dashboard_has_to_carry_on_is_carried_on_without_viewers() -> N
 def test_the_first_viewer_after_a_while_is_told_from_the_others() -> None:
     """Only that one has to wake anybody."""
     clock = Clock()
-    pace = Pace(clock=clock)
+    pace = PollInterval(clock=clock)
     assert not pace.viewed()
     clock.now = 60.0
     assert pace.viewed()
@@ -52,7 +52,7 @@ def test_the_first_viewer_after_a_while_is_told_from_the_others() -> None:
 
 def test_after_failures_it_looks_less_and_less_often_but_does_not_give_up() -> None:
     """A cluster that is back is seen within seconds."""
-    pace = Pace(clock=Clock())
+    pace = PollInterval(clock=Clock())
     waits = []
     for failures in range(1, 6):
         pace.failures = failures

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mnist_dash.cluster.operations import acts_for, state_of
+from mnist_dash.cluster.operations import operations_for, state_of
 from mnist_dash.cluster.promotion import INTERRUPTED_SECONDS, STEP_SECONDS, Promoter
 from mnist_dash.domain import Promote, Release, SetSplit
 from tests.clock import Clock
@@ -16,7 +16,7 @@ def promoting() -> PaperCluster:
     """A promotion that was just asked for."""
     cluster = PaperCluster()
     for change in (DEPLOY_CURRENT, DEPLOY_NEW, SetSplit(20), Promote()):
-        cluster.write(acts_for(change, cluster.seen(), SITE, "ann"))
+        cluster.write(operations_for(change, cluster.seen(), SITE, "ann"))
     return cluster
 
 

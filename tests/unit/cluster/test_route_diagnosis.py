@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from mnist_dash.cluster.route_diagnosis import Controller, is_in_turn, judge_cluster
+from mnist_dash.cluster.route_diagnosis import Controller, diagnose, is_in_turn
 from mnist_dash.domain import Finding, Prediction, Probe, Role, Route, Snapshot, State
 from tests.fakes import deployment, snapshot, sure_of
 
@@ -35,7 +35,7 @@ def blame(
     probes: Sequence[Probe], seen: Snapshot | None = None, controller: Controller = CLASS
 ) -> list[Finding]:
     """What is found to be wrong, with all objects as they should be."""
-    return [one for one in judge_cluster(probes, seen or snapshot(), (), controller) if not one.well]
+    return [one for one in diagnose(probes, seen or snapshot(), (), controller) if not one.well]
 
 
 @pytest.mark.parametrize(
@@ -44,14 +44,14 @@ def blame(
 )
 def test_a_right_controller_is_told_by_how_it_divides(split: list[Prediction], says: str) -> None:
     """Some take turns, some draw lots."""
-    found = judge_cluster(sent([CURRENT] * 5, [NEW] * 5, split), snapshot(), (), CLASS)
+    found = diagnose(sent([CURRENT] * 5, [NEW] * 5, split), snapshot(), (), CLASS)
     assert all(one.well for one in found)
     assert says in found[-1].says
 
 
 def test_how_it_divides_is_not_told_where_it_cannot_be_seen() -> None:
     """All go to one model."""
-    found = judge_cluster(sent([CURRENT] * 5, [NEW] * 5, [NEW] * 100), snapshot(split_wanted=100), (), CLASS)
+    found = diagnose(sent([CURRENT] * 5, [NEW] * 5, [NEW] * 100), snapshot(split_desired=100), (), CLASS)
     assert len(found) == 3
 
 
@@ -83,7 +83,7 @@ def test_a_gateways_controller_is_blamed_by_its_own_words() -> None:
 def test_an_object_that_is_wrong_is_told_first_and_nobody_else_is_blamed() -> None:
     """The rest are its symptoms, and their next step is its."""
     fault = "The Ingress mnist-canary has no canary annotation. Set the strategy again."
-    found = judge_cluster(ALL_TO_CURRENT, snapshot(), [fault], CLASS)
+    found = diagnose(ALL_TO_CURRENT, snapshot(), [fault], CLASS)
     assert found[0] == Finding(False, fault)
     assert not any("the controller behind" in one.says for one in found)
     assert {one.next_step for one in found if not one.well} == {""}
@@ -122,7 +122,7 @@ def test_what_a_controller_does_while_new_is_not_ready_is_no_fault(
     """An ingress controller asks Current, a Gateway refuses."""
     seen = snapshot(new=deployment(Role.NEW, ready=0, state=State.STARTING))
     probes = sent([CURRENT] * 5, [] if problem else [CURRENT] * 5, split, problem)
-    found = judge_cluster(probes, seen, (), CLASS)
+    found = diagnose(probes, seen, (), CLASS)
     assert all(one.well for one in found)
     assert any(says in one.says for one in found)
 

@@ -10,19 +10,19 @@ from mnist_dash.cluster.resources import CAN_UNDO, HISTORY, SPLIT, SWAP
 from mnist_dash.cluster.route_state import (
     REMEMBERED,
     Finish,
-    Point,
+    PendingPromotion,
     RouteState,
+    SetSelector,
     SetWeight,
     Step,
-    Swap,
     next_step,
     percent,
     read_state,
 )
 from mnist_dash.domain import HistoryEntry, Release, Role
 
-SWAP_GOAL = Swap(Release.GREEN, Release.BLUE, split=0, undo=True, by="ann", at=1.5)
-UNDO_GOAL = Swap(Release.BLUE, Release.GREEN, split=20, undo=False, by="bob", at=2.5)
+SWAP_GOAL = PendingPromotion(Release.GREEN, Release.BLUE, split=0, undo=True, by="ann", at=1.5)
+UNDO_GOAL = PendingPromotion(Release.BLUE, Release.GREEN, split=20, undo=False, by="bob", at=2.5)
 STATE = RouteState(20, SWAP_GOAL, True, (HistoryEntry(1.25, "ann", "Deploy é"), HistoryEntry(2, "bob", "x")))
 
 
@@ -122,13 +122,13 @@ def _after(step: Step, pointers: Pointers, weight: int) -> tuple[Pointers, int]:
     match step:
         case SetWeight(percent):
             return pointers, percent
-        case Point(role, release):
+        case SetSelector(role, release):
             return {**pointers, role: release}, weight
         case Finish(split):
             return pointers, split
 
 
-def _steps(pointers: Pointers, weight: int, swap: Swap) -> list[tuple[Pointers, int, Step]]:
+def _steps(pointers: Pointers, weight: int, swap: PendingPromotion) -> list[tuple[Pointers, int, Step]]:
     """Each step with what was observed before it, up to the last."""
     taken: list[tuple[Pointers, int, Step]] = []
     while len(taken) < 10:
@@ -142,7 +142,9 @@ def _steps(pointers: Pointers, weight: int, swap: Swap) -> list[tuple[Pointers, 
 
 @pytest.mark.parametrize("swap", [SWAP_GOAL, UNDO_GOAL])
 @pytest.mark.parametrize(("pointers", "weight"), STARTS)
-def test_a_swap_ends_in_its_goal_from_wherever_it_is(pointers: Pointers, weight: int, swap: Swap) -> None:
+def test_a_swap_ends_in_its_goal_from_wherever_it_is(
+    pointers: Pointers, weight: int, swap: PendingPromotion
+) -> None:
     """A dashboard that was killed between any two writes leaves such a state."""
     last, before, step = _steps(pointers, weight, swap)[-1]
     assert last == {Role.CURRENT: swap.current, Role.NEW: swap.new}
@@ -152,17 +154,17 @@ def test_a_swap_ends_in_its_goal_from_wherever_it_is(pointers: Pointers, weight:
 @pytest.mark.parametrize("swap", [SWAP_GOAL, UNDO_GOAL])
 @pytest.mark.parametrize(("pointers", "weight"), STARTS)
 def test_a_pointer_moves_only_while_its_role_receives_nothing(
-    pointers: Pointers, weight: int, swap: Swap
+    pointers: Pointers, weight: int, swap: PendingPromotion
 ) -> None:
     """So no request meets a Service that is changing."""
     for _, before, step in _steps(pointers, weight, swap):
-        if isinstance(step, Point):
+        if isinstance(step, SetSelector):
             assert before == (100 if step.role is Role.CURRENT else 0)
 
 
 @pytest.mark.parametrize("swap", [SWAP_GOAL, UNDO_GOAL])
 @pytest.mark.parametrize(("pointers", "weight"), STARTS)
-def test_doing_a_step_twice_is_harmless(pointers: Pointers, weight: int, swap: Swap) -> None:
+def test_doing_a_step_twice_is_harmless(pointers: Pointers, weight: int, swap: PendingPromotion) -> None:
     """What it writes is the same again."""
     for seen, before, step in _steps(pointers, weight, swap):
         once = _after(step, seen, before)
@@ -182,14 +184,14 @@ def test_a_promotion_takes_these_steps() -> None:
     start = {Role.CURRENT: Release.BLUE, Role.NEW: Release.GREEN}
     assert [step for _, _, step in _steps(start, 20, SWAP_GOAL)] == [
         SetWeight(100),
-        Point(Role.CURRENT, Release.GREEN),
+        SetSelector(Role.CURRENT, Release.GREEN),
         SetWeight(0),
-        Point(Role.NEW, Release.BLUE),
+        SetSelector(Role.NEW, Release.BLUE),
         Finish(0),
     ]
 
 
 def test_a_pointer_that_cannot_be_read_is_written_anew() -> None:
     """A Service is missing, or selects something else."""
-    assert next_step({}, 100, SWAP_GOAL) == Point(Role.CURRENT, Release.GREEN)
-    assert next_step({Role.CURRENT: Release.GREEN}, 0, SWAP_GOAL) == Point(Role.NEW, Release.BLUE)
+    assert next_step({}, 100, SWAP_GOAL) == SetSelector(Role.CURRENT, Release.GREEN)
+    assert next_step({Role.CURRENT: Release.GREEN}, 0, SWAP_GOAL) == SetSelector(Role.NEW, Release.BLUE)

@@ -10,9 +10,9 @@ import pytest
 from mnist_dash.cluster.http_route import GatewayRoutes
 from mnist_dash.cluster.ingress import IngressRoutes
 from mnist_dash.cluster.inventory import engine_objects
-from mnist_dash.cluster.observation import Seen
+from mnist_dash.cluster.observation import Observation
 from mnist_dash.cluster.resources import Object
-from mnist_dash.cluster.route_state import RouteState, Swap, Written
+from mnist_dash.cluster.route_state import PendingPromotion, RouteConfig, RouteState
 from mnist_dash.cluster.routes import Routes
 from mnist_dash.cluster.snapshot import deployment_of
 from mnist_dash.domain import Deployment, EngineObject, Gateway, ModelCheck, Release, Role, State
@@ -46,13 +46,13 @@ def nothing_known(_base: str, _version: int) -> ModelCheck | None:
     return None
 
 
-def seen_of(live: Object, *pods: Object, **more: object) -> Seen:
+def seen_of(live: Object, *pods: Object, **more: object) -> Observation:
     """One Deployment with its Pods, blue being Current."""
-    return replace(Seen(deployments=[live], pods=pods, services=SERVICES), **more)  # type: ignore[arg-type]  # of Seen
+    return replace(Observation(deployments=[live], pods=pods, services=SERVICES), **more)  # type: ignore[arg-type]  # of Seen
 
 
 def told(
-    seen: Seen,
+    seen: Observation,
     role: Role = Role.CURRENT,
     version: int | None = None,
     checks: Callable[[str, int], ModelCheck | None] = nothing_known,
@@ -84,30 +84,33 @@ def former(number: int = 1, *, replicas: int = 1) -> Object:
 
 def test_services_say_which_release_plays_which_role() -> None:
     """Their selectors are the pointers."""
-    seen = Seen(services=[service(Role.CURRENT, Release.GREEN), service(Role.NEW, Release.BLUE)])
+    seen = Observation(services=[service(Role.CURRENT, Release.GREEN), service(Role.NEW, Release.BLUE)])
     assert (seen.pointer(Role.CURRENT), seen.pointer(Role.NEW)) == (Release.GREEN, Release.BLUE)
     assert (seen.release(Role.CURRENT), seen.role(Release.BLUE)) == (Release.GREEN, Role.NEW)
 
 
 def test_without_services_current_is_blue_and_new_the_other_one() -> None:
     """As in an empty namespace."""
-    assert (Seen().pointer(Role.CURRENT), Seen().pointer(Role.NEW)) == (Release.BLUE, Release.GREEN)
-    only_current = Seen(services=[service(Role.CURRENT, Release.GREEN)])
+    assert (Observation().pointer(Role.CURRENT), Observation().pointer(Role.NEW)) == (
+        Release.BLUE,
+        Release.GREEN,
+    )
+    only_current = Observation(services=[service(Role.CURRENT, Release.GREEN)])
     assert only_current.pointer(Role.NEW) is Release.BLUE
 
 
 def test_amid_a_swap_the_roles_are_those_of_its_goal() -> None:
     """Both pointers are on one release for a moment, but never both roles."""
     both_green = [service(role, Release.GREEN) for role in Role]
-    swap = Swap(current=Release.GREEN, new=Release.BLUE, split=0, undo=True, by="ann", at=0.0)
-    seen = Seen(services=both_green, written=Written(100, RouteState(swap=swap), has_new=True))
+    swap = PendingPromotion(current=Release.GREEN, new=Release.BLUE, split=0, undo=True, by="ann", at=0.0)
+    seen = Observation(services=both_green, written=RouteConfig(100, RouteState(swap=swap), has_new=True))
     assert (seen.pointer(Role.NEW), seen.release(Role.NEW)) == (Release.GREEN, Release.BLUE)
     assert seen.release(Role.CURRENT) is Release.GREEN
 
 
 def test_pointers_that_somebody_put_on_one_release_still_give_two_roles() -> None:
     """What Current points at is Current."""
-    seen = Seen(services=[service(role, Release.GREEN) for role in Role])
+    seen = Observation(services=[service(role, Release.GREEN) for role in Role])
     assert (seen.release(Role.CURRENT), seen.release(Role.NEW)) == (Release.GREEN, Release.BLUE)
 
 
@@ -120,7 +123,7 @@ def test_ready_addresses_are_the_endpoints_that_get_requests() -> None:
         endpoint_slice(Role.NEW, "10.77.2.1"),
         {**endpoint_slice(Role.NEW), "endpoints": None},
     ]
-    seen = Seen(endpoint_slices=slices)
+    seen = Observation(endpoint_slices=slices)
     assert seen.ready_addresses(Role.CURRENT) == {"10.77.1.1", "10.77.1.3"}
     assert seen.ready_addresses(Role.NEW) == {"10.77.2.1"}
 
@@ -128,7 +131,7 @@ def test_ready_addresses_are_the_endpoints_that_get_requests() -> None:
 def test_a_release_knows_its_pods_and_their_addresses() -> None:
     """By the label, whatever they are called."""
     blue, green = pod(complete()), pod(complete(Release.GREEN))
-    seen = Seen(pods=[blue, green])
+    seen = Observation(pods=[blue, green])
     assert seen.pods_of(Release.GREEN) == [green]
     assert seen.addresses_of(Release.BLUE) == {"10.77.1.1"}
 
@@ -140,7 +143,7 @@ def test_nothing_deployed_is_told_as_nothing() -> None:
     """Also while the Deployment is being deleted."""
     going = complete()
     going["metadata"]["deletionTimestamp"] = "2026-08-07T11:00:00Z"
-    for seen in (Seen(services=SERVICES), seen_of(going)):
+    for seen in (Observation(services=SERVICES), seen_of(going)):
         assert deployment_of(Role.CURRENT, seen, {}, nothing_known) is None
 
 
@@ -152,7 +155,7 @@ def test_a_complete_rollout_is_ready() -> None:
         role=Role.CURRENT,
         release=Release.BLUE,
         base=BASE,
-        wanted=2,
+        desired=2,
         ready=2,
         state=State.READY,
         version=1,
@@ -189,7 +192,7 @@ def test_while_a_rollout_is_under_way_the_former_model_is_shown() -> None:
     live = rolling(replicas=2, updated=1, ready=3)
     seen = seen_of(live, former(1), former(2), pod(live))
     found = told(seen)
-    assert (found.state, found.base, found.ready, found.wanted) == (State.UPDATING, BASE, 2, 2)
+    assert (found.state, found.base, found.ready, found.desired) == (State.UPDATING, BASE, 2, 2)
     assert found.cause == "Re-deploying: 1 of 2 new replicas ready; the former ones answer meanwhile."
 
 
@@ -257,7 +260,7 @@ def test_all_replicas_lost_for_good_is_a_failure() -> None:
 def test_scaled_to_nothing_by_somebody_else_is_degraded() -> None:
     """It would count as complete, but nobody answers."""
     found = told(seen_of(complete(replicas=0)))
-    assert (found.state, found.wanted, found.ready) == (State.DEGRADED, 0, 0)
+    assert (found.state, found.desired, found.ready) == (State.DEGRADED, 0, 0)
     assert "0 replicas" in found.cause
     assert found.next_step
 
@@ -316,7 +319,7 @@ def test_new_warns_if_the_models_take_different_input() -> None:
     """The other card does not."""
     flat = check(OTHER, input_shape=(-1, 784))
     current, new = complete(), complete(Release.GREEN, base=OTHER, found=flat)
-    seen = Seen(deployments=[current, new], pods=[pod(current), pod(new)], services=SERVICES)
+    seen = Observation(deployments=[current, new], pods=[pod(current), pod(new)], services=SERVICES)
     assert told(seen, Role.NEW, version=1).warnings == (
         "It takes (784,), Current (28, 28, 1): the dashboard adapts, "
         "but another program's request fits only one of them.",
@@ -329,12 +332,12 @@ def test_new_warns_if_the_models_take_different_input() -> None:
 
 def listed(routes: Routes, *, weight: int = 20) -> dict[tuple[str, str], EngineObject]:
     """Everything that is told of two releases, by kind and name."""
-    live = routes.objects(Written(weight, RouteState(split=weight), has_new=True))
+    live = routes.objects(RouteConfig(weight, RouteState(split=weight), has_new=True))
     for one in live:
         one["metadata"]["uid"] = one["metadata"]["name"]
     current, new = complete(key_hash="abc"), deployment(Release.GREEN, key_hash="abc")
     pods = [pod(current), pod(new, looping(137, "OOMKilled"))]
-    seen = Seen(
+    seen = Observation(
         deployments=[new, current],
         pods=pods[::-1],
         services=SERVICES,
@@ -398,10 +401,10 @@ def test_an_http_route_tells_its_weights() -> None:
 @pytest.mark.parametrize(("status", "state"), [("True", "accepted"), ("False", "refused")])
 def test_an_http_route_tells_whether_its_gateway_takes_it(status: str, state: str) -> None:
     """By the conditions that the controller writes."""
-    (route,) = HTTP_ROUTES.objects(Written(0, RouteState(), has_new=False))
+    (route,) = HTTP_ROUTES.objects(RouteConfig(0, RouteState(), has_new=False))
     accepted = condition("Accepted", status, "Accepted" if status == "True" else "NoMatchingParent")
     route["status"] = {"parents": [{"parentRef": {"name": "public"}, "conditions": [accepted]}]}
-    (told_of,) = engine_objects(Seen(routes=[route]), GATEWAY)
+    (told_of,) = engine_objects(Observation(routes=[route]), GATEWAY)
     assert told_of.state == state
 
 

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import pytest
 
-from mnist_dash.cluster.traffic_probe import BLIND_SECONDS, CANARY_SECONDS, PROBES, Effect, Sight, look
+from mnist_dash.cluster.traffic_probe import (
+    BLIND_SECONDS,
+    CANARY_SECONDS,
+    PROBES,
+    SplitTracker,
+    TrafficSample,
+    look,
+)
 from mnist_dash.domain import Image, Prediction, Route
 from mnist_dash.errors import ServingError
 from tests.clock import Clock
 from tests.fakes import sure_of
 
-ALL_CURRENT = Sight(current=PROBES, told_apart=True)
-ALL_NEW = Sight(new=PROBES, told_apart=True)
-SOME_OF_BOTH = Sight(current=PROBES - 3, new=3, told_apart=True)
-ALIKE = Sight()
-SILENT = Sight(problem="The gateway does not answer.")
+ALL_CURRENT = TrafficSample(current=PROBES, told_apart=True)
+ALL_NEW = TrafficSample(new=PROBES, told_apart=True)
+SOME_OF_BOTH = TrafficSample(current=PROBES - 3, new=3, told_apart=True)
+ALIKE = TrafficSample()
+SILENT = TrafficSample(problem="The gateway does not answer.")
 
 
-def after(*weights: int, clock: Clock | None = None) -> Effect:
+def after(*weights: int, clock: Clock | None = None) -> SplitTracker:
     """All weights were written one after the other, each but the last long followed."""
-    effect = Effect(clock=clock or Clock())
+    effect = SplitTracker(clock=clock or Clock())
     for weight in weights:
         effect.observed, effect.pending = effect._weight, False
         effect.written(weight)
@@ -50,7 +57,7 @@ def test_what_is_found_at_the_start_counts_as_followed() -> None:
     ],
 )
 def test_a_change_is_followed_once_the_answers_show_it(
-    weights: tuple[int, ...], sight: Sight, followed: bool
+    weights: tuple[int, ...], sight: TrafficSample, followed: bool
 ) -> None:
     """All of one model for 0 and 100; for a canary, that the former way is left."""
     effect = after(*weights)
@@ -67,7 +74,9 @@ def test_a_change_is_followed_once_the_answers_show_it(
         ((0, 1), ALL_CURRENT, CANARY_SECONDS),
     ],
 )
-def test_what_cannot_be_seen_is_given_time(weights: tuple[int, ...], sight: Sight, seconds: float) -> None:
+def test_what_cannot_be_seen_is_given_time(
+    weights: tuple[int, ...], sight: TrafficSample, seconds: float
+) -> None:
     """As long as controllers take at the most, and not without any answer."""
     clock = Clock()
     effect = after(*weights, clock=clock)
@@ -80,7 +89,7 @@ def test_what_cannot_be_seen_is_given_time(weights: tuple[int, ...], sight: Sigh
 
 def test_another_way_at_the_same_weight_is_followed_once_the_two_are_told_apart() -> None:
     """At split 0 too: a request may be sent to New by its header."""
-    effect = Effect(clock=Clock())
+    effect = SplitTracker(clock=Clock())
     effect.written(0, "blue", "nobody")
     effect.written(0, "blue", "green")
     effect.seen(ALIKE)
@@ -129,4 +138,4 @@ def test_a_gateway_that_does_not_answer_is_a_problem_and_no_error() -> None:
     def ask(_: Image, __: Route) -> Prediction:
         raise ServingError("No answer.", "Wait.")
 
-    assert look(ask, both=True) == Sight(problem="No answer. Wait.")
+    assert look(ask, both=True) == TrafficSample(problem="No answer. Wait.")

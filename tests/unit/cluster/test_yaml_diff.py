@@ -10,25 +10,25 @@ import pytest
 import yaml
 
 from mnist_dash.cluster.ingress import IngressRoutes
-from mnist_dash.cluster.manifests import Model, deployment, namespace, secret, service
+from mnist_dash.cluster.manifests import ModelSpec, deployment, namespace, secret, service
 from mnist_dash.cluster.resources import Object
-from mnist_dash.cluster.route_state import RouteState, Written
+from mnist_dash.cluster.route_state import RouteConfig, RouteState
 from mnist_dash.cluster.yaml_diff import clean, difference, to_yaml
 from mnist_dash.domain import HistoryEntry, ModelCheck, Release, Role
 
-MODEL = Model(ModelCheck("gs://b/mnist", 1, (784,), 0.9), 2, "2026-01-02T03:04:05+00:00", "ann: Deploy")
+MODEL = ModelSpec(ModelCheck("gs://b/mnist", 1, (784,), 0.9), 2, "2026-01-02T03:04:05+00:00", "ann: Deploy")
 KEY = b'{"private_key": "very secret"}'
 
 
 def _deployment(replicas: int = 2) -> Object:
-    model = Model(MODEL.check, replicas, MODEL.deployed_at, MODEL.cause)
+    model = ModelSpec(MODEL.check, replicas, MODEL.deployed_at, MODEL.cause)
     return deployment(Release.GREEN, model, "mnist", "tensorflow/serving:2.19.0", "")
 
 
 def _ingresses(*what: str) -> list[Object]:
     history = tuple(HistoryEntry(1.0, "ann", one) for one in what)
     return IngressRoutes("my.example.com", "nginx", "mnist").objects(
-        Written(20, RouteState(20, history=history))
+        RouteConfig(20, RouteState(20, history=history))
     )
 
 

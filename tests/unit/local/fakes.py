@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mnist_dash.subprocesses import Child, Event
+from mnist_dash.subprocesses import ChildProcess, Event
 
 
 @dataclass
@@ -54,12 +54,12 @@ class FakeChild:
 
 
 class FakeChildren:
-    """Starts fake children in place of `Child` and remembers all of them."""
+    """Starts fake children in place of `ChildProcess` and remembers all of them."""
 
     def __init__(self) -> None:
         self.all: list[FakeChild] = []
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Child:
+    def __call__(self, *args: Any, **kwargs: Any) -> ChildProcess:
         self.all.append(FakeChild(*args, **kwargs))
         return self.all[-1]  # type: ignore[return-value]  # it has all of a child that the fleet uses
 

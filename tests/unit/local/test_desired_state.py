@@ -1,4 +1,4 @@
-"""What is wanted, and the file that remembers it."""
+"""What is desired, and the file that remembers it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from mnist_dash.domain import HistoryEntry, Release, Role
-from mnist_dash.local.desired_state import BUNDLED, Spec, StateFile, Wanted
+from mnist_dash.local.desired_state import BUNDLED, DesiredState, Spec, StateFile
 
-BOTH = replace(Wanted().deploy(Role.CURRENT, "/a", 1).deploy(Role.NEW, "/b", 2), split=20)
+BOTH = replace(DesiredState().deploy(Role.CURRENT, "/a", 1).deploy(Role.NEW, "/b", 2), split=20)
 
 
 def test_the_first_current_is_blue_and_new_is_green() -> None:
@@ -55,23 +55,25 @@ def test_a_change_of_the_models_ends_the_undo(change) -> None:  # type: ignore[n
     assert not change(BOTH.swap(can_undo=True)).can_undo
 
 
-@pytest.mark.parametrize("wanted", [Wanted(), BOTH, BOTH.swap(can_undo=True), BOTH.deploy(Role.NEW, "/c", 8)])
-def test_what_was_saved_is_loaded_again(tmp_path: Path, wanted: Wanted) -> None:
+@pytest.mark.parametrize(
+    "desired", [DesiredState(), BOTH, BOTH.swap(can_undo=True), BOTH.deploy(Role.NEW, "/c", 8)]
+)
+def test_what_was_saved_is_loaded_again(tmp_path: Path, desired: DesiredState) -> None:
     """Everything survives, the fallback of a re-deploy that was under way too."""
     file = StateFile(tmp_path)
-    file.save(wanted)
-    assert file.load() == wanted
+    file.save(desired)
+    assert file.load() == desired
     assert file.notices == []
     file.close()
 
 
 def test_the_history_keeps_the_last_fifty_changes(tmp_path: Path) -> None:
     """It survives a restart, newest last, and does not grow for ever."""
-    wanted = BOTH
+    desired = BOTH
     for number in range(60):
-        wanted = wanted.remember(HistoryEntry(float(number), "ada", f"Change {number}"))
+        desired = desired.remember(HistoryEntry(float(number), "ada", f"Change {number}"))
     file = StateFile(tmp_path)
-    file.save(wanted)
+    file.save(desired)
     loaded = file.load()
     assert loaded is not None
     assert [entry.what for entry in loaded.history] == [f"Change {number}" for number in range(10, 60)]
@@ -82,7 +84,7 @@ def test_a_state_from_before_there_was_a_history_is_loaded(tmp_path: Path) -> No
     """Nobody loses what was deployed by a newer version of the dashboard."""
     (tmp_path / "state.json").write_text(json.dumps(GOOD))
     file = StateFile(tmp_path)
-    assert file.load() == Wanted()
+    assert file.load() == DesiredState()
     assert file.notices == []
     file.close()
 
@@ -143,7 +145,7 @@ def test_a_second_dashboard_leaves_the_first_ones_state_alone(tmp_path: Path) ->
     second = StateFile(tmp_path)
     assert second.load() is None
     assert "Another dashboard" in second.notices[0]
-    second.save(Wanted())
+    second.save(DesiredState())
     assert first.load() == BOTH
     second.close()
     first.close()
@@ -170,9 +172,9 @@ def test_a_folder_that_cannot_be_made_is_a_notice_and_no_crash(tmp_path: Path) -
 
 def test_bundled_models_are_remembered_by_name(tmp_path: Path) -> None:
     """The package may lie elsewhere at the next start."""
-    wanted = Wanted().deploy(Role.CURRENT, str(BUNDLED / "cnn"), 1)
+    desired = DesiredState().deploy(Role.CURRENT, str(BUNDLED / "cnn"), 1)
     file = StateFile(tmp_path)
-    file.save(wanted)
+    file.save(desired)
     assert "bundled:cnn" in file.path.read_text()
-    assert file.load() == wanted
+    assert file.load() == desired
     file.close()

@@ -6,9 +6,9 @@ import pytest
 
 from mnist_dash.domain import State
 from mnist_dash.local.desired_state import Spec
-from mnist_dash.local.plan import Ends, Phase, Plan, Seen, condition, delay, plan
+from mnist_dash.local.plan import Phase, Plan, ReplicaStatus, RestartHistory, condition, delay, plan
 
-OLD = [Seen("blue-1", 1, Phase.READY), Seen("blue-2", 1, Phase.READY)]
+OLD = [ReplicaStatus("blue-1", 1, Phase.READY), ReplicaStatus("blue-2", 1, Phase.READY)]
 SPEC = Spec("/models/a", replicas=2, generation=2)
 STARTING = Phase.STARTING
 READY = Phase.READY
@@ -17,8 +17,8 @@ READY = Phase.READY
 FORMER = Spec("/models/former", replicas=2, generation=1)
 
 
-def fresh(*phases: Phase) -> list[Seen]:
-    return [Seen(f"blue-{number}", 2, phase) for number, phase in enumerate(phases, start=3)]
+def fresh(*phases: Phase) -> list[ReplicaStatus]:
+    return [ReplicaStatus(f"blue-{number}", 2, phase) for number, phase in enumerate(phases, start=3)]
 
 
 BOTH_OLD = ("blue-1", "blue-2")
@@ -35,15 +35,15 @@ BOTH_NEW = ("blue-3", "blue-4")
         (SPEC, fresh(READY, STARTING), Plan(members=("blue-3",), taken_over=True)),
         (SPEC, fresh(READY, READY), Plan(members=BOTH_NEW, taken_over=True)),
         (SPEC, fresh(READY), Plan(members=("blue-3",), start=1, taken_over=True)),
-        (SPEC, [Seen("blue-3", 2, Phase.STOPPING)], Plan(start=2)),
+        (SPEC, [ReplicaStatus("blue-3", 2, Phase.STOPPING)], Plan(start=2)),
         (SPEC, OLD, Plan(start=2, drain=BOTH_OLD)),
     ],
 )
 def test_a_release_is_kept_at_its_number_of_replicas(
-    spec: Spec | None, seen: list[Seen], expected: Plan
+    spec: Spec | None, seen: list[ReplicaStatus], expected: Plan
 ) -> None:
     """Whatever is ready answers; replicas of a generation that nobody wants any more are drained."""
-    assert plan(spec, seen, Ends()) == expected
+    assert plan(spec, seen, RestartHistory()) == expected
 
 
 @pytest.mark.parametrize(
@@ -56,62 +56,76 @@ def test_a_release_is_kept_at_its_number_of_replicas(
         (fresh(STARTING, STARTING), Plan(start_former=2)),
         (fresh(STARTING, READY), Plan(members=("blue-4",), taken_over=True)),
         (
-            [*OLD, Seen("blue-9", 7, READY), *fresh(STARTING, STARTING)],
+            [*OLD, ReplicaStatus("blue-9", 7, READY), *fresh(STARTING, STARTING)],
             Plan(members=BOTH_OLD, drain=("blue-9",)),
         ),
-        ([Seen("blue-1", 1, Phase.DRAINING), *fresh(READY, READY)], Plan(BOTH_NEW, taken_over=True)),
+        ([ReplicaStatus("blue-1", 1, Phase.DRAINING), *fresh(READY, READY)], Plan(BOTH_NEW, taken_over=True)),
     ],
 )
-def test_a_redeploy_rolls_all_at_once_beside_the_former_replicas(seen: list[Seen], expected: Plan) -> None:
+def test_a_redeploy_rolls_all_at_once_beside_the_former_replicas(
+    seen: list[ReplicaStatus], expected: Plan
+) -> None:
     """The former ones are replaced too if they end, and one that was superseded never gets requests."""
-    assert plan(SPEC, seen, Ends(), FORMER) == expected
+    assert plan(SPEC, seen, RestartHistory(), FORMER) == expected
 
 
 def test_a_redeploy_is_given_up_after_three_failed_starts() -> None:
     """The former replicas stay members, and no new one is started."""
-    assert plan(SPEC, OLD, Ends(failed_starts=3), FORMER) == Plan(members=BOTH_OLD, give_up=True)
+    assert plan(SPEC, OLD, RestartHistory(failed_starts=3), FORMER) == Plan(members=BOTH_OLD, give_up=True)
 
 
 @pytest.mark.parametrize(("failed", "former"), [(2, FORMER), (3, None), (50, None)])
 def test_starting_goes_on_before_that_or_without_a_former_model(failed: int, former: Spec | None) -> None:
     """Without one there is nothing to lose by trying again."""
-    assert plan(SPEC, [], Ends(failed_starts=failed), former).start == 2
+    assert plan(SPEC, [], RestartHistory(failed_starts=failed), former).start == 2
 
 
 def test_a_takeover_is_not_undone_by_late_failures() -> None:
     """Once the new replicas answer, replicas that fail later do not bring the former model back."""
-    decision = plan(SPEC, fresh(READY, READY), Ends(failed_starts=9), FORMER)
+    decision = plan(SPEC, fresh(READY, READY), RestartHistory(failed_starts=9), FORMER)
     assert decision.taken_over
     assert not decision.give_up
 
 
 def test_the_first_replacement_comes_at_once_and_a_crash_loop_backs_off() -> None:
     """Delays double from half a second up to half a minute."""
-    delays = [delay(Ends(in_a_row=n)) for n in range(11)]
+    delays = [delay(RestartHistory(in_a_row=n)) for n in range(11)]
     assert delays == [0, 0, 0.5, 1, 2, 4, 8, 16, 30, 30, 30]
 
 
 @pytest.mark.parametrize(
     ("seen", "ends", "failed_redeploy", "state", "words"),
     [
-        ([], Ends(), "", State.STARTING, "0 of 2 replicas ready"),
-        (fresh(READY, STARTING), Ends(), "", State.STARTING, "1 of 2"),
-        (fresh(READY, READY), Ends(), "", State.READY, ""),
-        (fresh(READY), Ends(words="Killed."), "", State.DEGRADED, "Killed."),
-        ([], Ends(failed_starts=1, words="No file."), "", State.DEGRADED, "No file."),
-        ([], Ends(failed_starts=3, words="No file."), "", State.FAILED, "3 times while starting. No file."),
-        (OLD + fresh(STARTING), Ends(), "", State.UPDATING, "Re-deploying: 0 of 2 new replicas ready"),
-        (OLD, Ends(failed_starts=1, words="No file."), "", State.UPDATING, "No file."),
+        ([], RestartHistory(), "", State.STARTING, "0 of 2 replicas ready"),
+        (fresh(READY, STARTING), RestartHistory(), "", State.STARTING, "1 of 2"),
+        (fresh(READY, READY), RestartHistory(), "", State.READY, ""),
+        (fresh(READY), RestartHistory(words="Killed."), "", State.DEGRADED, "Killed."),
+        ([], RestartHistory(failed_starts=1, words="No file."), "", State.DEGRADED, "No file."),
+        (
+            [],
+            RestartHistory(failed_starts=3, words="No file."),
+            "",
+            State.FAILED,
+            "3 times while starting. No file.",
+        ),
+        (
+            OLD + fresh(STARTING),
+            RestartHistory(),
+            "",
+            State.UPDATING,
+            "Re-deploying: 0 of 2 new replicas ready",
+        ),
+        (OLD, RestartHistory(failed_starts=1, words="No file."), "", State.UPDATING, "No file."),
         (
             fresh(READY, READY),
-            Ends(),
+            RestartHistory(),
             "It failed.",
             State.FAILED,
             "It failed. The former model",
         ),
         (
             fresh(READY),
-            Ends(words="Killed."),
+            RestartHistory(words="Killed."),
             "It failed.",
             State.DEGRADED,
             "It failed. 1 of 2 replicas",
@@ -119,7 +133,7 @@ def test_the_first_replacement_comes_at_once_and_a_crash_loop_backs_off() -> Non
     ],
 )
 def test_each_state_has_its_cause_in_words(
-    seen: list[Seen], ends: Ends, failed_redeploy: str, state: State, words: str
+    seen: list[ReplicaStatus], ends: RestartHistory, failed_redeploy: str, state: State, words: str
 ) -> None:
     """The cause quotes what the replica itself said last."""
     found = condition(SPEC, seen, ends, failed_redeploy=failed_redeploy)

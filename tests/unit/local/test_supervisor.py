@@ -10,26 +10,26 @@ from typing import Any
 import pytest
 
 from mnist_dash.domain import Release, Role
-from mnist_dash.local.desired_state import Wanted
+from mnist_dash.local.desired_state import DesiredState
 from mnist_dash.local.plan import Phase
-from mnist_dash.local.supervisor import ACK_WAIT, DRAIN_WAIT, HEARTBEAT, KILL_WAIT, START_WAIT, Fleet
+from mnist_dash.local.supervisor import ACK_WAIT, DRAIN_WAIT, HEARTBEAT, KILL_WAIT, START_WAIT, Supervisor
 from tests.unit.local.fakes import FakeChild, FakeChildren, FakeClock
 
 
 class Stage:
-    """A fleet of fake children with what is wanted of it."""
+    """A fleet of fake children with what is desired of it."""
 
     def __init__(self, listener: socket.socket) -> None:
         self.children, self.clock = FakeChildren(), FakeClock()
-        self.fleet = Fleet(listener, self.on_event, start=self.children, clock=self.clock)
-        self.wanted = Wanted()
+        self.fleet = Supervisor(listener, self.on_event, start=self.children, clock=self.clock)
+        self.desired = DesiredState()
 
     def on_event(self, child: Any, event: dict[str, Any]) -> None:
         self.fleet.handle(child, event)
         self.step()
 
-    def step(self, change: Callable[[Wanted], Wanted] = lambda wanted: wanted) -> None:
-        self.wanted = self.fleet.step(change(self.wanted))
+    def step(self, change: Callable[[DesiredState], DesiredState] = lambda desired: desired) -> None:
+        self.desired = self.fleet.step(change(self.desired))
 
     def later(self, seconds: float) -> None:
         self.clock.now += seconds
@@ -136,13 +136,13 @@ def test_requests_that_never_end_do_not_keep_an_old_replica_for_ever(both: Stage
 
 
 def test_a_failed_redeploy_keeps_the_old_model_and_says_why(both: Stage) -> None:
-    """After three starts that failed the former specification is wanted again, and nothing was restarted."""
+    """After three starts that failed the former specification is desired again, and nothing was restarted."""
     both.step(lambda w: w.deploy(Role.NEW, "/c", 1))
     for attempt in (1, 2, 3):
         both.children.replicas("green")[attempt].say(event="exit", code=1)
         both.later(2)
     assert both.members["new"] == ["green-2"]
-    assert both.wanted.spec(Role.NEW).base == "/b"  # type: ignore[union-attr]  # it is deployed
+    assert both.desired.spec(Role.NEW).base == "/b"  # type: ignore[union-attr]  # it is deployed
     assert "/c failed: It went wrong." in both.fleet.failed_redeploys[Release.GREEN]
     assert len(both.children.replicas("green")) == 4
 
@@ -169,7 +169,7 @@ def test_a_process_that_cannot_be_started_is_tried_again(
     with monkeypatch.context() as patch:
         patch.setattr(stage.fleet, "_start", refuse)
         stage.step(lambda w: w.deploy(Role.CURRENT, "/a", 1))
-    assert "Too many open files" in stage.fleet.ends_of(stage.wanted.spec(Role.CURRENT)).words
+    assert "Too many open files" in stage.fleet.ends_of(stage.desired.spec(Role.CURRENT)).words
     stage.later(1)
     assert len(stage.children.replicas("blue")) == 1
 
@@ -242,7 +242,7 @@ def test_a_replica_that_never_gets_ready_is_ended_with_the_reason(stage: Stage) 
     stage.later(START_WAIT + 1)
     assert child.told == ["kill"]
     child.say(event="exit", code=-9)
-    assert "not loaded the model after 60 s" in stage.fleet.ends_of(stage.wanted.spec(Role.CURRENT)).words
+    assert "not loaded the model after 60 s" in stage.fleet.ends_of(stage.desired.spec(Role.CURRENT)).words
 
 
 def test_a_gateway_that_dies_is_replaced_and_told_everything_again(both: Stage) -> None:

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from mnist_dash.domain import EngineObject, Role
 from mnist_dash.panels import diff, drawing, history, objects, rollout, strategy, theme
-from mnist_dash.panels.session import Visit
+from mnist_dash.panels.session import Session
 from tests.fakes import deployment, snapshot
 
 
@@ -118,13 +118,13 @@ def test_the_same_state_is_previewed_once() -> None:
     """What changes by itself, as replicas come, is no reason to ask the cluster again."""
     known = diff.standing(snapshot())
     assert diff.standing(snapshot(taken_at=9.0, new=deployment(Role.NEW, ready=0))) == known
-    assert diff.standing(snapshot(split_wanted=50)) != known
-    assert diff.standing(snapshot(new=deployment(Role.NEW, wanted=3))) != known
+    assert diff.standing(snapshot(split_desired=50)) != known
+    assert diff.standing(snapshot(new=deployment(Role.NEW, desired=3))) != known
 
 
 def test_each_sheet_of_paper_differs_from_the_one_before() -> None:
     """The browser takes a new drawing only if it differs, and both sheets are blank."""
-    visit = Visit()
+    visit = Session()
     first = drawing.sheet_of_paper(visit)
     visit.new_sheet()
     assert drawing.sheet_of_paper(visit) != first

@@ -20,7 +20,7 @@ import pytest
 from mnist_dash.dataset import load_digits
 from mnist_dash.domain import ModelCheck
 from mnist_dash.errors import ModelError
-from mnist_dash.savedmodel import Model, check_model, check_model_apart, isolated_check, read_signatures
+from mnist_dash.savedmodel import Model, check_model, check_model_isolated, isolated_check, read_signatures
 from mnist_dash.signature import Tensor
 from tests.models import (
     FLAT,
@@ -209,7 +209,7 @@ def test_folders_that_are_no_versions_are_a_warning(tmp_path: Path) -> None:
 def test_a_check_in_a_process_of_its_own_finds_the_same(name: str, tmp_path: Path) -> None:
     """The result, warnings and all, comes back through the process."""
     base = str(make_base(tmp_path, name))
-    assert check_model_apart(base) == check_model(base)
+    assert check_model_isolated(base) == check_model(base)
 
 
 def test_an_unfit_model_is_told_from_a_process_of_its_own(tmp_path: Path) -> None:
@@ -217,14 +217,14 @@ def test_an_unfit_model_is_told_from_a_process_of_its_own(tmp_path: Path) -> Non
     with pytest.raises(ModelError) as here:
         check_model(str(tmp_path))
     with pytest.raises(ModelError) as isolated:
-        check_model_apart(str(tmp_path))
+        check_model_isolated(str(tmp_path))
     assert isolated.value.args == here.value.args
 
 
 def test_a_check_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
     """The process is killed, and the error says after how long."""
     with pytest.raises(ModelError, match=r"took longer than 0\.001 s and was stopped"):
-        check_model_apart(str(make_base(tmp_path)), timeout=0.001)
+        check_model_isolated(str(make_base(tmp_path)), timeout=0.001)
 
 
 def test_a_check_does_not_outlive_its_parent(tmp_path: Path) -> None:
@@ -232,7 +232,7 @@ def test_a_check_does_not_outlive_its_parent(tmp_path: Path) -> None:
     pipe = make_base(tmp_path) / "model" / "1" / "saved_model.pb"
     pipe.unlink()
     os.mkfifo(pipe)
-    code = f"from mnist_dash.savedmodel import check_model_apart; check_model_apart({str(tmp_path)!r})"
+    code = f"from mnist_dash.savedmodel import check_model_isolated; check_model_apart({str(tmp_path)!r})"
     environment = {**os.environ, "TMPDIR": str(tmp_path)}  # what it leaves there goes with the test
     with subprocess.Popen([sys.executable, "-c", code], env=environment) as parent:
         while parent.poll() is None and not (children := psutil.Process(parent.pid).children()):

@@ -83,7 +83,7 @@ def test_mnist_is_read_in_its_two_parts(mnist: Path) -> None:
     assert (data.train.labels.shape, data.test.labels.shape) == ((20,), (2000,))
 
 
-def test_missing_files_are_named_with_all_four_that_are_wanted(mnist: Path) -> None:
+def test_missing_files_are_named_with_all_four_that_are_desired(mnist: Path) -> None:
     """The problem names what is missing; the next step names the four files and where they are."""
     (mnist / FILES[1]).unlink()
     with pytest.raises(SettingsError) as raised:

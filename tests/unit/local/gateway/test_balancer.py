@@ -7,10 +7,16 @@ from contextlib import ExitStack
 import pytest
 
 from mnist_dash.domain import Release, Role
-from mnist_dash.local.gateway.balancer import AVOIDED_SECONDS, Roster, Seat, Seating, attempts
-from mnist_dash.local.gateway.protocol import Event, EventName, Member, Order, Table
+from mnist_dash.local.gateway.balancer import (
+    AVOIDED_SECONDS,
+    RoutingGeneration,
+    Upstream,
+    UpstreamPool,
+    attempts,
+)
+from mnist_dash.local.gateway.protocol import Backend, Event, EventName, RoutingTable, RoutingUpdate
 
-A, B, C = (Member(f"blue-{n}", Release.BLUE, f"http://127.0.0.1:{n}") for n in (1, 2, 3))
+A, B, C = (Backend(f"blue-{n}", Release.BLUE, f"http://127.0.0.1:{n}") for n in (1, 2, 3))
 
 
 @pytest.fixture
@@ -20,14 +26,16 @@ def events() -> list[Event]:
 
 
 @pytest.fixture
-def roster(events: list[Event]) -> Roster:
+def roster(events: list[Event]) -> UpstreamPool:
     """A roster before its first order."""
-    return Roster(events.append)
+    return UpstreamPool(events.append)
 
 
-def ordered(roster: Roster, number: int, *members: Member, new: tuple[Member, ...] = ()) -> Seating:
+def ordered(
+    roster: UpstreamPool, number: int, *members: Backend, new: tuple[Backend, ...] = ()
+) -> RoutingGeneration:
     """The seating after an order for these members of Current."""
-    roster.apply(Order(number, Table(0, members, new)))
+    roster.apply(RoutingUpdate(number, RoutingTable(0, members, new)))
     assert roster.seating
     return roster.seating
 
@@ -37,21 +45,21 @@ def drained(events: list[Event]) -> list[int | None]:
     return [event.id for event in events if event.event is EventName.DRAINED]
 
 
-def best(*seats: Seat, now: float = 0.0) -> Seat:
+def best(*seats: Upstream, now: float = 0.0) -> Upstream:
     """The seat that is tried first."""
     return next(attempts(seats, clock=lambda: now))
 
 
 def test_the_least_busy_replica_is_asked() -> None:
     """Whoever was asked last."""
-    one, two = Seat(A), Seat(B)
+    one, two = Upstream(A), Upstream(B)
     with one.taken(), two.taken(), two.taken():
         assert best(one, two) is one
 
 
 def test_equally_busy_replicas_take_turns() -> None:
     """All of them, in the same order again and again."""
-    seats = Seat(A), Seat(B), Seat(C)
+    seats = Upstream(A), Upstream(B), Upstream(C)
     asked = []
     for _ in range(9):
         with best(*seats).taken() as member:
@@ -62,7 +70,7 @@ def test_equally_busy_replicas_take_turns() -> None:
 
 def test_a_request_that_fails_is_no_longer_counted() -> None:
     """The next ones are spread as if it had not been."""
-    seat = Seat(A)
+    seat = Upstream(A)
     with pytest.raises(ValueError, match="broken"), seat.taken():
         raise ValueError("broken")
     assert seat.in_flight == 0
@@ -70,14 +78,14 @@ def test_a_request_that_fails_is_no_longer_counted() -> None:
 
 def test_each_replica_is_tried_once() -> None:
     """Then there is nobody left to try."""
-    seats = {Seat(A), Seat(B), Seat(C)}
+    seats = {Upstream(A), Upstream(B), Upstream(C)}
     assert set(attempts(seats)) == seats
     assert len(list(attempts(seats))) == 3
 
 
 def test_an_avoided_replica_is_asked_last() -> None:
     """Even if the others are busier, but before nobody is."""
-    one, two = Seat(A), Seat(B)
+    one, two = Upstream(A), Upstream(B)
     one.avoid(0.0)
     with two.taken():
         assert best(one, two) is two
@@ -86,22 +94,22 @@ def test_an_avoided_replica_is_asked_last() -> None:
 
 def test_a_replica_is_not_avoided_for_long() -> None:
     """It may have come up in the meantime."""
-    one, two = Seat(A), Seat(B)
+    one, two = Upstream(A), Upstream(B)
     one.avoid(0.0)
     with two.taken():
         assert best(one, two, now=AVOIDED_SECONDS) is one
 
 
-def test_a_new_order_ends_the_avoiding(roster: Roster) -> None:
+def test_a_new_order_ends_the_avoiding(roster: UpstreamPool) -> None:
     """Who orders it knows better."""
     (seat,) = ordered(roster, 1, A).seats[Role.CURRENT]
     seat.avoid(0.0)
     ordered(roster, 2, A)
-    with Seat(B).taken():
+    with Upstream(B).taken():
         assert not seat.rank(0.0)[0]
 
 
-def test_a_replica_keeps_its_count_from_order_to_order(roster: Roster) -> None:
+def test_a_replica_keeps_its_count_from_order_to_order(roster: UpstreamPool) -> None:
     """Also when it changes its role, or has both."""
     (seat,) = ordered(roster, 1, A).seats[Role.CURRENT]
     seats = ordered(roster, 2, B, new=(A,)).seats
@@ -110,28 +118,30 @@ def test_a_replica_keeps_its_count_from_order_to_order(roster: Roster) -> None:
     assert seats[Role.NEW] == seats[Role.CURRENT] == (seat,)
 
 
-def test_a_replica_that_is_new_in_both_roles_has_one_count(roster: Roster) -> None:
+def test_a_replica_that_is_new_in_both_roles_has_one_count(roster: UpstreamPool) -> None:
     """It is one process."""
     seats = ordered(roster, 1, A, new=(A,)).seats
     assert seats[Role.NEW] == seats[Role.CURRENT]
 
 
-def test_a_replica_on_another_port_starts_from_nothing(roster: Roster) -> None:
+def test_a_replica_on_another_port_starts_from_nothing(roster: UpstreamPool) -> None:
     """The name alone does not make it the same."""
     (seat,) = ordered(roster, 1, A).seats[Role.CURRENT]
-    moved = Member(A.replica, A.release, "http://127.0.0.1:9")
+    moved = Backend(A.replica, A.release, "http://127.0.0.1:9")
     (other,) = ordered(roster, 2, moved).seats[Role.CURRENT]
     assert other is not seat
 
 
-def test_an_order_with_nothing_in_flight_is_drained_at_once(roster: Roster, events: list[Event]) -> None:
+def test_an_order_with_nothing_in_flight_is_drained_at_once(
+    roster: UpstreamPool, events: list[Event]
+) -> None:
     """After it is applied."""
     ordered(roster, 7, A)
     assert events == [Event(EventName.APPLIED, id=7), Event(EventName.DRAINED, id=7)]
 
 
 def test_an_order_is_drained_when_the_requests_before_it_have_ended(
-    roster: Roster, events: list[Event]
+    roster: UpstreamPool, events: list[Event]
 ) -> None:
     """All of them, and none that came after it."""
     before = ordered(roster, 1, A)
@@ -145,7 +155,7 @@ def test_an_order_is_drained_when_the_requests_before_it_have_ended(
     later.close()
 
 
-def test_orders_are_drained_in_their_order(roster: Roster, events: list[Event]) -> None:
+def test_orders_are_drained_in_their_order(roster: UpstreamPool, events: list[Event]) -> None:
     """A later one waits for the requests of every earlier one."""
     first = ordered(roster, 1, A)
     slow, slower = ExitStack(), ExitStack()

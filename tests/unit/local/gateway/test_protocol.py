@@ -9,10 +9,10 @@ import pytest
 
 from mnist_dash.domain import Release, Role
 from mnist_dash.errors import EngineError
-from mnist_dash.local.gateway.protocol import Event, EventName, Member, Order, Table
+from mnist_dash.local.gateway.protocol import Backend, Event, EventName, RoutingTable, RoutingUpdate
 
-BLUE = Member("blue-1", Release.BLUE, "http://127.0.0.1:4444")
-GREEN = Member("green-1", Release.GREEN, "http://[::1]:80")
+BLUE = Backend("blue-1", Release.BLUE, "http://127.0.0.1:4444")
+GREEN = Backend("green-1", Release.GREEN, "http://[::1]:80")
 WIRE: dict[str, Any] = {
     "id": 7,
     "split": 20,
@@ -24,7 +24,7 @@ MEMBER = WIRE["current"][0]
 
 def test_an_order_is_one_line_of_json() -> None:
     """With the complete wanted table."""
-    line = Order(7, Table(20, (BLUE,), (GREEN,))).to_line()
+    line = RoutingUpdate(7, RoutingTable(20, (BLUE,), (GREEN,))).to_line()
     assert json.loads(line) == WIRE
     assert line.count(b"\n") == 1
     assert line.endswith(b"\n")
@@ -32,14 +32,14 @@ def test_an_order_is_one_line_of_json() -> None:
 
 def test_an_order_survives_the_wire() -> None:
     """The engine and the gateway mean the same."""
-    order = Order(7, Table(20, (BLUE,), (GREEN,)))
-    assert Order.from_line(order.to_line()) == order
-    assert Table.from_json(order.table.to_json()) == order.table
+    order = RoutingUpdate(7, RoutingTable(20, (BLUE,), (GREEN,)))
+    assert RoutingUpdate.from_line(order.to_line()) == order
+    assert RoutingTable.from_json(order.table.to_json()) == order.table
 
 
 def test_a_table_has_members_for_each_role() -> None:
     """Named by the role."""
-    table = Table(20, (BLUE,), (GREEN,))
+    table = RoutingTable(20, (BLUE,), (GREEN,))
     assert table.of(Role.CURRENT) == (BLUE,)
     assert table.of(Role.NEW) == (GREEN,)
 
@@ -78,7 +78,7 @@ def test_a_table_has_members_for_each_role() -> None:
 def test_a_wrong_order_says_what_is_wrong(change: dict[str, object], problem: str) -> None:
     """By key, wanted type and value."""
     with pytest.raises(EngineError) as raised:
-        Order.from_line(json.dumps(WIRE | change).encode())
+        RoutingUpdate.from_line(json.dumps(WIRE | change).encode())
     assert str(raised.value).startswith(problem)
 
 
@@ -86,7 +86,7 @@ def test_a_wrong_order_says_what_is_wrong(change: dict[str, object], problem: st
 def test_a_line_that_is_not_json_is_refused(line: bytes) -> None:
     """Whatever it is."""
     with pytest.raises(EngineError, match="not JSON"):
-        Order.from_line(line)
+        RoutingUpdate.from_line(line)
 
 
 @pytest.mark.parametrize("missing", list(WIRE))
@@ -94,7 +94,7 @@ def test_an_order_without_one_of_its_keys_is_refused(missing: str) -> None:
     """It is the complete table or nothing."""
     line = json.dumps({key: value for key, value in WIRE.items() if key != missing}).encode()
     with pytest.raises(EngineError, match="An order must be an object of exactly"):
-        Order.from_line(line)
+        RoutingUpdate.from_line(line)
 
 
 @pytest.mark.parametrize(

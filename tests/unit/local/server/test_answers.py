@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 
-from mnist_dash.local.server.codec import Format, RefusedError, error_json, number_texts, predict_json
+from mnist_dash.local.server.codec import Format, HttpError, error_json, number_texts, predict_json
 from tests.unit.local.server.fake_model import floats
 
 
@@ -146,7 +146,7 @@ def test_outputs_that_are_no_rows_are_refused_in_row_format(
     outputs: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]], error: str
 ) -> None:
     """400: the same request may be made in columnar format."""
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(HttpError) as refused:
         predict_json(Format.ROW, outputs)
 
     assert (refused.value.status, refused.value.problem) == (400, error)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mnist_dash.local.server import rest
-from mnist_dash.local.server.codec import RefusedError
+from mnist_dash.local.server.codec import HttpError
 from mnist_dash.local.server.rest import DisconnectedError, is_gzip, read_body, unpack
 
 
@@ -53,7 +53,7 @@ def test_a_body_beyond_the_limit_is_read_to_its_end_and_refused(monkeypatch: pyt
     monkeypatch.setattr(rest, "MOST_BYTES", 4)
     messages = iter(chunks(b"aaa", b"bb", b"c", b"d"))
 
-    with pytest.raises(RefusedError, match="larger than 4 bytes") as refused:
+    with pytest.raises(HttpError, match="larger than 4 bytes") as refused:
         received(messages)
     assert refused.value.status == 413
     assert list(messages) == []
@@ -92,7 +92,7 @@ def test_a_gzip_body_is_unpacked() -> None:
 )
 def test_a_damaged_gzip_body_is_refused(damaged: bytes) -> None:
     """400; the checksum counts."""
-    with pytest.raises(RefusedError, match=r"^JSON Parse error: The gzip body is damaged: ") as refused:
+    with pytest.raises(HttpError, match=r"^JSON Parse error: The gzip body is damaged: ") as refused:
         unpack(damaged)
 
     assert refused.value.status == 400
@@ -102,6 +102,6 @@ def test_a_gzip_bomb_is_refused_before_it_is_unpacked(monkeypatch: pytest.Monkey
     """The limit holds for what it unpacks to."""
     monkeypatch.setattr(rest, "MOST_BYTES", 1_000)
 
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(HttpError) as refused:
         unpack(gzip.compress(bytes(10_000_000)))
     assert refused.value.status == 413

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mnist_dash.local.server.codec import RefusedError, dense_array
+from mnist_dash.local.server.codec import HttpError, dense_array
 from tests.unit.local.server.fake_model import floats, same_bits
 
 
@@ -79,7 +79,7 @@ def test_other_kinds_of_values_are_taken_where_the_signature_wants_them(value: A
 )
 def test_what_is_no_array_is_refused_in_tensorflow_servings_words(value: Any, dtype: str, error: str) -> None:
     """The first thing that is wrong is told."""
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(HttpError) as refused:
         dense_array(value, dtype, batched=False)
 
     assert (refused.value.status, refused.value.problem) == (400, error)
@@ -97,5 +97,5 @@ def test_what_is_no_array_is_refused_in_tensorflow_servings_words(value: Any, dt
 )
 def test_the_error_names_the_item_of_a_batch(items: Any, error: str) -> None:
     """The first item that is wrong, or not shaped as the first one is, is told by its number."""
-    with pytest.raises(RefusedError, match=f"^Failed to process {error}$"):
+    with pytest.raises(HttpError, match=f"^Failed to process {error}$"):
         dense_array(items, "DT_FLOAT", batched=True)

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from mnist_dash.local.server.codec import RefusedError, parse, shown
+from mnist_dash.local.server.codec import HttpError, parse, shown
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_numbers_that_json_does_not_have_are_read(token: str, value: float) -> N
 )
 def test_what_is_no_json_object_is_refused_in_rapidjsons_words(text: str, error: str) -> None:
     """The text of the error is TensorFlow Serving's, offset included."""
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(HttpError) as refused:
         parse(text.encode())
 
     assert (refused.value.status, refused.value.problem) == (400, error)
@@ -86,7 +86,7 @@ def test_the_first_of_two_members_of_one_name_counts(key: str) -> None:
 @pytest.mark.parametrize("depth", [1_500, 1_000_000])
 def test_deep_nesting_is_refused_and_overflows_no_stack(opening: bytes, depth: int) -> None:
     """A million brackets are an error like any other."""
-    with pytest.raises(RefusedError, match="nested too deeply"):
+    with pytest.raises(HttpError, match="nested too deeply"):
         parse(b'{"a":' + opening * depth)
 
 

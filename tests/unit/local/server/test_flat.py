@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mnist_dash.local.server.codec import FlatBody, FlatInput, Format, RefusedError, parse, read_tensors
+from mnist_dash.local.server.codec import FlatBody, FlatInput, Format, HttpError, parse, read_tensors
 from mnist_dash.local.server.predictor import signature_name
 from mnist_dash.signature import Signature, Tensor
 from tests.unit.local.server.fake_model import same_bits, signature, tensors
@@ -42,7 +42,7 @@ def carefully(body: bytes, of: Signature) -> Read | None:
         document = parse(body)
         form, arrays = read_tensors(document, of)
         return signature_name(document), form, arrays["x"]
-    except RefusedError:
+    except HttpError:
         return None
 
 

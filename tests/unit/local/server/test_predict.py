@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mnist_dash.errors import ModelError
-from mnist_dash.local.server.codec import RefusedError, not_found
+from mnist_dash.local.server.codec import HttpError, not_found
 from mnist_dash.local.server.predictor import MOST_ROWS, Predictor, refuse_unserved
 from tests.unit.local.server.fake_model import Arrays, FakeModel, signature, tensors
 
@@ -50,7 +50,7 @@ def test_a_request_is_answered_in_its_own_format(request_body: object, answer: o
 )
 def test_what_is_wrong_is_looked_for_in_tensorflow_servings_order(body: bytes, error: str) -> None:
     """JSON, then the signature's name, then whether there is one, then the values."""
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(HttpError) as refused:
         Predictor(FakeModel()).answer(body)
 
     assert error in refused.value.problem
@@ -74,7 +74,7 @@ def test_a_model_that_fails_is_a_400() -> None:
     def fail(_: Arrays) -> Arrays:
         raise ModelError("It cannot.", "Try another.")
 
-    with pytest.raises(RefusedError, match=r"^It cannot\. Try another\.$") as refused:
+    with pytest.raises(HttpError, match=r"^It cannot\. Try another\.$") as refused:
         Predictor(FakeModel(answer=fail)).answer(b'{"instances": [[[1, 2], [3, 4]]]}')
 
     assert refused.value.status == 400

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mnist_dash.local.server.codec import RefusedError
+from mnist_dash.local.server.codec import HttpError
 from mnist_dash.local.server.rest import Target, is_rest, route
 
 
@@ -64,7 +64,7 @@ def test_the_routes_of_tensorflow_serving(method: str, path: bytes, target: Targ
 )
 def test_what_fits_no_route_is_malformed(method: str, path: str) -> None:
     """400, whatever it is; there is no 405."""
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(HttpError) as refused:
         route(method, path.encode())
 
     assert (refused.value.status, refused.value.problem) == (400, f"Malformed request: {method} {path}")
@@ -73,7 +73,7 @@ def test_what_fits_no_route_is_malformed(method: str, path: str) -> None:
 @pytest.mark.parametrize("path", [b"/v1/models", b"/v1/models/versions/1", b"/v1/models/labels/a"])
 def test_a_status_request_must_name_a_model(path: bytes) -> None:
     """There is no list of models."""
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(HttpError) as refused:
         route("GET", path)
 
     assert (refused.value.status, refused.value.problem) == (400, "Missing model name in request.")
@@ -82,7 +82,7 @@ def test_a_status_request_must_name_a_model(path: bytes) -> None:
 @pytest.mark.parametrize("digits", ["9223372036854775808", "1" * 5_000])
 def test_a_version_beyond_64_bits_is_refused(digits: str) -> None:
     """However long it is."""
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(HttpError) as refused:
         route("POST", f"/v1/models/model/versions/{digits}:predict".encode())
 
     assert refused.value.problem == f"Failed to convert version: {digits} to numeric."

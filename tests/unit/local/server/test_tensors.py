@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mnist_dash.local.server.codec import Format, RefusedError, read_tensors
+from mnist_dash.local.server.codec import Format, HttpError, read_tensors
 from tests.unit.local.server.fake_model import signature, tensors
 
 ONE = signature()
@@ -60,7 +60,7 @@ def test_free_sizes_take_any_size() -> None:
 
 
 @pytest.mark.parametrize(
-    ("document", "wanted", "error"),
+    ("document", "desired", "error"),
     [
         ({}, ONE, "^Missing 'inputs' or 'instances' key$"),
         ({"instances": [1], "inputs": [1]}, ONE, "only one of 'inputs' or 'instances' keys to exist"),
@@ -83,10 +83,10 @@ def test_free_sizes_take_any_size() -> None:
         ({"instances": [ITEM]}, signature({}), "Failed to get input map for signature: serving_default"),
     ],
 )
-def test_a_request_of_the_wrong_form_is_refused(document: Any, wanted: Any, error: str) -> None:
+def test_a_request_of_the_wrong_form_is_refused(document: Any, desired: Any, error: str) -> None:
     """400, with TensorFlow Serving's words."""
-    with pytest.raises(RefusedError, match=error) as refused:
-        read_tensors(document, wanted)
+    with pytest.raises(HttpError, match=error) as refused:
+        read_tensors(document, desired)
 
     assert refused.value.status == 400
 
@@ -105,7 +105,7 @@ def test_a_request_of_the_wrong_form_is_refused(document: Any, wanted: Any, erro
 )
 def test_a_shape_that_does_not_fit_the_signature_is_refused(document: Any, shape: str) -> None:
     """Both shapes are told."""
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(HttpError) as refused:
         read_tensors(document, ONE)
 
     assert refused.value.problem == f"Input 'x' has shape {shape}, expected [-1,2,2]"
@@ -116,5 +116,5 @@ def test_a_fixed_batch_must_be_met() -> None:
     fixed = signature(tensors(x=(1, 2)))
 
     assert read_tensors({"instances": [[1, 2]]}, fixed)[1]["x"].shape == (1, 2)
-    with pytest.raises(RefusedError):
+    with pytest.raises(HttpError):
         read_tensors({"instances": [[1, 2], [3, 4]]}, fixed)

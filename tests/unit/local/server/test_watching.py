@@ -11,7 +11,13 @@ from pathlib import Path
 import pytest
 
 from mnist_dash.errors import ModelError
-from mnist_dash.local.server.versions import PATIENCE_SECONDS, RETRY_SECONDS, Versions, VersionState, Watcher
+from mnist_dash.local.server.versions import (
+    PATIENCE_SECONDS,
+    RETRY_SECONDS,
+    Versions,
+    VersionState,
+    VersionWatcher,
+)
 from tests.unit.local.server.fake_model import FakeModel
 
 
@@ -39,7 +45,7 @@ class Bench:
         self.loader = Loader()
         self.told: list[str] = []
         self.now = 100.0
-        self.watcher = Watcher(folder, self.versions, self.loader, self, clock=lambda: self.now)
+        self.watcher = VersionWatcher(folder, self.versions, self.loader, self, clock=lambda: self.now)
 
     def version(self, version: int) -> None:
         self.told.append(f"version {version}")
@@ -144,7 +150,7 @@ def test_nothing_is_loaded_while_nothing_changes(bench: Bench) -> None:
     assert (bench.loader.tried, bench.told) == ([1], [])
 
 
-def test_a_lower_version_is_not_wanted(bench: Bench) -> None:
+def test_a_lower_version_is_not_desired(bench: Bench) -> None:
     """Only the highest answers."""
     bench.put(0)
     bench.poll(3)

@@ -64,7 +64,7 @@ class Engine(Protocol):
         `progress` is told the bytes that have been fetched and all there are, where it has to be fetched.
         """
 
-    def carry_out(self, change: Change, context: ChangeContext) -> None:
+    def apply(self, change: Change, context: ChangeContext) -> None:
         """Accept a change; raises EngineError, before anything has changed, if it cannot be carried out.
 
         A deployment of a role that is deployed rolls it over. Removing New sets the split to 0. A split is
@@ -87,7 +87,7 @@ class Engine(Protocol):
     def history(self) -> tuple[HistoryEntry, ...]:
         """What was asked for, newest first."""
 
-    def judge_route(self, probes: Sequence[Probe]) -> tuple[Finding, ...]:
+    def diagnose_route(self, probes: Sequence[Probe]) -> tuple[Finding, ...]:
         """What the answers to probes say about the gateway, and what is wrong with what was applied."""
 
     def suggestions(self) -> tuple[Suggestion, ...]:
@@ -157,6 +157,12 @@ class Dashboard:
         """
         return self._engine.check(base, progress)
 
+    def apply(self, change: Change) -> None:
+        """Apply a change; raises EngineError, before anything has changed, if it cannot be applied."""
+        if reason := preconditions.why_not(self.snapshot(), change):
+            raise EngineError(reason)
+        self._engine.apply(change, self._context)
+
     def deploy(
         self, role: Role, base: str | ModelCheck, replicas: int = 1, *, expected: Release | None = None
     ) -> ModelCheck:
@@ -170,13 +176,13 @@ class Dashboard:
             raise EngineError(f"{replicas} replicas cannot be deployed.", "Choose from 1 to 8.")
         check = self.check(base) if isinstance(base, str) else base
         self._expect(role, expected)
-        self._carry_out(Deploy(role, check, replicas))
+        self.apply(Deploy(role, check, replicas))
         return check
 
     def remove(self, role: Role, *, expected: Release | None = None) -> None:
         """Stop and forget a role's model. Raises EngineError if there is none, or another than `expected`."""
         self._expect(role, expected)
-        self._carry_out(Remove(role))
+        self.apply(Remove(role))
 
     def set_split(self, percent: int) -> None:
         """Set the percentage of requests that New receives, 0 to 100; held at 0 until New is ready.
@@ -185,7 +191,7 @@ class Dashboard:
         """
         if not 0 <= percent <= 100:
             raise EngineError(f"A split of {percent} % does not exist.", "Choose from 0 to 100.")
-        self._carry_out(SetSplit(percent))
+        self.apply(SetSplit(percent))
 
     def promote(self, expected: Release | None = None) -> None:
         """Make New the Current, and the Current the New; afterwards all traffic goes to the new Current.
@@ -194,21 +200,16 @@ class Dashboard:
         meanwhile, and if New has no ready replica. A promotion that was interrupted is finished.
         """
         self._expect(Role.NEW, expected)
-        self._carry_out(Promote())
+        self.apply(Promote())
 
     def undo_promote(self) -> None:
         """Take the last promotion back; all traffic goes to the model that was Current before it."""
-        self._carry_out(UndoPromote())
+        self.apply(UndoPromote())
 
     def _expect(self, role: Role, release: Release | None) -> None:
         model = self.snapshot().of(role)
         if release and model and model.release is not release:
             raise EngineError("The roles were swapped meanwhile.", "Look at what is deployed now.")
-
-    def _carry_out(self, change: Change) -> None:
-        if reason := preconditions.why_not(self.snapshot(), change):
-            raise EngineError(reason)
-        self._engine.carry_out(change, self._context)
 
     def preview(self, change: Change) -> str:
         """What a change would change in the cluster, as a unified difference; empty on the local engine.
@@ -302,7 +303,7 @@ class Dashboard:
 
     def test_route(self) -> tuple[Finding, ...]:
         """Send probes with and without the route header, and say in words what the gateway does."""
-        return self._engine.judge_route(route_check.send(self._serving.predict))
+        return self._engine.diagnose_route(route_check.send(self._serving.predict))
 
     def suggestions(self) -> tuple[Suggestion, ...]:
         """Model bases to offer for a deployment."""

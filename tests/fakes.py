@@ -114,7 +114,7 @@ class FakeEngine:
             progress(1_000_000, 1_000_000)
         return ModelCheck(base, 1, (-1, 28, 28, 1), 0.99, self.warnings)
 
-    def carry_out(self, change: Change, context: ChangeContext) -> None:
+    def apply(self, change: Change, context: ChangeContext) -> None:
         """Do it, on the snapshot."""
         self._refuse(context)
         self.acted.append(context)
@@ -157,7 +157,7 @@ class FakeEngine:
         """What `done` says."""
         return self.done
 
-    def judge_route(self, probes: Sequence[Probe]) -> tuple[Finding, ...]:
+    def diagnose_route(self, probes: Sequence[Probe]) -> tuple[Finding, ...]:
         """What `findings` says; the probes are kept."""
         self.probed.extend(probes)
         return self.findings

@@ -131,12 +131,12 @@ class KubernetesEngine:
     def check(self, base: str, progress: Progress | None = None) -> ModelCheck:
         return model_checks.check(base, self._settings.google_app_creds, progress)
 
-    def carry_out(self, change: Change, context: ChangeContext) -> None:
+    def apply(self, change: Change, context: ChangeContext) -> None:
         with self._changing() as api:
-            self._again_if_changed(lambda: self._carry_out(api, change, context))
+            self._again_if_changed(lambda: self._apply(api, change, context))
             self._tell()
 
-    def _carry_out(self, api: KubernetesClient, change: Change, context: ChangeContext) -> None:
+    def _apply(self, api: KubernetesClient, change: Change, context: ChangeContext) -> None:
         seen = self._judged(api, change)
         api.ensure_namespace()
         acts = operations_for(change, seen, self._site(), context.by or api.user)
@@ -207,7 +207,7 @@ class KubernetesEngine:
     def history(self) -> tuple[HistoryEntry, ...]:
         return state_of(self._seen).history[::-1] if self._seen else ()
 
-    def judge_route(self, probes: Sequence[Probe]) -> tuple[Finding, ...]:
+    def diagnose_route(self, probes: Sequence[Probe]) -> tuple[Finding, ...]:
         with self._changing() as api:
             wrong = self._routes.faults([*self._look(api).routes, *around(api, self._settings)])
         controller = (

@@ -14,12 +14,12 @@ from mnist_dash.cluster.routes import Routes
 from mnist_dash.cluster.traffic_probe import GatewayView
 from mnist_dash.domain import Deployment, ModelCheck, Release, Role, Snapshot, State
 from mnist_dash.preconditions import differing_input
+from mnist_dash.rollout_status import FORMER_KEEPS_SERVING, GATEWAY_PENDING, SPLIT_HELD, Status, redeploying
 
 Versions = Mapping[Release, int | None]
 """The version that each release was heard to answer with."""
 Checks = Callable[[str, int], ModelCheck | None]
 """What is known of a version of a model base."""
-KEEPS_SERVING = "The former model keeps serving."
 
 
 @dataclass(frozen=True)
@@ -116,38 +116,29 @@ def _differing(
         yield words
 
 
-@dataclass(frozen=True)
-class _Told:
-    """A state with its cause and next step in words."""
-
-    state: State
-    cause: str = ""
-    next_step: str = ""
-
-
-def _told(running: _Running, seen: Observation) -> _Told:
+def _told(running: _Running, seen: Observation) -> Status:
     live, desired, ready = running.live, running.desired, running.ready
     if desired == 0:
-        return _Told(State.DEGRADED, "Somebody else scaled it to 0 replicas.", "Re-deploy it.")
+        return Status(State.DEGRADED, "Somebody else scaled it to 0 replicas.", "Re-deploy it.")
     if is_complete(live):
-        return _Told(State.READY)
+        return Status(State.READY)
     cause = failure_of(live, seen.pods, seen.events, seen.logs) or _settling(ready, desired)
     counted = cause.text if cause.usual else f"{ready} of {desired} replicas ready. {cause.text}"
     degraded = was_complete(live) and not running.former
     if cause.failed and not (degraded and ready):
         words = cause.text
         if running.former:
-            words = f"{words} {KEEPS_SERVING}"
+            words = f"{words} {FORMER_KEEPS_SERVING}"
         elif ready:
             words = counted
-        return _Told(State.FAILED, words, cause.next_step)
+        return Status(State.FAILED, words, cause.next_step)
     if running.former:
-        return _Told(State.UPDATING, _redeploying(running, cause), cause.next_step)
+        return Status(State.UPDATING, _redeploying(running, cause), cause.next_step)
     if degraded:
-        return _Told(State.DEGRADED, counted, cause.next_step)
+        return Status(State.DEGRADED, counted, cause.next_step)
     # A change of a Deployment that answers (another number of replicas) is not its start.
     state = State.UPDATING if len(running.fresh) >= desired else State.STARTING
-    return _Told(state, cause.text, cause.next_step)
+    return Status(state, cause.text, cause.next_step)
 
 
 def _settling(ready: int, desired: int) -> Failure:
@@ -155,15 +146,8 @@ def _settling(ready: int, desired: int) -> Failure:
 
 
 def _redeploying(running: _Running, cause: Failure) -> str:
-    words = (
-        f"Re-deploying: {len(running.fresh)} of {running.desired} new replicas ready; "
-        "the former ones answer meanwhile."
-    )
+    words = redeploying(len(running.fresh), running.desired)
     return words if cause.usual else f"{words} {cause.text}"
-
-
-HELD = "All requests go to Current until New has a ready replica."
-TAKING_OVER = "The gateway is taking the change over."
 
 
 @dataclass(frozen=True)
@@ -222,10 +206,10 @@ def _waiting_for(seen: Observation, view: GatewayView, promotion: Promotion, pro
     if ending := _ending(seen):
         return ending
     if state_of(seen).split > 0 and not seen.ready_addresses(Role.NEW):
-        return HELD
+        return SPLIT_HELD
     if view.problem:
         return f"The gateway does not lead to the models yet. {view.problem}"
-    return TAKING_OVER if view.pending else ""
+    return GATEWAY_PENDING if view.pending else ""
 
 
 def _observed(seen: Observation, view: GatewayView) -> int:

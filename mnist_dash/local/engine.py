@@ -118,7 +118,7 @@ class LocalEngine:
             )
         return self._check(base)
 
-    def carry_out(self, change: Change, context: ChangeContext) -> None:
+    def apply(self, change: Change, context: ChangeContext) -> None:
         with self._changing():
             self._desired = self._after(change).remember(
                 HistoryEntry(time.time(), context.by or self._user, in_words(change))
@@ -151,7 +151,7 @@ class LocalEngine:
     def history(self) -> tuple[HistoryEntry, ...]:
         return self._desired.history[::-1]
 
-    def judge_route(self, probes: Sequence[Probe]) -> tuple[Finding, ...]:
+    def diagnose_route(self, probes: Sequence[Probe]) -> tuple[Finding, ...]:
         return judge(probes, self._snapshot)
 
     def snapshot(self) -> Snapshot:

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from mnist_dash.domain import State
 from mnist_dash.local.desired_state import Spec
+from mnist_dash.rollout_status import FORMER_KEEPS_SERVING, Status, loading, redeploying
 
 GIVE_UP_AFTER = 3
 """Starts that failed in a row before a release is called failed (or a re-deploy is given up)."""
@@ -101,48 +102,34 @@ def delay(ends: RestartHistory) -> float:
     return 0.0 if ends.in_a_row <= 1 else min(MAX_DELAY, FIRST_DELAY * 2 ** (ends.in_a_row - 2))
 
 
-@dataclass(frozen=True)
-class Condition:
-    """A state with its cause and next step in words."""
-
-    state: State
-    cause: str = ""
-    next_step: str = ""
-
-
 def condition(
     spec: Spec, seen: Sequence[ReplicaStatus], ends: RestartHistory, *, failed_redeploy: str = ""
-) -> Condition:
+) -> Status:
     """The state of a release: `seen` are its replicas, `failed_redeploy` what its last re-deploy died of."""
     found = _condition(spec, seen, ends)
     if not failed_redeploy:
         return found
     if found.state is State.READY:
-        step = "Mend the model or choose another one, then re-deploy."
-        return Condition(State.FAILED, f"{failed_redeploy} The former model keeps serving.", step)
-    return Condition(found.state, f"{failed_redeploy} {found.cause}", found.next_step)
+        step = "Fix the model or choose another, then re-deploy."
+        return Status(State.FAILED, f"{failed_redeploy} {FORMER_KEEPS_SERVING}", step)
+    return Status(found.state, f"{failed_redeploy} {found.cause}", found.next_step)
 
 
-def _condition(spec: Spec, seen: Sequence[ReplicaStatus], ends: RestartHistory) -> Condition:
+def _condition(spec: Spec, seen: Sequence[ReplicaStatus], ends: RestartHistory) -> Status:
     fresh = len(_ready([s for s in seen if s.generation == spec.generation]))
     old = len(_ready([s for s in seen if s.generation != spec.generation]))
     if old:
         words = f" {ends.words}" if ends.failed_starts else ""
-        cause = (
-            f"Re-deploying: {fresh} of {spec.replicas} new replicas ready; "
-            f"the former ones answer meanwhile.{words}"
-        )
-        return Condition(State.UPDATING, cause)
+        cause = redeploying(fresh, spec.replicas) + words
+        return Status(State.UPDATING, cause)
     if fresh >= spec.replicas:
-        return Condition(State.READY)
+        return Status(State.READY)
     if fresh == 0 and ends.failed_starts >= GIVE_UP_AFTER:
-        return Condition(
+        return Status(
             State.FAILED,
             f"The model server ended {ends.failed_starts} times while starting. {ends.words}",
-            "Mend the model or deploy another one; starting is tried again in the meantime.",
+            "Fix the model or deploy another one. Restarts continue in the background.",
         )
     if ends.words:
-        return Condition(
-            State.DEGRADED, f"{fresh} of {spec.replicas} replicas ready; one ended. {ends.words}"
-        )
-    return Condition(State.STARTING, f"Loading the model: {fresh} of {spec.replicas} replicas ready.")
+        return Status(State.DEGRADED, f"{fresh} of {spec.replicas} replicas ready; one ended. {ends.words}")
+    return Status(State.STARTING, loading(fresh, spec.replicas))

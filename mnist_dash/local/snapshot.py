@@ -10,6 +10,7 @@ from mnist_dash.local.desired_state import DesiredState
 from mnist_dash.local.plan import Phase, condition
 from mnist_dash.local.supervisor import Replica, Supervisor
 from mnist_dash.preconditions import differing_input
+from mnist_dash.rollout_status import GATEWAY_PENDING, SPLIT_HELD
 
 Found = Mapping[int, ModelCheck]
 """What the check of each generation's model found."""
@@ -33,8 +34,8 @@ def observe(desired: DesiredState, fleet: Supervisor, found: Found, notices: Seq
 
 def _waiting_for(desired: DesiredState, fleet: Supervisor, new: Deployment | None) -> str:
     if desired.split != fleet.gateway.applied_split and new and new.ready == 0:
-        return "All requests go to Current until New has a ready replica."
-    return "" if fleet.gateway.up_to_date else "The gateway is taking the change over."
+        return SPLIT_HELD
+    return "" if fleet.gateway.up_to_date else GATEWAY_PENDING
 
 
 def _trouble(fleet: Supervisor) -> str:

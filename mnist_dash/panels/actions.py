@@ -80,7 +80,7 @@ def confirm_or_cancel(label: str, key: str, icon: str) -> None:
         st.button("Cancel", key="cancel", on_click=session().close)
 
 
-def carry_out(dialog: Dialog, act: Callable[[], str], doing: str, button: Button = st.button) -> None:
+def run_action(dialog: Dialog, act: Callable[[], str], doing: str, button: Button = st.button) -> None:
     """After the click: do it, then close the dialog; or keep it open and say what stands in the way.
 
     Done here rather than in the button's callback, so that the dialog shows that it is busy.

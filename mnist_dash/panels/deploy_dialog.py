@@ -17,7 +17,7 @@ from mnist_dash.domain import (
 )
 from mnist_dash.errors import MnistDashError, ModelError
 from mnist_dash.panels import diff
-from mnist_dash.panels.actions import carry_out, dashboard_for
+from mnist_dash.panels.actions import dashboard_for, run_action
 from mnist_dash.panels.session import Dialog, session
 from mnist_dash.panels.theme import show_problem
 from mnist_dash.service import Dashboard
@@ -38,7 +38,7 @@ def show(dash: Dashboard, dialog: Dialog) -> None:
         _submit_buttons(dash, dialog)
     below = st.container()
     with spot:
-        carry_out(dialog, lambda: _deploy(dash, dialog), "Checking the model", st.form_submit_button)
+        run_action(dialog, lambda: _deploy(dash, dialog), "Checking the model", st.form_submit_button)
     if dialog.asks_difference:
         with below:
             _difference(dash, dialog)

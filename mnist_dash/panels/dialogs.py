@@ -8,7 +8,7 @@ import streamlit as st
 
 from mnist_dash.domain import Deployment, Promote, Remove, Role, SetSplit, Snapshot
 from mnist_dash.panels import deploy_dialog, diff, strategy
-from mnist_dash.panels.actions import carry_out, confirm_or_cancel, dashboard_for
+from mnist_dash.panels.actions import confirm_or_cancel, dashboard_for, run_action
 from mnist_dash.panels.session import Dialog, Verb, session
 from mnist_dash.panels.theme import role_badge
 from mnist_dash.service import Dashboard
@@ -31,7 +31,7 @@ def _remove(dash: Dashboard, dialog: Dialog) -> None:
     st.markdown(_effect_of_removal(dialog.role, snapshot))
     diff.fold(dash, dialog, Remove(dialog.role))
     confirm_or_cancel(f"Remove {dialog.role.label}", "remove-confirm", ":material/delete:")
-    carry_out(dialog, lambda: _remove_now(dash, dialog), "Removing")
+    run_action(dialog, lambda: _remove_now(dash, dialog), "Removing")
 
 
 def _effect_of_removal(role: Role, snapshot: Snapshot) -> str:
@@ -69,7 +69,7 @@ def _promote(dash: Dashboard, dialog: Dialog) -> None:
     )
     diff.fold(dash, dialog, Promote())
     confirm_or_cancel("Make New the Current", "promote-confirm", ":material/swap_vert:")
-    carry_out(dialog, lambda: _promote_now(dash, dialog), "Promoting")
+    run_action(dialog, lambda: _promote_now(dash, dialog), "Promoting")
 
 
 def _named(model: Deployment | None) -> str:
@@ -87,7 +87,7 @@ def _promote_now(dash: Dashboard, dialog: Dialog) -> str:
 def _split(dash: Dashboard, dialog: Dialog) -> None:
     diff.show(dash, dialog, SetSplit(dialog.percent))
     confirm_or_cancel("Set strategy", "split-confirm", ":material/alt_route:")
-    carry_out(dialog, lambda: _split_now(dash, dialog), "Setting the strategy")
+    run_action(dialog, lambda: _split_now(dash, dialog), "Setting the strategy")
 
 
 def _split_now(dash: Dashboard, dialog: Dialog) -> str:

@@ -8,6 +8,7 @@ def test_something(bed: Bed, namespace: str) -> None:
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,12 +19,19 @@ if TYPE_CHECKING:  # importing them takes a second, which only the tests that us
     from tests.cluster.bed.bed import Bed
     from tests.cluster.bed.faults import FaultProxy
 
+TESTS = Path(__file__).parents[1]
+WITHOUT_BED = ("unit", "processes", "page", "project")
+"""Folders of tests that use no cluster."""
 WHY_NO_BED = pytest.StashKey[str]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Enter the bed's network while this process has only one thread."""
-    config.stash[WHY_NO_BED] = enter_network()
+    """Enter the bed's network while this process has only one thread, unless no test asked for needs it."""
+    asked = [Path(argument.split("::")[0]).resolve() for argument in config.args]
+    if all(any(path.is_relative_to(TESTS / name) for name in WITHOUT_BED) for path in asked):
+        config.stash[WHY_NO_BED] = "These tests were started without a cluster."
+    else:
+        config.stash[WHY_NO_BED] = enter_network()
 
 
 @pytest.fixture(scope="session")

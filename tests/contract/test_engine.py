@@ -38,7 +38,7 @@ def wait_until(dash: Dashboard, reached: Callable[[Snapshot], bool], timeout: fl
 
 def deploy_checked(dash: Dashboard, role: Role, check: ModelCheck) -> None:
     """Deploy without looking at the model again, as if it broke right after the check."""
-    dash._engine.carry_out(Deploy(role, check, 1), ChangeContext())
+    dash._engine.apply(Deploy(role, check, 1), ChangeContext())
 
 
 def who(answer: Prediction) -> tuple[object, ...]:

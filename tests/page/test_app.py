@@ -786,7 +786,7 @@ def test_promote_shows_before_and_after_and_then_swaps(page: Page, engine: FakeE
 def test_a_promotion_that_somebody_else_made_first_is_not_taken_back(page: Page, engine: FakeEngine) -> None:
     """Two browsers with the same dialog open promote once; the second is told."""
     page.click("promote")
-    engine.carry_out(Promote(), ChangeContext())
+    engine.apply(Promote(), ChangeContext())
     page.click("promote-confirm")
     assert engine.calls == [("promote",)]
     assert "The roles were swapped meanwhile." in page.text
@@ -993,7 +993,7 @@ def test_a_test_of_the_route_that_cannot_be_made_is_told(
     def fail(_: object) -> None:
         raise EngineError("The dashboard has been closed.", "Start it again.")
 
-    monkeypatch.setattr(engine, "judge_route", fail)
+    monkeypatch.setattr(engine, "diagnose_route", fail)
     page.at.session_state["below"] = "Call it"
     page.run().click("test-route")
     assert "The dashboard has been closed. Start it again." in page.text

@@ -204,7 +204,7 @@ def test_roles_that_are_swapped_while_they_are_asked_tell_nothing() -> None:
         def predict(self, image: Image, route: Route = Route.SPLIT) -> Prediction:
             said = super().predict(image, route)
             if route is Route.SPLIT:
-                engine.carry_out(Promote(), ChangeContext())
+                engine.apply(Promote(), ChangeContext())
             return said
 
     dash = Dashboard(engine, Promoted(engine, {Role.CURRENT: sure_of(7), Role.NEW: sure_of(3)}))

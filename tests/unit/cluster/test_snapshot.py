@@ -8,9 +8,10 @@ import pytest
 
 from mnist_dash.cluster.operations import operations_for, state_of
 from mnist_dash.cluster.promotion import operations_of_step, step_of
-from mnist_dash.cluster.snapshot import HELD, TAKING_OVER, Promotion, snapshot_of
+from mnist_dash.cluster.snapshot import Promotion, snapshot_of
 from mnist_dash.cluster.traffic_probe import GatewayView
 from mnist_dash.domain import ModelCheck, Promote, Release, Remove, Role, SetSplit, Snapshot
+from mnist_dash.rollout_status import GATEWAY_PENDING, SPLIT_HELD
 from tests.unit.cluster.in_memory_cluster import DEPLOY_CURRENT, DEPLOY_NEW, SITE, PaperCluster
 
 
@@ -56,7 +57,7 @@ def test_both_roles_and_the_split_are_told(both: PaperCluster) -> None:
 @pytest.mark.parametrize(
     ("view", "problem", "words"),
     [
-        (GatewayView(split=0, pending=True), "", TAKING_OVER),
+        (GatewayView(split=0, pending=True), "", GATEWAY_PENDING),
         (GatewayView(split=20, problem="404."), "", "The gateway does not lead to the models yet. 404."),
         (GatewayView(split=20), "Somebody owns the weight.", "Somebody owns the weight."),
     ],
@@ -72,7 +73,7 @@ def test_a_held_split_is_said_to_wait_for_new(both: PaperCluster) -> None:
     """What is wanted is remembered all the same."""
     both.unready.add(Release.GREEN)
     snapshot = told(both, GatewayView(split=0))
-    assert (snapshot.waiting_for, snapshot.split_desired) == (HELD, 20)
+    assert (snapshot.waiting_for, snapshot.split_desired) == (SPLIT_HELD, 20)
 
 
 @pytest.mark.parametrize(

@@ -193,7 +193,7 @@ def test_while_a_rollout_is_under_way_the_former_model_is_shown() -> None:
     seen = seen_of(live, former(1), former(2), pod(live))
     found = told(seen)
     assert (found.state, found.base, found.ready, found.desired) == (State.UPDATING, BASE, 2, 2)
-    assert found.cause == "Re-deploying: 1 of 2 new replicas ready; the former ones answer meanwhile."
+    assert found.cause == "Re-deploying: 1 of 2 new replicas ready. The former model keeps serving."
 
 
 def test_an_update_tells_what_it_waits_for() -> None:

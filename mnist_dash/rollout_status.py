@@ -27,6 +27,4 @@ def loading(ready: int, desired: int) -> str:
 
 def redeploying(ready: int, desired: int) -> str:
     """Describe a re-deploy while the former replicas still answer."""
-    return (
-        f"Re-deploying: {ready} of {desired} new replicas ready. The former model keeps serving until then."
-    )
+    return f"Re-deploying: {ready} of {desired} new replicas ready. {FORMER_KEEPS_SERVING}"

@@ -202,7 +202,7 @@ def test_an_update_tells_what_it_waits_for() -> None:
     crashed = pod(live, replace(looping(1), restarts=0, state={"terminated": {"exitCode": 1}}, last=None))
     found = told(seen_of(live, former(), crashed))
     assert found.state is State.UPDATING
-    assert found.cause.endswith("answer meanwhile. The model server ended with exit code 1.")
+    assert found.cause.endswith("keeps serving. The model server ended with exit code 1.")
 
 
 def test_a_redeploy_that_fails_leaves_the_former_model_serving() -> None:

@@ -114,7 +114,7 @@ class ModelCheck:
     accuracy: float | None
     """Share of the bundled check digits that it got right, 0 to 1; None if it was not tried."""
     warnings: tuple[str, ...] = ()
-    unseen: str = ""
+    unverified: str = ""
     """Why the model could not be looked at from here, though it may well be fit; empty if it was."""
 
 
@@ -155,7 +155,7 @@ class Snapshot:
     can_undo_promote: bool = False
     interrupted_promotion: str = ""
     """That a promotion stopped half-way, in words: `promote` finishes it, `undo_promote` takes it back."""
-    outside: tuple[str, ...] = ()
+    drift: tuple[str, ...] = ()
     """What is not as the dashboard wrote it: somebody changed it (by kubectl, say); a sentence each."""
     trouble: str = ""
     """What is wrong with the engine itself (its gateway is being restarted, say); empty when nothing is."""
@@ -262,8 +262,8 @@ class Probe:
 class Finding:
     """One thing that was found when the route to the models was tested."""
 
-    well: bool
-    says: str
+    passed: bool
+    message: str
     next_step: str = ""
 
 
@@ -314,7 +314,7 @@ Change: TypeAlias = Deploy | Remove | SetSplit | Promote | UndoPromote
 """What can be asked of an engine, as a value: to be carried out, previewed, or remembered."""
 
 
-def in_words(change: Change) -> str:
+def describe(change: Change) -> str:
     """A change as the history tells it."""
     match change:
         case Deploy(role, check, replicas):

@@ -30,12 +30,12 @@ class DrawingError(MnistDashError):
 class ModelError(MnistDashError):
     """The SavedModel is missing, unreadable, or not a model of MNIST digits.
 
-    `unseen` tells that it may well be fit, but could not be looked at from here: access refused, no network.
+    `unverified` means that it may be fit, but cannot be read from here: access denied, no network.
     """
 
-    def __init__(self, problem: str, next_step: str = "", *, unseen: bool = False) -> None:
+    def __init__(self, problem: str, next_step: str = "", *, unverified: bool = False) -> None:
         super().__init__(problem, next_step)
-        self.unseen = unseen
+        self.unverified = unverified
 
 
 class ServingError(MnistDashError):

@@ -153,7 +153,7 @@ class Dashboard:
     def check(self, base: str, progress: Progress | None = None) -> ModelCheck:
         """Look at a model base and try the model, changing nothing; raises ModelError with the next step.
 
-        What may be fit but cannot be looked at from here comes back as a check whose `unseen` says why.
+        What may be fit but cannot be looked at from here comes back as a check whose `unverified` says why.
         """
         return self._engine.check(base, progress)
 

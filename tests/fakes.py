@@ -73,15 +73,16 @@ class FakeEngine:
     """An engine that carries every change out at once, unless `held`: then it waits for `settle()`.
 
     `now` is the next snapshot and may be replaced at any time; `refusal` is raised by the next changes and
-    previews (one that can be taken over only until it is), `unfit` by the check of a model base, and `unseen`
-    tells why a base cannot be looked at. `calls` records the changes, `acted` on whose behalf each was made.
+    previews (one that can be taken over only until it is), `unfit` by the check of a model base, and
+    `unverified` gives the reason why a base cannot be read. `calls` records the changes,
+    `acted` on whose behalf each was made.
     """
 
     now: Snapshot = field(default_factory=snapshot)
     gateway: Gateway = field(default_factory=lambda: Gateway("http://localhost:8080"))
     in_cluster: bool = False
     unfit: dict[str, MnistDashError] = field(default_factory=dict)
-    unseen: dict[str, str] = field(default_factory=dict)
+    unverified: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     refusal: MnistDashError | None = None
     held: bool = False
@@ -107,8 +108,8 @@ class FakeEngine:
         self.checked.append(base)
         if base in self.unfit:
             raise self.unfit[base]
-        if base in self.unseen:
-            return ModelCheck(base, None, (), None, unseen=self.unseen[base])
+        if base in self.unverified:
+            return ModelCheck(base, None, (), None, unverified=self.unverified[base])
         if progress:
             progress(500_000, 1_000_000)
             progress(1_000_000, 1_000_000)

@@ -347,7 +347,7 @@ class KubernetesEngine:
             self._watch.view(seen),
             self._promoter.told(seen),
             self._checks.of,
-            outside=(*changes_from_outside(seen.all), *faults(seen, self._routes)),
+            drift=(*changes_from_outside(seen.all), *faults(seen, self._routes)),
             problem=self._problem,
             notices=tuple(filter(None, [self._key.problem])),
         )

@@ -226,7 +226,7 @@ def _checked(check: ModelCheck) -> str:
         "input_shape": list(check.input_shape),
         "accuracy": check.accuracy,
         "warnings": list(check.warnings),
-        "unseen": check.unseen,
+        "unverified": check.unverified,
     }
     return json.dumps(found, ensure_ascii=False, separators=(",", ":"))
 
@@ -284,7 +284,7 @@ def _read_checked(text: str, base: str) -> ModelCheck:
             input_shape=tuple(int(size) for size in found["input_shape"]),
             accuracy=None if found["accuracy"] is None else float(found["accuracy"]),
             warnings=tuple(str(warning) for warning in found["warnings"]),
-            unseen=str(found["unseen"]),
+            unverified=str(found.get("unverified", "")),
         )
     except (ValueError, KeyError, TypeError, RecursionError):
         check = ModelCheck("", None, (), None)

@@ -20,7 +20,7 @@ log = logging.getLogger("mnist_dash")
 
 
 def check(base: str, credentials: Path | None, progress: Progress | None = None) -> ModelCheck:
-    """Look at a model in a bucket; what cannot be looked at from here is told in the check's `unseen`.
+    """Look at a model in a bucket; what cannot be looked at from here is told in the check's `unverified`.
 
     Raises ModelError if the address is wrong, or the model is unfit.
     """
@@ -34,10 +34,10 @@ def check(base: str, credentials: Path | None, progress: Progress | None = None)
             base, timeout=CHECK_SECONDS, credentials=credentials, max_bytes=MAX_BYTES, progress=progress
         )
     except ModelError as error:
-        if not error.unseen:
+        if not error.unverified:
             raise
         warning = f"Deployed unchecked: {error.problem}"
-        return ModelCheck(base.rstrip("/"), None, (), None, (warning,), unseen=str(error))
+        return ModelCheck(base.rstrip("/"), None, (), None, (warning,), unverified=str(error))
 
 
 class Checks:

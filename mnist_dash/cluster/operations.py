@@ -24,7 +24,7 @@ from mnist_dash.domain import (
     Role,
     SetSplit,
     UndoPromote,
-    in_words,
+    describe,
 )
 from mnist_dash.errors import EngineError
 
@@ -71,7 +71,7 @@ def operations_for(
     if state_of(seen).swap and not isinstance(change, Promote | UndoPromote):
         raise EngineError("A promotion is under way.", "Wait until it is done.")
     at = time.time() if now is None else now
-    entry = HistoryEntry(at, by, in_words(change))
+    entry = HistoryEntry(at, by, describe(change))
     state = remembered(seen, entry)
     match change:
         case Deploy():

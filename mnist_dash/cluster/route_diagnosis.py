@@ -54,7 +54,7 @@ def diagnose(
     found = findings(tallies, snapshot)
     if faults:
         blamed = tuple(Finding(False, fault) for fault in faults)
-        return (*blamed, *(replace(one, next_step="") if not one.well else one for one in found))
+        return (*blamed, *(replace(one, next_step="") if not one.passed else one for one in found))
     return (*found, *_manner(tallies, snapshot), *_suspicion(tallies, snapshot, controller))
 
 
@@ -66,7 +66,7 @@ def _suspicion(tallies: Tallies, snapshot: Snapshot, controller: Controller) -> 
         says = "The routes are applied as they should be, so the requests do not get to who reads them"
         asks = "Does it run, and does the ingress host (or --ingress-address) lead to it?"
         return (Finding(False, f"{says}: {controller.name}.", asks),)
-    if all(one.well for one in routing(tallies, snapshot)):
+    if all(one.passed for one in routing(tallies, snapshot)):
         return ()
     says = (
         f"The routes are applied as they should be, so {controller.name} does not follow {controller.reads}"

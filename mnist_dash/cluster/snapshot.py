@@ -168,7 +168,7 @@ def snapshot_of(
     promotion: Promotion,
     checks: Callable[[str, int], ModelCheck | None],
     *,
-    outside: tuple[str, ...] = (),
+    drift: tuple[str, ...] = (),
     problem: str = "",
     notices: tuple[str, ...] = (),
 ) -> Snapshot:
@@ -185,7 +185,7 @@ def snapshot_of(
         waiting_for=interrupted or _waiting_for(seen, view, promotion, problem),
         can_undo_promote=state.can_undo and new is not None and state.swap is None,
         interrupted_promotion=interrupted,
-        outside=outside,
+        drift=drift,
         notices=notices,
     )
 

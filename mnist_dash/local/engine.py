@@ -33,7 +33,7 @@ from mnist_dash.domain import (
     Snapshot,
     Suggestion,
     UndoPromote,
-    in_words,
+    describe,
 )
 from mnist_dash.errors import EngineError, MnistDashError, ModelError
 from mnist_dash.local.desired_state import BUNDLED, DesiredState, Spec, StateFile
@@ -121,7 +121,7 @@ class LocalEngine:
     def apply(self, change: Change, context: ChangeContext) -> None:
         with self._changing():
             self._desired = self._after(change).remember(
-                HistoryEntry(time.time(), context.by or self._user, in_words(change))
+                HistoryEntry(time.time(), context.by or self._user, describe(change))
             )
             if isinstance(change, Deploy):
                 self._found[self._desired.generation] = change.check

@@ -118,7 +118,7 @@ def _way_on(dialog: Dialog, problem: MnistDashError, button: Button) -> None:
             on_click=session().confirm,
             kwargs={"take_over": True, "unchecked": dialog.unchecked},
         )
-    elif isinstance(problem, ModelError) and problem.unseen:
+    elif isinstance(problem, ModelError) and problem.unverified:
         button(
             "Deploy unchecked",
             key="deploy-unchecked",

@@ -74,6 +74,6 @@ def _test(dash: Dashboard) -> None:
 
 def _findings(findings: Sequence[Finding]) -> None:
     for finding in findings:
-        icon = ":green[:material/check_circle:]" if finding.well else ":red[:material/error:]"
-        said = "Right" if finding.well else "Wrong"  # for those who do not see the icon's colour
-        st.markdown(f"{icon} **{said}.** {plain(finding.says)}  \n{plain(finding.next_step)}".rstrip())
+        icon = ":green[:material/check_circle:]" if finding.passed else ":red[:material/error:]"
+        said = "Right" if finding.passed else "Wrong"  # for those who do not see the icon's colour
+        st.markdown(f"{icon} **{said}.** {plain(finding.message)}  \n{plain(finding.next_step)}".rstrip())

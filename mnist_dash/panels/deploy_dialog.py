@@ -106,11 +106,11 @@ def _typed() -> tuple[str, int]:
 
 def _deploy(dash: Dashboard, dialog: Dialog) -> str:
     base, replicas = _typed()
-    if dialog.check and dialog.check[1].unseen and not dialog.unchecked:
+    if dialog.check and dialog.check[1].unverified and not dialog.unchecked:
         dialog.check = None  # asked for again, so it is looked at again
     check = _checked(dash, dialog, base)
-    if check.unseen and not dialog.unchecked:
-        raise ModelError("The model could not be looked at from here.", check.unseen, unseen=True)
+    if check.unverified and not dialog.unchecked:
+        raise ModelError("The model could not be looked at from here.", check.unverified, unverified=True)
     dashboard_for(dash, dialog).deploy(dialog.role, check, replicas, expected=dialog.release)
     which = "the highest version" if check.version is None else f"version {check.version}"
     return " ".join([f"{dialog.role.label}: {which} is being deployed.", *check.warnings])

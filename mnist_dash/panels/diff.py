@@ -7,7 +7,7 @@ from typing import Final
 
 import streamlit as st
 
-from mnist_dash.domain import Change, Snapshot, in_words
+from mnist_dash.domain import Change, Snapshot, describe
 from mnist_dash.errors import MnistDashError
 from mnist_dash.panels.session import Dialog, Difference
 from mnist_dash.panels.theme import plain, show_problem, text_height
@@ -31,7 +31,7 @@ def fold(dash: Dashboard, dialog: Dialog, change: Change) -> None:
 
 def show(dash: Dashboard, dialog: Dialog, change: Change) -> None:
     """Show the difference; the cluster is asked once for each change and each state it would start from."""
-    st.caption(plain(in_words(change)))
+    st.caption(plain(describe(change)))
     known, seen = dialog.difference, standing(dash.snapshot())
     if not known or (known.change, known.seen) != (change, seen):
         with st.spinner("Asking the cluster"):

@@ -42,7 +42,7 @@ def _panel(dash: Dashboard, known: Known) -> None:
     strategy.show(dash, snapshot, obstacle)
     if not snapshot.interrupted_promotion:
         promote.show(dash, snapshot, obstacle)
-    _outside(snapshot.outside)
+    _outside(snapshot.drift)
 
 
 def obstacle_to_all(snapshot: Snapshot, *, in_cluster: bool) -> str:

@@ -40,7 +40,7 @@ def check_model(
 
     `client` talks to Cloud Storage for a `gs://` base, from which at most `max_bytes` are copied, with
     `progress` told. A model that is wrong about most digits is reported with a warning. Raises ModelError if
-    it cannot be served at all, or (then it is `unseen`) could not be looked at from here.
+    it cannot be served at all, or (then it is `unverified`) could not be looked at from here.
     """
     place = location_of(base, client)
     version, folder = newest(place)
@@ -62,7 +62,7 @@ def _told_of(local: Path, folder: Location) -> Iterator[None]:
         yield
     except ModelError as err:
         texts = (text.replace(str(local), str(folder)) for text in (err.problem, err.next_step))
-        raise ModelError(*texts, unseen=err.unseen) from err
+        raise ModelError(*texts, unverified=err.unverified) from err
 
 
 def _accuracy(model: Model, images: NDArray[np.float32], labels: NDArray[np.int64]) -> float:

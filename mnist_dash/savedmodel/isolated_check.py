@@ -117,7 +117,7 @@ def _progress_in(line: str) -> tuple[int, int] | None:
 def _too_long(base: str, timeout: float, reading: bool) -> ModelError:
     what = f"{base} took longer than {timeout:g} s and was stopped."
     if reading:
-        return ModelError(f"Reading {what}", "Check the network, then try again.", unseen=True)
+        return ModelError(f"Reading {what}", "Check the network, then try again.", unverified=True)
     return ModelError(f"Checking {what}", "Try again; if it stays so, export the model again.")
 
 
@@ -131,7 +131,7 @@ def answer_of(base: str, done: subprocess.CompletedProcess[str]) -> ModelCheck:
         step = "The model's files are probably damaged: copy or export them again."
         raise ModelError(problem, step) from None
     if "problem" in answer:
-        raise ModelError(answer["problem"], answer["next_step"], unseen=answer["unseen"])
+        raise ModelError(answer["problem"], answer["next_step"], unverified=answer["unverified"])
     return ModelCheck(
         answer["base"],
         answer["version"],
@@ -154,8 +154,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         client = client_for(options.credentials)
         found = check_model(options.base, client=client, max_bytes=options.max_bytes, progress=_Teller())
     except MnistDashError as err:
-        unseen = getattr(err, "unseen", True)  # a key that cannot be used says nothing of the model
-        print(json.dumps({"problem": err.problem, "next_step": err.next_step, "unseen": unseen}))
+        unverified = getattr(err, "unverified", True)  # a key that cannot be used says nothing of the model
+        print(json.dumps({"problem": err.problem, "next_step": err.next_step, "unverified": unverified}))
         return 1
     print(json.dumps(dataclasses.asdict(found)))
     return 0

@@ -60,7 +60,7 @@ class Access:
         if self._until is not None:
             left = self._until - time.monotonic()
             if left <= 0:
-                raise ModelError("Cloud Storage took too long.", _NETWORK, unseen=True)
+                raise ModelError("Cloud Storage took too long.", _NETWORK, unverified=True)
             return {"timeout": left, "retry": None}
         return {"timeout": TIMEOUT, "retry": DEFAULT_RETRY.with_timeout(RETRY_SECONDS)}
 
@@ -127,8 +127,8 @@ def credentials_of(key: Mapping[str, Any]) -> Any:
 def explained(what: str, bucket: str, other_login: str = LOGIN, *, listed: bool = False) -> Iterator[None]:
     """Turn what goes wrong within, while `what` is read, into ModelError.
 
-    It is `unseen` but for a bucket that does not exist. `other_login` is the next step if the credentials are
-    not good enough; `listed` says that what is read was there a moment ago.
+    It is `unverified` but for a bucket that does not exist. `other_login` is the next step if the credentials
+    are not good enough; `listed` says that what is read was there a moment ago.
     """
     from google.api_core.exceptions import GoogleAPIError, RetryError
     from google.auth.exceptions import GoogleAuthError, InvalidOperation
@@ -145,17 +145,17 @@ def explained(what: str, bucket: str, other_login: str = LOGIN, *, listed: bool 
         # a 401 to a client without credentials, which cannot renew them
         if isinstance(cause, InvalidOperation) or getattr(cause, "code", None) == 401:
             problem = f"{what} is not public, and there are no valid Google credentials to read it with."
-            raise ModelError(problem, other_login, unseen=True) from err
+            raise ModelError(problem, other_login, unverified=True) from err
         if isinstance(cause, GoogleAuthError):
             problem = f"The Google credentials cannot be used: {_sentence(cause)}"
-            raise ModelError(problem, other_login, unseen=True) from err
+            raise ModelError(problem, other_login, unverified=True) from err
         if listed and getattr(cause, "code", None) == 404:
             problem = f"{what} was changed while it was copied."
-            raise ModelError(problem, "Try again when that is done.", unseen=True) from err
+            raise ModelError(problem, "Try again when that is done.", unverified=True) from err
         if isinstance(cause, GoogleAPIError):
             raise _refusal(what, bucket, cause, other_login) from err
         problem = f"Cloud Storage could not be reached for {what} ({type(cause).__name__})."
-        raise ModelError(problem, _NETWORK, unseen=True) from err
+        raise ModelError(problem, _NETWORK, unverified=True) from err
 
 
 def _refusal(what: str, bucket: str, err: Any, other_login: str) -> ModelError:
@@ -163,11 +163,11 @@ def _refusal(what: str, bucket: str, err: Any, other_login: str) -> ModelError:
         case 403:
             problem = f"These Google credentials may not read {what}. Google says: {_sentence(err)}"
             step = f"Ask the owner of gs://{bucket} for the role Storage Object Viewer."
-            return ModelError(problem, f"{step} {other_login}", unseen=True)
+            return ModelError(problem, f"{step} {other_login}", unverified=True)
         case 404:
             return ModelError(f"There is no bucket gs://{bucket}.", "Check its name.")
     problem = f"Cloud Storage failed while {what} was read. Google says: {_sentence(err)}"
-    return ModelError(problem, "Try again in a minute.", unseen=True)
+    return ModelError(problem, "Try again in a minute.", unverified=True)
 
 
 def _sentence(err: Any) -> str:

@@ -212,7 +212,7 @@ class BucketLocation:
             if total > max_bytes:
                 problem = f"{self} holds {total:,} bytes, more than the {max_bytes:,} that are fetched."
                 step = "Give a smaller model; one of MNIST digits needs far less."
-                raise ModelError(problem, step, unseen=True)
+                raise ModelError(problem, step, unverified=True)
         with self._explained(listed=True):
             self._download(blobs, into, _Counter(total, progress))
         return into

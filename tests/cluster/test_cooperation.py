@@ -53,12 +53,12 @@ def test_a_split_that_kubectl_set_is_shown_and_left_until_it_is_taken_over(
     both.set_split(20)
     both.wait_settled()
     rollout.kubectl("annotate", "ingress", "mnist-canary", f"{WEIGHT}=70", "--overwrite")
-    told = seen(both, lambda snapshot: snapshot.outside)
-    (sentence,) = told.outside
+    told = seen(both, lambda snapshot: snapshot.drift)
+    (sentence,) = told.drift
     assert sentence.startswith("The split was changed by kubectl-annotate at 20")
     assert told.split_desired == 70
     later = seen(both, lambda snapshot: snapshot.taken_at > told.taken_at and snapshot.settled)
-    assert (weight(rollout), later.split_observed, later.outside) == ("70", 70, told.outside)
+    assert (weight(rollout), later.split_observed, later.drift) == ("70", 70, told.drift)
 
     error = refused(both, Dashboard.set_split, 30)
     assert error.can_take_over
@@ -69,7 +69,7 @@ def test_a_split_that_kubectl_set_is_shown_and_left_until_it_is_taken_over(
 
     both.on_behalf_of("ann", take_over=True).set_split(30)
     after = both.wait_settled()
-    assert (weight(rollout), after.split_observed, after.outside) == ("30", 30, ())
+    assert (weight(rollout), after.split_observed, after.drift) == ("30", 30, ())
     assert (both.history()[0].by, both.history()[0].what) == ("ann", "Send 30 % of the requests to New")
     both.set_split(0)
 
@@ -80,8 +80,8 @@ def test_replicas_that_others_set_are_shown_and_left_until_they_are_taken_over(
     """Kubectl scale, and a manager that applies from a repository."""
     _, cnn = rollout.models
     rollout.kubectl("scale", "deployment", "mnist-green", "--replicas=2")
-    told = seen(both, lambda snapshot: snapshot.outside and snapshot.new and snapshot.new.desired == 2)
-    assert "The number of replicas of New (mnist-green) was changed by kubectl" in told.outside[0]
+    told = seen(both, lambda snapshot: snapshot.drift and snapshot.new and snapshot.new.desired == 2)
+    assert "The number of replicas of New (mnist-green) was changed by kubectl" in told.drift[0]
     manifest = {
         "apiVersion": APPS,
         "kind": "Deployment",
@@ -90,7 +90,7 @@ def test_replicas_that_others_set_are_shown_and_left_until_they_are_taken_over(
     }
     rollout.bed.api.apply(manifest, manager="gitops")
     told = seen(both, lambda snapshot: snapshot.new and snapshot.new.desired == 3)
-    assert any("changed by gitops at 20" in sentence for sentence in told.outside)
+    assert any("changed by gitops at 20" in sentence for sentence in told.drift)
 
     error = refused(both, Dashboard.deploy, Role.NEW, cnn, 1)
     assert error.can_take_over
@@ -100,7 +100,7 @@ def test_replicas_that_others_set_are_shown_and_left_until_they_are_taken_over(
 
     both.on_behalf_of("ann", take_over=True).deploy(Role.NEW, cnn, 1)
     after = both.wait_settled()
-    assert (after.new.desired, after.outside) == (1, ())  # type: ignore[union-attr]  # it is deployed
+    assert (after.new.desired, after.drift) == (1, ())  # type: ignore[union-attr]  # it is deployed
 
 
 def test_a_pointer_that_was_edited_is_shown_and_left_until_it_is_taken_over(
@@ -110,14 +110,14 @@ def test_a_pointer_that_was_edited_is_shown_and_left_until_it_is_taken_over(
     _, cnn = rollout.models
     monkeypatch.setenv("KUBE_EDITOR", "sed -i 's|mnist-dash/release: green|mnist-dash/release: blue|'")
     rollout.kubectl("edit", "service", "mnist-new")
-    told = seen(both, lambda snapshot: snapshot.outside)
-    assert "The release that Service mnist-new points at was changed by kubectl-edit at 20" in told.outside[0]
+    told = seen(both, lambda snapshot: snapshot.drift)
+    assert "The release that Service mnist-new points at was changed by kubectl-edit at 20" in told.drift[0]
     error = refused(both, Dashboard.deploy, Role.NEW, cnn)
     assert error.can_take_over
     assert "spec.selector" in error.problem
     assert "kubectl-edit since 20" in error.problem
     both.on_behalf_of(take_over=True).deploy(Role.NEW, cnn)
-    assert both.wait_settled().outside == ()
+    assert both.wait_settled().drift == ()
 
 
 # Several dashboards
@@ -148,7 +148,7 @@ def test_two_dashboards_show_the_same_and_do_not_undo_each_other(rollout: Rollou
     assert split in (10, 90)
     for dash in (both, other):
         settled = seen(dash, lambda snapshot: snapshot.settled and snapshot.split_observed == split)
-        assert (settled.split_desired, settled.outside) == (split, ())
+        assert (settled.split_desired, settled.drift) == (split, ())
 
 
 def test_a_promotion_that_another_dashboard_made_meanwhile_is_not_turned_round(

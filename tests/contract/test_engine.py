@@ -286,7 +286,7 @@ def test_the_route_can_be_tested(both: Dashboard) -> None:
     both.wait_settled()
     findings = both.test_route()
     assert findings
-    assert [finding for finding in findings if not finding.well] == []
+    assert [finding for finding in findings if not finding.passed] == []
 
 
 @pytest.mark.parametrize("replicas", [0, 9, -1])

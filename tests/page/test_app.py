@@ -462,7 +462,7 @@ def test_a_model_that_cannot_be_looked_at_is_deployed_after_a_second_word(
     page: Page, engine: FakeEngine
 ) -> None:
     """It may well be fit; the reason is told, and nothing is deployed unchecked by the first click."""
-    engine.in_cluster, engine.unseen = True, {BUCKET: "Access is refused. Ask for the role Viewer."}
+    engine.in_cluster, engine.unverified = True, {BUCKET: "Access is refused. Ask for the role Viewer."}
     page.run().click("deploy-new")
     page.at.text_input("deploy-base").set_value(BUCKET)
     page.click("deploy-confirm")
@@ -476,7 +476,7 @@ def test_a_model_that_cannot_be_looked_at_is_deployed_after_a_second_word(
 
 def test_deploying_unchecked_is_said_of_one_base_only(page: Page, engine: FakeEngine) -> None:
     """Another base that was typed meanwhile is checked, and asked about again."""
-    engine.unseen = {BUCKET: "Access is refused.", "gs://other": "It does not answer."}
+    engine.unverified = {BUCKET: "Access is refused.", "gs://other": "It does not answer."}
     page.click("deploy-new")
     page.at.text_input("deploy-base").set_value(BUCKET)
     page.click("deploy-confirm")
@@ -488,11 +488,11 @@ def test_deploying_unchecked_is_said_of_one_base_only(page: Page, engine: FakeEn
 
 def test_a_model_that_was_out_of_sight_is_looked_at_again(page: Page, engine: FakeEngine) -> None:
     """The access may have been granted meanwhile."""
-    engine.unseen = {BUCKET: "Access is refused."}
+    engine.unverified = {BUCKET: "Access is refused."}
     page.click("deploy-new")
     page.at.text_input("deploy-base").set_value(BUCKET)
     page.click("deploy-confirm")
-    engine.unseen = {}
+    engine.unverified = {}
     page.click("deploy-confirm")
     assert engine.calls == [("deploy", Role.NEW, BUCKET, 1)]
 
@@ -921,7 +921,7 @@ def test_a_cluster_out_of_reach_does_not_keep_its_models_from_answering(
 
 def test_what_others_changed_is_told_shortly(page: Page, engine: FakeEngine) -> None:
     """Three of them, and how many more."""
-    engine.now = snapshot(outside=tuple(f"kubectl changed {thing}." for thing in "abcde"))
+    engine.now = snapshot(drift=tuple(f"kubectl changed {thing}." for thing in "abcde"))
     page.run()
     for words in ("kubectl changed a.", "kubectl changed c.", "and 2 more changes from outside."):
         assert words in page.text

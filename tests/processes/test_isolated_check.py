@@ -53,7 +53,7 @@ def test_a_model_beyond_the_limit_is_unseen() -> None:
     """It may well be fit; nothing of it was copied."""
     with pytest.raises(ModelError, match=r"bytes, more than the 10,000 that are fetched\.") as caught:
         check_model_isolated("gs://models/mnist", max_bytes=10_000)
-    assert caught.value.unseen
+    assert caught.value.unverified
 
 
 @needs_emulator
@@ -63,7 +63,7 @@ def test_a_model_that_was_looked_at_and_refused_is_not_unseen(base: str) -> None
     """No such bucket, no such folder, no model that can be served, no address."""
     with pytest.raises(ModelError) as caught:
         check_model_isolated(base)
-    assert not caught.value.unseen
+    assert not caught.value.unverified
 
 
 @needs_emulator
@@ -76,7 +76,7 @@ def test_the_key_file_goes_with_the_check(tmp_path: Path) -> None:
     with pytest.raises(ModelError) as caught:
         check_model_isolated("gs://models/mnist", credentials=key)
     assert caught.value.problem == f"The key file {key}, of type service_account, lacks client_email."
-    assert caught.value.unseen
+    assert caught.value.unverified
 
 
 def test_a_refusal_is_unseen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,16 +85,16 @@ def test_a_refusal_is_unseen(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
         with pytest.raises(ModelError, match=r"may not read gs://models/mnist/model") as caught:
             check_model_isolated("gs://models/mnist")
-    assert caught.value.unseen
+    assert caught.value.unverified
 
 
 def test_a_network_that_says_nothing_does_not_hold_the_check(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is stopped in the middle of its call, and the model is unseen."""
+    """It is stopped in the middle of its call, and the model is unverified."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{silent.getsockname()[1]}")
         with pytest.raises(ModelError, match=r"took longer than 1 s and was stopped\.") as caught:
             check_model_isolated("gs://models/mnist", timeout=1)
-    assert caught.value.unseen
+    assert caught.value.unverified
 
 
 @needs_emulator

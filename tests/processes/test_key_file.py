@@ -183,10 +183,10 @@ def test_no_token_is_asked_for_when_an_emulator_is_used(
 def test_a_key_that_google_does_not_take_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unused_port: int
 ) -> None:
-    """The token could not be had; the model is `unseen`, not unfit."""
+    """The token could not be had; the model is `unverified`, not unfit."""
     monkeypatch.setattr(cloud_storage, "RETRY_SECONDS", 0.1)
     key = write_key(tmp_path / "key.json", token_uri=f"http://127.0.0.1:{unused_port}/token")
     with pytest.raises(ModelError) as caught:
         versions("gs://models/mnist", client=client_for(key))
-    assert caught.value.unseen
+    assert caught.value.unverified
     assert private_key()[40:60] not in str(caught.value)

@@ -216,7 +216,7 @@ def test_more_than_the_limit_is_not_fetched(client: Client, tmp_path: Path) -> N
     """The sizes are known before anything is copied."""
     with pytest.raises(ModelError, match=r"model/1 holds [\d,]+ bytes, more than the 10,000 that") as caught:
         fetch("gs://models/mnist", 1, tmp_path, client=client, max_bytes=10_000)
-    assert caught.value.unseen
+    assert caught.value.unverified
     assert list(tmp_path.iterdir()) == []
 
 
@@ -307,7 +307,7 @@ def test_a_refusal_of_cloud_storage_is_told(
     with answering(status) as url, pytest.raises(ModelError) as caught:
         versions("gs://abc/mnist", client=client_of(url))
     assert (caught.value.problem, caught.value.next_step) == (problem, next_step)
-    assert caught.value.unseen == (status != 404)
+    assert caught.value.unverified == (status != 404)
 
 
 def test_no_network_is_told(unused_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -320,7 +320,7 @@ def test_no_network_is_told(unused_port: int, monkeypatch: pytest.MonkeyPatch) -
         == "Cloud Storage could not be reached for gs://abc/mnist/model (ConnectionError)."
     )
     assert caught.value.next_step == "Check the network, then try again."
-    assert caught.value.unseen
+    assert caught.value.unverified
 
 
 def test_a_silent_network_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -359,4 +359,4 @@ def test_credentials_that_are_broken_are_told(stranger: pytest.MonkeyPatch, tmp_
         versions("gs://abc/mnist")
     problem = f"The Google credentials cannot be used: File {tmp_path / 'key.json'} was not found."
     assert (caught.value.problem, caught.value.next_step) == (problem, LOG_IN)
-    assert caught.value.unseen
+    assert caught.value.unverified

@@ -42,7 +42,7 @@ def right(to_new: int = 20, *, says_who: bool = False) -> tuple[Probe, ...]:
 
 def judged(found: Sequence[Probe], seen: Snapshot | None = None) -> list[tuple[bool, str]]:
     """What is found, without the next steps."""
-    return [(one.well, one.says) for one in route_check.judge(found, seen or snapshot())]
+    return [(one.passed, one.message) for one in route_check.judge(found, seen or snapshot())]
 
 
 def test_each_route_is_asked_with_one_picture() -> None:

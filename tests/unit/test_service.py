@@ -131,7 +131,7 @@ def test_a_split_is_a_percentage(percent: int) -> None:
 def test_what_was_checked_is_not_checked_again() -> None:
     """A visitor may go on with a model that could not be looked at."""
     engine = FakeEngine()
-    check = ModelCheck("gs://b/m", None, (), None, unseen="Access was refused.")
+    check = ModelCheck("gs://b/m", None, (), None, unverified="Access was refused.")
     assert dashboard(engine)[0].deploy(Role.NEW, check) is check
     assert engine.checked == []
     assert engine.calls == [("deploy", Role.NEW, "gs://b/m", 1)]

@@ -192,7 +192,7 @@ def test_a_change_of_replicas_alone_does_not_roll() -> None:
     "check",
     [
         CHECK,
-        ModelCheck("gs://b/é 'x'", None, (), None, unseen="No permission to read it."),
+        ModelCheck("gs://b/é 'x'", None, (), None, unverified="No permission to read it."),
         ModelCheck("gs://b/m", 1, (784,), 1.0),
     ],
 )

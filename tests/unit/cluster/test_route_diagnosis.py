@@ -35,7 +35,7 @@ def blame(
     probes: Sequence[Probe], seen: Snapshot | None = None, controller: Controller = CLASS
 ) -> list[Finding]:
     """What is found to be wrong, with all objects as they should be."""
-    return [one for one in diagnose(probes, seen or snapshot(), (), controller) if not one.well]
+    return [one for one in diagnose(probes, seen or snapshot(), (), controller) if not one.passed]
 
 
 @pytest.mark.parametrize(
@@ -45,8 +45,8 @@ def blame(
 def test_a_right_controller_is_told_by_how_it_divides(split: list[Prediction], says: str) -> None:
     """Some take turns, some draw lots."""
     found = diagnose(sent([CURRENT] * 5, [NEW] * 5, split), snapshot(), (), CLASS)
-    assert all(one.well for one in found)
-    assert says in found[-1].says
+    assert all(one.passed for one in found)
+    assert says in found[-1].message
 
 
 def test_how_it_divides_is_not_told_where_it_cannot_be_seen() -> None:
@@ -61,7 +61,7 @@ def test_with_right_objects_the_controller_is_to_blame(probes: Sequence[Probe]) 
     suspicion = blame(probes)[-1]
     assert (
         "the controller behind the ingress class nginx does not follow the canary annotations"
-        in suspicion.says
+        in suspicion.message
     )
     assert "Higress" in suspicion.next_step
     assert "--router gateway" in suspicion.next_step
@@ -69,14 +69,14 @@ def test_with_right_objects_the_controller_is_to_blame(probes: Sequence[Probe]) 
 
 def test_models_that_may_be_alike_are_thought_of_before_the_controller_is_blamed() -> None:
     """The answers cannot tell that from a controller that sends all to one of them."""
-    assert blame(ALL_TO_CURRENT)[-1].says.startswith("If the models differ, ")
-    assert blame(IGNORED)[-1].says.startswith("The routes are applied as they should be, so ")
+    assert blame(ALL_TO_CURRENT)[-1].message.startswith("If the models differ, ")
+    assert blame(IGNORED)[-1].message.startswith("The routes are applied as they should be, so ")
 
 
 def test_a_gateways_controller_is_blamed_by_its_own_words() -> None:
     """It reads no annotations."""
     suspicion = blame(IGNORED, controller=Controller.of_gateway("infra/web"))[-1]
-    assert "the controller of the Gateway infra/web does not follow the HTTPRoute's weights" in suspicion.says
+    assert "controller of the Gateway infra/web does not follow the HTTPRoute's weights" in suspicion.message
     assert "describe httproute" in suspicion.next_step
 
 
@@ -85,21 +85,21 @@ def test_an_object_that_is_wrong_is_told_first_and_nobody_else_is_blamed() -> No
     fault = "The Ingress mnist-canary has no canary annotation. Set the strategy again."
     found = diagnose(ALL_TO_CURRENT, snapshot(), [fault], CLASS)
     assert found[0] == Finding(False, fault)
-    assert not any("the controller behind" in one.says for one in found)
-    assert {one.next_step for one in found if not one.well} == {""}
+    assert not any("the controller behind" in one.message for one in found)
+    assert {one.next_step for one in found if not one.passed} == {""}
 
 
 def test_a_change_on_its_way_is_no_ones_fault() -> None:
     """The controller needs its time."""
     found = blame(ALL_TO_CURRENT, snapshot(waiting_for="The gateway has not taken it up yet."))
-    assert not any("does not follow" in one.says for one in found)
+    assert not any("does not follow" in one.message for one in found)
 
 
 def test_no_answer_at_all_means_that_the_requests_go_elsewhere() -> None:
     """The client's own sentence comes first."""
     first, second = blame(sent([], [], [], "Something answers, but it knows no models there (404)."))
-    assert "knows no models there (404)" in first.says
-    assert "do not get to who reads them: the controller behind the ingress class nginx" in second.says
+    assert "knows no models there (404)" in first.message
+    assert "do not get to who reads them: the controller behind the ingress class nginx" in second.message
     assert "--ingress-address" in second.next_step
 
 
@@ -123,8 +123,8 @@ def test_what_a_controller_does_while_new_is_not_ready_is_no_fault(
     seen = snapshot(new=deployment(Role.NEW, ready=0, state=State.STARTING))
     probes = sent([CURRENT] * 5, [] if problem else [CURRENT] * 5, split, problem)
     found = diagnose(probes, seen, (), CLASS)
-    assert all(one.well for one in found)
-    assert any(says in one.says for one in found)
+    assert all(one.passed for one in found)
+    assert any(says in one.message for one in found)
 
 
 def test_turns_are_told_from_chance_at_any_phase_and_share() -> None:

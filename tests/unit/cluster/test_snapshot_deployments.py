@@ -308,8 +308,8 @@ def test_a_version_that_nobody_checked_has_no_accuracy() -> None:
 def test_a_model_that_could_not_be_checked_says_so_until_it_can() -> None:
     """The warning goes with the Pods."""
     warning = "Deployed unchecked: these credentials may not read gs://acme-models."
-    unseen = ModelCheck(BASE, None, (), None, (warning,), unseen="may not be read")
-    live = complete(found=unseen)
+    unverified = ModelCheck(BASE, None, (), None, (warning,), unverified="may not be read")
+    live = complete(found=unverified)
     assert told(seen_of(live, pod(live)), version=1).warnings == (warning,)
     later = told(seen_of(live, pod(live)), version=1, checks=lambda base, _: check(base))
     assert (later.warnings, later.accuracy) == ((), 0.985)

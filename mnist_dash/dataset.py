@@ -10,13 +10,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from mnist_dash.domain import DIGITS
-from mnist_dash.errors import SettingsError
-from mnist_dash.train.mnist import Labelled
-
 BUNDLED: Final = Path(__file__).parent / "data" / "digits.npz"
-OF_EACH: Final = 200
-CHOICE_SEED: Final = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,27 +44,3 @@ def load_digits() -> Digits:
     """Load the 2,000 bundled digits, 200 of each class; none of them was used in training the models."""
     with np.load(BUNDLED) as stored:
         return Digits(stored["images"] / np.float32(255), stored["labels"].astype(np.int64))
-
-
-def choose_digits(data: Labelled, of_each: int = OF_EACH) -> Labelled:
-    """Choose `of_each` digits of every class at random with a fixed seed, in rounds of 0 to 9.
-
-    Chosen from the whole file, since the first half of MNIST's test digits is easier than the second.
-    Raises SettingsError if a class has too few.
-    """
-    fewest = np.bincount(data.labels, minlength=DIGITS).min()
-    if fewest < of_each:
-        raise SettingsError(
-            f"Of one class there are only {fewest} test digits; {of_each} of each are wanted.",
-            "Use MNIST's own test digits.",
-        )
-    rng = np.random.default_rng(CHOICE_SEED)
-    classes = [np.flatnonzero(data.labels == digit) for digit in range(DIGITS)]
-    chosen = np.stack([rng.choice(members, of_each, replace=False) for members in classes], axis=1).ravel()
-    return Labelled(data.images[chosen], data.labels[chosen])
-
-
-def write_digits(data: Labelled, path: Path) -> None:
-    """Write the chosen digits as `load_digits` reads them: compressed, uint8."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(path, images=data.images, labels=data.labels)

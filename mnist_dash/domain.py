@@ -13,6 +13,8 @@ if TYPE_CHECKING:  # not at run time: the gateway's process has no other use for
 MODEL_NAME = "model"
 """The name under which every model is served: `<base>/model/<version>/`, `/v1/models/model`."""
 DIGITS = 10
+FIELD = 28
+"""The height and the width of a digit in pixels."""
 ROUTE_HEADER = "X-Mnist-Route"
 """Sends one request to one role, whatever the strategy: `always` is New, `never` is Current."""
 SERVED_BY_HEADER = "X-Served-By"

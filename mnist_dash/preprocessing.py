@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from mnist_dash.domain import FIELD
 from mnist_dash.errors import DrawingError
-from mnist_dash.train.mnist import FIELD
 
 DIGIT: Final = 20
 # MNIST's "centre of the field" is the middle of pixel (14, 14), as its own digits show: their centres of mass

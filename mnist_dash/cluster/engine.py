@@ -62,7 +62,8 @@ from mnist_dash.domain import (
 from mnist_dash.errors import EngineError, MnistDashError, SettingsError
 from mnist_dash.serving import ServingClient
 from mnist_dash.settings import RouterKind, Settings
-from mnist_dash.storage import bases_in_buckets, client_for
+from mnist_dash.storage.discovery import bases_in_buckets
+from mnist_dash.storage.key_file import client_for
 from mnist_dash.storage.location import Progress
 
 FIRST_LOOK_SECONDS = 2.0

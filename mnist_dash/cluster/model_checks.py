@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mnist_dash.domain import ModelCheck
 from mnist_dash.errors import ModelError
-from mnist_dash.savedmodel import check_model_isolated
+from mnist_dash.savedmodel.isolated_check import check_model_isolated
 from mnist_dash.storage.location import Progress
 
 CHECK_SECONDS = 120.0

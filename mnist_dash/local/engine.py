@@ -41,7 +41,7 @@ from mnist_dash.local.plan import Phase
 from mnist_dash.local.snapshot import objects, observe
 from mnist_dash.local.supervisor import PROBE_SECONDS, UNHEALTHY_AFTER, Replica, Supervisor, answers
 from mnist_dash.route_check import judge
-from mnist_dash.savedmodel import check_model_isolated
+from mnist_dash.savedmodel.isolated_check import check_model_isolated
 from mnist_dash.settings import Settings
 from mnist_dash.storage.location import Progress
 from mnist_dash.subprocesses import ChildProcess, Event

@@ -17,12 +17,11 @@ from mnist_dash.errors import ModelError
 from mnist_dash.savedmodel.model import Model
 from mnist_dash.savedmodel.proto import read_signatures
 from mnist_dash.signature import adapter_of
-from mnist_dash.storage import newest
-from mnist_dash.storage.base_diagnosis import numbered
+from mnist_dash.storage.base_diagnosis import find_newest, version_folders
 from mnist_dash.storage.location import MAX_BYTES, Location, Progress, location_of
 
 if TYPE_CHECKING:
-    from mnist_dash.storage.location import Client
+    from google.cloud.storage import Client  # type: ignore[import-untyped]  # it ships no types
 
 CHECK_DIGITS = 200
 LOW_ACCURACY = 0.5
@@ -43,7 +42,7 @@ def check_model(
     it cannot be served at all, or (then it is `unverified`) could not be looked at from here.
     """
     place = location_of(base, client)
-    version, folder = newest(place)
+    version, folder = find_newest(place)
     with tempfile.TemporaryDirectory(prefix="mnist-dash-") as into:
         local = folder.fetch(Path(into) / MODEL_NAME / str(version), progress, max_bytes)
         with _told_of(local, folder):
@@ -72,7 +71,7 @@ def _accuracy(model: Model, images: NDArray[np.float32], labels: NDArray[np.int6
 def _passed_over(base: Location, version: int) -> list[str]:
     """Folders beside the versions that look like one but are none."""
     entries = (base / MODEL_NAME).entries()
-    others = sorted(set(entries.folders) - set(numbered(entries).values()))
+    others = sorted(set(entries.folders) - set(version_folders(entries).values()))
     there = ", ".join(f"`{name}`" for name in others[:3])
     return (
         [f"Version {version} is served; only folders named by a number are versions, unlike {there}."]

@@ -75,9 +75,31 @@ LOOKS = 40
 """So many folders are looked into in search of a model base: enough for a tidy disk, quick in a bucket."""
 
 
-def numbered(entries: Entries) -> dict[int, str]:
+def version_folders(entries: Entries) -> dict[int, str]:
     """The folders that are named by a number, as TensorFlow Serving names versions."""
     return {int(name): name for name in entries.folders if name.isascii() and name.isdecimal()}
+
+
+def find_versions(base: Location) -> dict[int, Location]:
+    """The versions of a model base by number; raises ModelError if there is none."""
+    model = base / MODEL_NAME
+    try:
+        entries = model.entries()
+    except (FileNotFoundError, NotADirectoryError) as err:
+        raise explain_base(base) from err
+    found = version_folders(entries)
+    if not found:
+        raise explain_unversioned(base, entries)
+    return {number: model / name for number, name in found.items()}
+
+
+def find_newest(base: Location) -> tuple[int, Location]:
+    """The highest version of a model base, which is served; raises ModelError if it is not a SavedModel."""
+    found = find_versions(base)
+    number = max(found)
+    if error := explain_version(found, number):
+        raise error
+    return number, found[number]
 
 
 def explain_base(base: Location) -> ModelError:
@@ -149,7 +171,7 @@ def _look(place: Location) -> Entries:
 
 
 def _is_base(place: Location) -> bool:
-    return bool(numbered(_look(place / MODEL_NAME)))
+    return bool(version_folders(_look(place / MODEL_NAME)))
 
 
 def _base_around(place: Location) -> Location | None:
@@ -232,7 +254,7 @@ def _saved_model_itself(base: Location, entries: Entries) -> ModelError | None:
 
 
 def _versions_itself(base: Location, entries: Entries) -> ModelError | None:
-    found = numbered(entries)
+    found = version_folders(entries)
     if not any(SAVED_MODEL in _look(base / name).files for name in found.values()):
         return None
     there = ", ".join(map(str, sorted(found)))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mnist_dash.errors import ModelError
 
 if TYPE_CHECKING:
-    from mnist_dash.storage.location import Client
+    from google.cloud.storage import Client  # type: ignore[import-untyped]  # it ships no types
 
 # google-cloud-storage takes 0.4 s to import, so that each function does it when it is called.
 
@@ -41,7 +41,7 @@ class Access:
         if self._given is not None:
             return self._given
         from google.auth.exceptions import DefaultCredentialsError
-        from google.cloud.storage import Client  # type: ignore[import-untyped]  # it ships no types
+        from google.cloud.storage import Client
 
         try:
             return Client(project=None)

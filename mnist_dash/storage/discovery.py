@@ -11,7 +11,7 @@ from mnist_dash.storage.cloud_storage import Access
 from mnist_dash.storage.location import BucketLocation
 
 if TYPE_CHECKING:
-    from mnist_dash.storage.location import Client
+    from google.cloud.storage import Client  # type: ignore[import-untyped]  # it ships no types
 
 MOST_BUCKETS = 20
 DEPTH = 2
@@ -28,19 +28,6 @@ def bases_in_buckets(client: Client | None = None, *, deadline: float = 5.0) -> 
     search = _Search(client, deadline)
     try:
         return search.in_buckets()
-    finally:
-        search.end()
-
-
-def model_bases(place: str, client: Client | None = None, *, deadline: float = 5.0) -> list[str]:
-    """The model bases at or under `gs://bucket/path`, found as `bases_in_buckets` finds them.
-
-    Raises ModelError if `place` is not written as such an address.
-    """
-    start = BucketLocation.from_url(place)
-    search = _Search(client, deadline)
-    try:
-        return search.under([start])
     finally:
         search.end()
 

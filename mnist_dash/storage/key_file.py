@@ -12,7 +12,7 @@ from mnist_dash.errors import SettingsError
 from mnist_dash.storage import cloud_storage
 
 if TYPE_CHECKING:
-    from mnist_dash.storage.location import Client
+    from google.cloud.storage import Client  # type: ignore[import-untyped]  # it ships no types
 
 MOST_BYTES = 100_000
 """A key file has about 2,400 bytes."""

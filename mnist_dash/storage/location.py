@@ -16,7 +16,7 @@ from mnist_dash.errors import ModelError
 from mnist_dash.storage.cloud_storage import Access, explained
 
 if TYPE_CHECKING:
-    from google.cloud.storage import Client as Client  # type: ignore[import-untyped]  # it ships no types
+    from google.cloud.storage import Client  # type: ignore[import-untyped]  # it ships no types
 
 Progress = Callable[[int, int], None]
 """Called with the bytes fetched so far and the bytes in all."""

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
+from mnist_dash.domain import FIELD
 from mnist_dash.preprocessing import CENTRE, DIGIT
-from mnist_dash.train.mnist import FIELD, Labelled
+from mnist_dash.train.mnist import Labelled
 
 Change = Callable[[npt.NDArray[np.uint8], np.random.Generator], npt.NDArray[np.uint8]]
 

@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 
-from mnist_dash.dataset import choose_digits, write_digits
 from mnist_dash.domain import MODEL_NAME
 from mnist_dash.errors import MnistDashError
 from mnist_dash.train import recipes
-from mnist_dash.train.mnist import FILES, SOURCE, Mnist, read_mnist
+from mnist_dash.train.mnist import FILES, SOURCE, Mnist, choose_digits, read_mnist, write_digits
 
 
 class Product(StrEnum):

@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from mnist_dash.domain import DIGITS, FIELD
 from mnist_dash.errors import SettingsError
 
 FILES: Final = (
@@ -22,7 +23,8 @@ FILES: Final = (
 )
 SOURCE: Final = "https://storage.googleapis.com/cvdf-datasets/mnist/"
 UNSIGNED_BYTE: Final = 0x08
-FIELD: Final = 28
+OF_EACH: Final = 200
+CHOICE_SEED: Final = 0
 
 
 @dataclass(frozen=True)
@@ -86,3 +88,27 @@ def read_idx(path: Path) -> npt.NDArray[np.uint8]:
         raise SettingsError(
             f"{path} cannot be read as gzipped IDX: {error}.", f"Download it again from {SOURCE}."
         ) from error
+
+
+def choose_digits(data: Labelled, of_each: int = OF_EACH) -> Labelled:
+    """Choose `of_each` digits of every class at random with a fixed seed, in rounds of 0 to 9.
+
+    Chosen from the whole file, since the first half of MNIST's test digits is easier than the second.
+    Raises SettingsError if a class has too few.
+    """
+    fewest = np.bincount(data.labels, minlength=DIGITS).min()
+    if fewest < of_each:
+        raise SettingsError(
+            f"Of one class there are only {fewest} test digits; {of_each} of each are wanted.",
+            "Use MNIST's own test digits.",
+        )
+    rng = np.random.default_rng(CHOICE_SEED)
+    classes = [np.flatnonzero(data.labels == digit) for digit in range(DIGITS)]
+    chosen = np.stack([rng.choice(members, of_each, replace=False) for members in classes], axis=1).ravel()
+    return Labelled(data.images[chosen], data.labels[chosen])
+
+
+def write_digits(data: Labelled, path: Path) -> None:
+    """Write the chosen digits as `load_digits` reads them: compressed, uint8."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(path, images=data.images, labels=data.labels)

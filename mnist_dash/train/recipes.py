@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from mnist_dash.domain import DIGITS
+from mnist_dash.domain import DIGITS, FIELD
 from mnist_dash.errors import SettingsError
 from mnist_dash.train.augment import Change, batches, distort, keep
-from mnist_dash.train.mnist import FIELD, Labelled
+from mnist_dash.train.mnist import Labelled
 
 BATCH: Final = 128
 PEAK_RATE: Final = 3e-3

@@ -10,7 +10,7 @@ import pytest
 from mnist_dash.dataset import load_digits
 from mnist_dash.domain import Image, ModelCheck
 from mnist_dash.local.desired_state import BUNDLED
-from mnist_dash.savedmodel import check_model
+from mnist_dash.savedmodel.check import check_model
 from mnist_dash.service import Dashboard
 from mnist_dash.settings import RouterKind
 from tests.contract.environments import Ground, Shelf, in_cluster, on_this_machine

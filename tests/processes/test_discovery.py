@@ -10,8 +10,8 @@ import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.storage import Client  # type: ignore[import-untyped]  # it ships no types
 
-from mnist_dash.errors import ModelError
-from mnist_dash.storage import bases_in_buckets, discovery, model_bases
+from mnist_dash.storage import discovery
+from mnist_dash.storage.discovery import bases_in_buckets
 from tests.gcs import answering, client_of, emulating, needs_emulator
 
 OBJECTS = (
@@ -55,15 +55,6 @@ def test_the_environment_s_own_credentials_serve_as_well(
 
 
 @needs_emulator
-def test_the_bases_of_one_folder_are_found(emulator: str) -> None:
-    """Where the buckets themselves may not be listed, the user gives one."""
-    assert model_bases("gs://models", client_of(emulator)) == FOUND[1:]
-    assert model_bases("gs://models/team/", client_of(emulator)) == FOUND[2:]
-    assert model_bases("gs://models/mnist", client_of(emulator)) == FOUND[1:2]
-    assert model_bases("gs://nowhere", client_of(emulator)) == []
-
-
-@needs_emulator
 def test_no_more_than_so_many_buckets_are_searched(emulator: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A project may have thousands."""
     monkeypatch.setattr(discovery, "MOST_BUCKETS", 1)
@@ -71,18 +62,11 @@ def test_no_more_than_so_many_buckets_are_searched(emulator: str, monkeypatch: p
     assert len({base.split("/")[2] for base in found}) <= 1
 
 
-def test_an_address_that_is_none_is_refused() -> None:
-    """Before any call."""
-    with pytest.raises(ModelError, match="it names no bucket"):
-        model_bases("gs://")
-
-
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 503])
 def test_a_listing_that_is_refused_gives_nothing(status: int) -> None:
     """It is help, not an error, and it is not asked for twice."""
     with answering(status) as url:
         assert bases_in_buckets(client_of(url)) == []
-        assert model_bases("gs://models", client_of(url)) == []
 
 
 def test_credentials_that_are_broken_give_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +80,6 @@ def test_a_silent_network_gives_nothing_in_time() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         client = client_of(f"http://127.0.0.1:{silent.getsockname()[1]}")
         assert bases_in_buckets(client, deadline=0.2) == []
-        assert model_bases("gs://models", client, deadline=0.2) == []
 
 
 @needs_emulator

@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 from mnist_dash.errors import ModelError, SettingsError
-from mnist_dash.storage import client_for, cloud_storage, read_key, versions
+from mnist_dash.storage import cloud_storage
+from mnist_dash.storage.base_diagnosis import find_versions
+from mnist_dash.storage.key_file import client_for, read_key
+from mnist_dash.storage.location import location_of
 from tests.gcs import emulating, needs_emulator, private_key, service_account, write_key
 from tests.models import forbidden, make_base
 
@@ -177,7 +180,7 @@ def test_no_token_is_asked_for_when_an_emulator_is_used(
     key = write_key(tmp_path / "key.json", token_uri=f"http://127.0.0.1:{unused_port}/token")
     with emulating(tmp_path / "data") as url:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
-        assert versions("gs://models/mnist", client=client_for(key)) == [1]
+        assert list(find_versions(location_of("gs://models/mnist", client_for(key)))) == [1]
 
 
 def test_a_key_that_google_does_not_take_is_told(
@@ -187,6 +190,6 @@ def test_a_key_that_google_does_not_take_is_told(
     monkeypatch.setattr(cloud_storage, "RETRY_SECONDS", 0.1)
     key = write_key(tmp_path / "key.json", token_uri=f"http://127.0.0.1:{unused_port}/token")
     with pytest.raises(ModelError) as caught:
-        versions("gs://models/mnist", client=client_for(key))
+        find_versions(location_of("gs://models/mnist", client_for(key)))
     assert caught.value.unverified
     assert private_key()[40:60] not in str(caught.value)

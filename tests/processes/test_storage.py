@@ -10,11 +10,17 @@ import pytest
 from google.cloud.storage import Client  # type: ignore[import-untyped]  # it ships no types
 
 from mnist_dash.errors import ModelError
-from mnist_dash.savedmodel import check_model
-from mnist_dash.storage import cloud_storage, fetch, versions
+from mnist_dash.savedmodel.check import check_model
+from mnist_dash.storage import cloud_storage
+from mnist_dash.storage.base_diagnosis import find_versions
 from mnist_dash.storage.location import location_of
 from tests.gcs import answering, client_of, emulating, needs_emulator
 from tests.models import FLAT, PYTHON, ROWS, forbidden, make_base
+
+
+def versions_of(base: str, client: Client | None = None) -> list[int]:
+    """The numbers of the versions of a model base, lowest first."""
+    return sorted(find_versions(location_of(base, client)))
 
 
 def test_versions_are_numbers_in_order(tmp_path: Path) -> None:
@@ -23,21 +29,14 @@ def test_versions_are_numbers_in_order(tmp_path: Path) -> None:
     for name in ("v3", "+4", "1_0", "\u0665", "-1"):
         (base / "model" / name).mkdir()
     (base / "model" / "77").touch()
-    assert versions(str(base)) == [2, 9, 10]
+    assert versions_of(str(base)) == [2, 9, 10]
 
 
 def test_a_folder_is_used_where_it_lies(tmp_path: Path) -> None:
     """Nothing is copied; a number may be written with zeros before it."""
     base = make_base(tmp_path / "mnist", FLAT, "0002")
-    assert fetch(str(base), 2, tmp_path / "unused") == base / "model" / "0002"
+    assert find_versions(location_of(str(base)))[2].fetch(tmp_path / "unused") == base / "model" / "0002"
     assert not (tmp_path / "unused").exists()
-
-
-def test_a_version_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    """The error names those that are."""
-    base = make_base(tmp_path, FLAT, "1", "3")
-    with pytest.raises(ModelError, match=r"has no version 2; it has 1, 3\."):
-        fetch(str(base), 2, tmp_path)
 
 
 def test_a_folder_may_be_written_in_several_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,7 +134,7 @@ def test_a_folder_that_may_not_be_read_is_told(tmp_path: Path) -> None:
     """Who may not read is told so, not that there is nothing."""
     base = make_base(tmp_path)
     with forbidden(base / "model"), pytest.raises(ModelError) as caught:
-        versions(str(base))
+        versions_of(str(base))
     assert caught.value.problem == f"{base / 'model'} cannot be read: Permission denied."
     assert caught.value.next_step == "Let the user who runs the dashboard read it."
 
@@ -162,21 +161,16 @@ def client(emulator: str) -> Client:
 @needs_emulator
 def test_versions_in_a_bucket_are_listed(client: Client) -> None:
     """As they are in a folder, with or without a slash at the end."""
-    assert versions("gs://models/mnist", client=client) == [1, 2]
-    assert versions("gs://models/mnist/", client=client) == [1, 2]
+    assert versions_of("gs://models/mnist", client) == [1, 2]
+    assert versions_of("gs://models/mnist/", client) == [1, 2]
 
 
 @needs_emulator
 def test_a_version_in_a_bucket_is_copied(client: Client, tmp_path: Path) -> None:
     """Byte by byte, with the progress told, and only once; what is half done is not seen."""
     told: list[tuple[int, int]] = []
-    folder = fetch(
-        "gs://models/mnist",
-        2,
-        tmp_path,
-        client=client,
-        progress=lambda done, total: told.append((done, total)),
-    )
+    version = location_of("gs://models/mnist/model/2", client)
+    folder = version.fetch(tmp_path / "model" / "2", lambda done, total: told.append((done, total)))
     assert folder == tmp_path / "model" / "2"
     original = make_base(tmp_path / "original") / "model" / "1"
     for path in original.rglob("*"):
@@ -186,10 +180,7 @@ def test_a_version_in_a_bucket_is_copied(client: Client, tmp_path: Path) -> None
     assert told[-1][0] == told[-1][1] == sum(p.stat().st_size for p in original.rglob("*") if p.is_file())
     assert [path.name for path in folder.parent.iterdir()] == ["2"]
     told.clear()
-    assert (
-        fetch("gs://models/mnist", 2, tmp_path, client=client, progress=lambda *_: told.append((0, 0)))
-        == folder
-    )
+    assert version.fetch(folder, lambda *_: told.append((0, 0))) == folder
     assert told == []
 
 
@@ -215,7 +206,7 @@ def test_an_unfit_model_in_a_bucket_is_named_as_the_user_did(client: Client) -> 
 def test_more_than_the_limit_is_not_fetched(client: Client, tmp_path: Path) -> None:
     """The sizes are known before anything is copied."""
     with pytest.raises(ModelError, match=r"model/1 holds [\d,]+ bytes, more than the 10,000 that") as caught:
-        fetch("gs://models/mnist", 1, tmp_path, client=client, max_bytes=10_000)
+        location_of("gs://models/mnist/model/1", client).fetch(tmp_path / "1", max_bytes=10_000)
     assert caught.value.unverified
     assert list(tmp_path.iterdir()) == []
 
@@ -227,7 +218,7 @@ def test_an_object_cannot_be_written_elsewhere(name: str, client: Client, tmp_pa
     for path in ("saved_model.pb", name):
         client.bucket("odd").blob(f"model/1/{path}").upload_from_string("x")
     with pytest.raises(ModelError, match="cannot be stored as a file"):
-        fetch("gs://odd", 1, tmp_path, client=client)
+        location_of("gs://odd/model/1", client).fetch(tmp_path / "1")
     client.bucket("odd").blob(f"model/1/{name}").delete()
     assert list(tmp_path.rglob("*")) == []
 
@@ -265,7 +256,7 @@ def test_a_mistake_in_a_bucket_is_told_as_in_a_folder(
 ) -> None:
     """One explanation serves both."""
     with pytest.raises(ModelError) as caught:
-        versions(base, client=client)
+        versions_of(base, client)
     assert (caught.value.problem, caught.value.next_step) == (problem, next_step)
 
 
@@ -305,7 +296,7 @@ def test_a_refusal_of_cloud_storage_is_told(
     """Each with what can be done about it; what may pass is tried again for a while first."""
     monkeypatch.setattr(cloud_storage, "RETRY_SECONDS", 0.1)
     with answering(status) as url, pytest.raises(ModelError) as caught:
-        versions("gs://abc/mnist", client=client_of(url))
+        versions_of("gs://abc/mnist", client_of(url))
     assert (caught.value.problem, caught.value.next_step) == (problem, next_step)
     assert caught.value.unverified == (status != 404)
 
@@ -314,7 +305,7 @@ def test_no_network_is_told(unused_port: int, monkeypatch: pytest.MonkeyPatch) -
     """A refused connection, here, stands for any."""
     monkeypatch.setattr(cloud_storage, "RETRY_SECONDS", 0.1)
     with pytest.raises(ModelError) as caught:
-        versions("gs://abc/mnist", client=client_of(f"http://127.0.0.1:{unused_port}"))
+        versions_of("gs://abc/mnist", client_of(f"http://127.0.0.1:{unused_port}"))
     assert (
         caught.value.problem
         == "Cloud Storage could not be reached for gs://abc/mnist/model (ConnectionError)."
@@ -331,7 +322,7 @@ def test_a_silent_network_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         socket.create_server(("127.0.0.1", 0)) as silent,
         pytest.raises(ModelError, match=r"could not be reached for .* \(ReadTimeout\)\."),
     ):
-        versions("gs://abc/mnist", client=client_of(f"http://127.0.0.1:{silent.getsockname()[1]}"))
+        versions_of("gs://abc/mnist", client_of(f"http://127.0.0.1:{silent.getsockname()[1]}"))
 
 
 @pytest.fixture
@@ -348,7 +339,7 @@ def test_without_credentials_the_public_can_be_read(stranger: pytest.MonkeyPatch
     with answering(401) as url:
         stranger.setenv("API_ENDPOINT_OVERRIDE", url)
         with pytest.raises(ModelError, match="is not public, and there are no valid") as caught:
-            versions("gs://abc/mnist")
+            versions_of("gs://abc/mnist")
     assert caught.value.next_step == LOG_IN
 
 
@@ -356,7 +347,7 @@ def test_credentials_that_are_broken_are_told(stranger: pytest.MonkeyPatch, tmp_
     """They are not passed over in silence: the user believes that they work."""
     stranger.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "key.json"))
     with pytest.raises(ModelError) as caught:
-        versions("gs://abc/mnist")
+        versions_of("gs://abc/mnist")
     problem = f"The Google credentials cannot be used: File {tmp_path / 'key.json'} was not found."
     assert (caught.value.problem, caught.value.next_step) == (problem, LOG_IN)
     assert caught.value.unverified

@@ -26,7 +26,7 @@ from mnist_dash.errors import MnistDashError, SettingsError
 from mnist_dash.local.server.mirror import Mirror, mirrored
 from mnist_dash.local.server.rest import RestApi
 from mnist_dash.local.server.versions import Listener, Versions, VersionWatcher
-from mnist_dash.savedmodel import Model
+from mnist_dash.savedmodel.model import Model
 
 
 class Reporter(Listener, Protocol):

@@ -13,8 +13,7 @@ from pathlib import Path
 from mnist_dash.domain import MODEL_NAME
 from mnist_dash.errors import ModelError
 from mnist_dash.local.server.versions import Listener
-from mnist_dash.storage import find_versions
-from mnist_dash.storage.base_diagnosis import numbered
+from mnist_dash.storage.base_diagnosis import find_versions, version_folders
 from mnist_dash.storage.location import BucketLocation
 
 POLL_SECONDS = 1.0
@@ -55,7 +54,7 @@ class Mirror:
     def poll(self) -> ModelError | None:
         """Look once, and copy what is new; returns what is in the way, if anything is."""
         try:
-            there = numbered(self.source.entries())
+            there = version_folders(self.source.entries())
         except ModelError as error:
             return error
         except (FileNotFoundError, NotADirectoryError):

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mnist_dash.local.server.rest import BIG_BODY
-from mnist_dash.savedmodel import Model
+from mnist_dash.savedmodel.model import Model
 from tests.processes.server.rest_client import PREDICT, Client
 from tests.processes.server.server_process import LINEAR, MODELS, TIMEOUT, ServerProcess
 

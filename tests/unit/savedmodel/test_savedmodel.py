@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,13 +10,15 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import psutil
 import pytest
 
+from mnist_dash import dataset
 from mnist_dash.dataset import load_digits
 from mnist_dash.domain import ModelCheck
 from mnist_dash.errors import ModelError
-from mnist_dash.savedmodel import Model, check_model, check_model_isolated, isolated_check, read_signatures
+from mnist_dash.savedmodel.check import check_model
+from mnist_dash.savedmodel.model import Model
+from mnist_dash.savedmodel.proto import read_signatures
 from mnist_dash.signature import Tensor
 from tests.models import (
     FLAT,
@@ -42,7 +40,7 @@ from tests.models import (
 
 EIGHT = load_digits().images[:8]
 INDEX, SHARD = "variables/variables.index", "variables/variables.data-00000-of-00001"
-BUNDLED = Path(isolated_check.__file__).parents[1] / "data" / "models"
+BUNDLED = Path(dataset.__file__).parent / "data" / "models"
 
 
 def test_signatures_are_read_as_they_are_written() -> None:
@@ -171,15 +169,6 @@ def test_a_wrong_call_is_a_model_error(inputs: dict[str, Any], signature: str, p
     assert problem in caught.value.problem
 
 
-def test_openvino_is_imported_with_the_first_model_only() -> None:
-    """The dashboard's own process does not pay for it."""
-    code = (
-        "import sys, mnist_dash.savedmodel, mnist_dash.storage;"
-        "sys.exit(bool({'openvino', 'google.cloud.storage'} & sys.modules.keys()))"
-    )
-    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
-
-
 def test_a_check_says_what_was_found(tmp_path: Path) -> None:
     """The highest version, its input's shape, and how many of 200 digits it gets right."""
     base = make_base(tmp_path, FLAT, "2", "10")
@@ -203,62 +192,6 @@ def test_folders_that_are_no_versions_are_a_warning(tmp_path: Path) -> None:
     assert check_model(str(tmp_path)).warnings == (
         "Version 3 is served; only folders named by a number are versions, unlike `v4`.",
     )
-
-
-@pytest.mark.parametrize("name", [ROWS, INVERTED])
-def test_a_check_in_a_process_of_its_own_finds_the_same(name: str, tmp_path: Path) -> None:
-    """The result, warnings and all, comes back through the process."""
-    base = str(make_base(tmp_path, name))
-    assert check_model_isolated(base) == check_model(base)
-
-
-def test_an_unfit_model_is_told_from_a_process_of_its_own(tmp_path: Path) -> None:
-    """Problem and next step are the same as they are here."""
-    with pytest.raises(ModelError) as here:
-        check_model(str(tmp_path))
-    with pytest.raises(ModelError) as isolated:
-        check_model_isolated(str(tmp_path))
-    assert isolated.value.args == here.value.args
-
-
-def test_a_check_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
-    """The process is killed, and the error says after how long."""
-    with pytest.raises(ModelError, match=r"took longer than 0\.001 s and was stopped"):
-        check_model_isolated(str(make_base(tmp_path)), timeout=0.001)
-
-
-def test_a_check_does_not_outlive_its_parent(tmp_path: Path) -> None:
-    """Also if that is killed while the check is stuck, here at a pipe that nobody writes to."""
-    pipe = make_base(tmp_path) / "model" / "1" / "saved_model.pb"
-    pipe.unlink()
-    os.mkfifo(pipe)
-    code = f"from mnist_dash.savedmodel import check_model_isolated; check_model_apart({str(tmp_path)!r})"
-    environment = {**os.environ, "TMPDIR": str(tmp_path)}  # what it leaves there goes with the test
-    with subprocess.Popen([sys.executable, "-c", code], env=environment) as parent:
-        while parent.poll() is None and not (children := psutil.Process(parent.pid).children()):
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                parent.wait(0.02)
-        parent.kill()
-        assert psutil.wait_procs(children, timeout=10)[1] == []
-
-
-@pytest.mark.parametrize(
-    ("code", "ending"),
-    [
-        (
-            "import os, sys; print('corrupted double-linked list', file=sys.stderr); os.abort()",
-            "SIGABRT: corrupted",
-        ),
-        ("import sys; sys.exit('no room left')", "exit code 1: no room left"),
-        ("import os; os._exit(3)", "exit code 3: it said nothing"),
-    ],
-)
-def test_a_crash_is_told_with_the_last_words(code: str, ending: str) -> None:
-    """A library that takes its process down leaves an error, not a dead dashboard."""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    with pytest.raises(ModelError) as caught:
-        isolated_check.answer_of("/m", done)
-    assert f"Checking /m ended with {'signal ' * ('SIG' in ending)}{ending}" in caught.value.problem
 
 
 def _unknown_rank(graph: Any) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mnist_dash.errors import ModelError
-from mnist_dash.storage import newest
+from mnist_dash.storage.base_diagnosis import find_newest
 from mnist_dash.storage.location import FolderLocation
 from tests.models import make_base
 
@@ -242,7 +242,7 @@ def test_a_mistake_is_told_and_its_cure(name: str, tmp_path: Path) -> None:
     make, given, problem, next_step = MISTAKES[name]
     make(tmp_path)
     with pytest.raises(ModelError) as caught:
-        newest(FolderLocation(Path(given.replace("/m", str(tmp_path), 1))))
+        find_newest(FolderLocation(Path(given.replace("/m", str(tmp_path), 1))))
     assert caught.value.problem.replace(str(tmp_path), "/m") == problem
     assert caught.value.next_step.replace(str(tmp_path), "/m") == next_step
 
@@ -254,4 +254,4 @@ def test_the_search_for_a_base_is_bounded(tmp_path: Path) -> None:
     make_base(tmp_path / "z" / "mnist")
     make_base(tmp_path / ".hidden")
     with pytest.raises(ModelError, match="is not a model base"):
-        newest(FolderLocation(tmp_path))
+        find_newest(FolderLocation(tmp_path))

@@ -13,7 +13,7 @@ from mnist_dash import preconditions
 from mnist_dash.cluster import model_checks
 from mnist_dash.cluster.api_client import KubernetesClient
 from mnist_dash.cluster.api_errors import ApiError
-from mnist_dash.cluster.drift import changes_from_outside
+from mnist_dash.cluster.drift import find_drift
 from mnist_dash.cluster.inventory import engine_objects
 from mnist_dash.cluster.key_rotation import KeyFile
 from mnist_dash.cluster.kubeconfig import connect
@@ -348,7 +348,7 @@ class KubernetesEngine:
             self._watch.view(seen),
             self._promoter.told(seen),
             self._checks.of,
-            drift=(*changes_from_outside(seen.all), *faults(seen, self._routes)),
+            drift=(*find_drift(seen.all), *faults(seen, self._routes)),
             problem=self._problem,
             notices=tuple(filter(None, [self._key.problem])),
         )

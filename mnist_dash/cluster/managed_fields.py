@@ -1,9 +1,10 @@
-"""Who set which field of an object, by the server's own record in `metadata.managedFields`."""
+"""Read which manager set which field of an object, from the server's record in `metadata.managedFields`."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,65 +12,73 @@ from mnist_dash.cluster.resources import FIELD_MANAGER, Object
 
 
 @dataclass(frozen=True)
-class Owner:
-    """A manager's record of the fields that it set."""
+class Manager:
+    """The fields that one manager has set."""
 
-    manager: str
+    name: str
     time: str
     """ISO time in UTC; empty if the server did not record it."""
-    fields: frozenset[str]
-    """Paths as the server writes them in a conflict: `.spec.template.spec.containers[name="a"].image`."""
+    fields: Mapping[str, Any]
+    """Paths as the server writes them in a conflict, such as `.spec.ports[port=80].name`, and live values."""
 
     @property
-    def is_us(self) -> bool:
-        """Whether it is the dashboard."""
-        return self.manager == FIELD_MANAGER
+    def is_dashboard(self) -> bool:
+        """Whether these are the fields that the dashboard applied."""
+        return self.name == FIELD_MANAGER
 
 
-def owners_of(one: Object) -> list[Owner]:
-    """Everybody who set fields of an object, but for its status."""
+def managers_of(live: Object) -> list[Manager]:
+    """Return the managers of all fields of an object but its status."""
     return [
-        Owner(entry.get("manager", ""), entry.get("time", ""), frozenset(_paths(entry.get("fieldsV1") or {})))
-        for entry in one["metadata"].get("managedFields") or ()
+        Manager(
+            entry.get("manager", ""), entry.get("time", ""), dict(_leaves(entry.get("fieldsV1") or {}, live))
+        )
+        for entry in live["metadata"].get("managedFields") or ()
         if entry.get("subresource") != "status"
     ]
 
 
-def is_as_applied(one: Object, field_path: str) -> bool:
-    """Whether a field has the value that the dashboard applied; so has one of which nothing is recorded."""
-    owners = [owner for owner in owners_of(one) if any(_meet(field, field_path) for field in owner.fields)]
-    return not owners or any(owner.is_us for owner in owners)
+def is_as_applied(live: Object, path: str) -> bool:
+    """Whether a field still has the value that the dashboard applied; True if the server has no record."""
+    managers = [manager for manager in managers_of(live) if is_managed(path, manager.fields)]
+    return not managers or any(manager.is_dashboard for manager in managers)
 
 
-def within(path: str, outer: str) -> bool:
-    """Whether one path is the other, or lies beneath it."""
+def is_managed(path: str, fields: Iterable[str]) -> bool:
+    """Whether a field, a part of it, or the atomic list or map around it is among these."""
+    return any(_is_within(path, field) or _is_within(field, path) for field in fields)
+
+
+def describe_field(path: str) -> str:
+    """Return `spec.replicas` for `.spec.replicas`, and `annotation a/b` for `.metadata.annotations.a/b`."""
+    return re.sub(r"^\.metadata\.(annotation|label)s\.", r"\1 ", path).removeprefix(".")
+
+
+def _is_within(path: str, outer: str) -> bool:
     return path == outer or (path.startswith(outer) and path[len(outer)] in ".[")
 
 
-def _meet(field: str, path: str) -> bool:
-    """An atomic field is owned as a whole, any other one by its parts."""
-    return within(field, path) or within(path, field)
-
-
-def _paths(fields: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """The leaves of a FieldsV1 tree; `.` stands for the parent itself, of which only the parts matter."""
+def _leaves(fields: Mapping[str, Any], live: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield path and value of each leaf of a FieldsV1 tree; its key `.` is the parent itself."""
     for key, below in fields.items():
-        path = prefix + _element(key)
+        step, value = _step(key, live)
         if below:
-            yield from _paths(below, path)
+            yield from _leaves(below, value, prefix + step)
         elif key != ".":
-            yield path
+            yield prefix + step, value
 
 
-def _element(key: str) -> str:
-    """One step of a path: a field, an item of a list by its keys or by its value."""
+def _step(key: str, live: Any) -> tuple[str, Any]:
+    """Return the path to a field, or to an item of a list by its keys or value, and what is there."""
     kind, _, rest = key.partition(":")
     match kind:
         case "f":
-            return f".{rest}"
+            return f".{rest}", live.get(rest) if isinstance(live, dict) else None
         case "k":
-            pairs = sorted(json.loads(rest).items())
-            return "[" + ",".join(f"{name}={json.dumps(value)}" for name, value in pairs) + "]"
+            keys = dict(sorted(json.loads(rest).items()))
+            items = live if isinstance(live, list) else ()
+            item = next((item for item in items if keys.items() <= item.items()), None)
+            return "[" + ",".join(f"{name}={json.dumps(value)}" for name, value in keys.items()) + "]", item
         case "v":
-            return f"[={rest}]"
-    return f"[{rest}]"
+            return f"[={rest}]", json.loads(rest)
+    return f"[{rest}]", None

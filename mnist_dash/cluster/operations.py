@@ -13,7 +13,7 @@ from mnist_dash.cluster.observation import Observation
 from mnist_dash.cluster.resources import DEPLOYMENT, Kind, Object, deployment_name, kind_of
 from mnist_dash.cluster.route_state import PendingPromotion, RouteConfig, RouteState
 from mnist_dash.cluster.routes import Routes
-from mnist_dash.cluster.yaml_diff import difference
+from mnist_dash.cluster.yaml_diff import diff_yaml
 from mnist_dash.domain import (
     Change,
     Deploy,
@@ -232,7 +232,7 @@ def preview(api: KubernetesClient, acts: Sequence[Operation]) -> str:
         match act:
             case Apply(one):
                 before = api.get(kind_of(one), one["metadata"]["name"])
-                parts.append(difference(before, api.apply(one, force=True, dry_run=True)))
+                parts.append(diff_yaml(before, api.apply(one, force=True, dry_run=True)))
             case Delete(kind, name):
-                parts.append(difference(api.get(kind, name), None))
+                parts.append(diff_yaml(api.get(kind, name), None))
     return "".join(filter(None, parts))

@@ -1,11 +1,11 @@
-"""Objects as clean YAML, and what a change changes in it."""
+"""Write objects as clean YAML, and show the difference that a change makes in it."""
 
 from __future__ import annotations
 
 import base64
 import difflib
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import yaml
@@ -13,30 +13,14 @@ import yaml
 from mnist_dash.cluster.resources import APP, HISTORY, MANAGED_BY, NAMESPACE, SECRET, Object
 
 _SERVER_METADATA: Final = frozenset(
-    {
-        "managedFields",
-        "resourceVersion",
-        "uid",
-        "creationTimestamp",
-        "generation",
-        "selfLink",
-        "ownerReferences",
-    }
+    {"managedFields", "resourceVersion", "uid", "creationTimestamp", "generation", "ownerReferences"}
 )
 _SERVER_ANNOTATIONS: Final = frozenset(
     {"deployment.kubernetes.io/revision", "kubectl.kubernetes.io/last-applied-configuration"}
 )
-_FIRST: Final = (
-    "apiVersion",
-    "kind",
-    "type",
-    "name",
-    "namespace",
-    "labels",
-    "annotations",
-    "metadata",
-    "spec",
-)
+_HEAD: Final = ("apiVersion", "kind", "type", "name", "namespace", "labels", "annotations")
+_ORDER: Final = (*_HEAD, "metadata", "spec")
+"""The keys that people write first; the others follow by the alphabet."""
 _DEFAULTS: Final[Mapping[str, Any]] = {
     "dnsPolicy": "ClusterFirst",
     "restartPolicy": "Always",
@@ -48,104 +32,95 @@ _DEFAULTS: Final[Mapping[str, Any]] = {
     "internalTrafficPolicy": "Cluster",
     "ipFamilyPolicy": "SingleStack",
 }
-"""What the server fills in where nothing is asked for; anything else in these fields is shown."""
-_GIVEN: Final = frozenset({"clusterIP", "clusterIPs", "ipFamilies", "kubernetes.io/metadata.name"})
-"""What the server gives by itself to a Service, or to a Namespace."""
+"""The server's defaults; any other value of these fields is shown."""
+_ASSIGNED: Final = frozenset({"clusterIP", "clusterIPs", "ipFamilies", "kubernetes.io/metadata.name"})
+"""Fields that the server sets by itself in a Service or a Namespace."""
 
 
 def to_yaml(objects: Iterable[Object]) -> str:
-    """The objects as one YAML file that `kubectl apply -f` accepts, without what only the server writes.
+    """Return a YAML file that `kubectl apply -f` accepts, without the fields that only the server writes.
 
-    A Secret's content stays out: in its place is a comment how to make it.
+    In place of a Secret's content is a comment that says how to create it.
     """
-    documents = (_how_to_make(one) if _is_secret(one) else _dump(clean(one)) for one in objects)
+    documents = (_creation_comment(item) if _is_secret(item) else _dump(clean(item)) for item in objects)
     return "---\n".join(documents)
 
 
-def difference(before: Object | None, after: Object | None) -> str:
-    """What changes from one state of an object to the next, as a unified difference of YAML.
+def diff_yaml(before: Object | None, after: Object | None) -> str:
+    """Return the unified difference between two states of an object; empty if they are equal.
 
-    Empty if nothing does. None is an object that is not there. Of a Secret only the hashes are shown.
+    None is an object that does not exist. Of a Secret only the hashes are shown.
     """
-    some = before or after
-    if some is None:
+    either = before or after
+    if either is None:
         return ""
-    what = f"{some['kind']}/{some['metadata']['name']}"
+    name = f"{either['kind']}/{either['metadata']['name']}"
     lines = difflib.unified_diff(
-        _shown(before), _shown(after), f"{what} (now)", f"{what} (after)", lineterm=""
+        _shown_lines(before), _shown_lines(after), f"{name} (now)", f"{name} (after)", lineterm=""
     )
     return "".join(f"{line}\n" for line in lines)
 
 
-def clean(one: Object) -> Object:
-    """The object without status, and without what the server has written into it by itself."""
-    metadata = {key: value for key, value in one["metadata"].items() if key not in _SERVER_METADATA}
-    annotations = {
-        key: value
-        for key, value in (metadata.pop("annotations", None) or {}).items()
-        if key not in _SERVER_ANNOTATIONS
-    }
-    if annotations:
-        metadata["annotations"] = annotations
-    own = {"metadata", "status"} | ({"spec"} if one["kind"] == NAMESPACE.name else set())
-    rest = {key: value for key, value in one.items() if key not in own}
+def clean(live: Object) -> Object:
+    """Return the object without its status and without the fields that the server sets by itself."""
+    metadata = {key: value for key, value in live["metadata"].items() if key not in _SERVER_METADATA}
+    annotations = metadata.pop("annotations", None) or {}
+    if kept := {key: value for key, value in annotations.items() if key not in _SERVER_ANNOTATIONS}:
+        metadata["annotations"] = kept
+    dropped = {"status"} | ({"spec"} if live["kind"] == NAMESPACE.name else set())
+    rest = {key: value for key, value in live.items() if key not in dropped}
     cleaned: Object = _ordered({**rest, "metadata": metadata})
     return cleaned
 
 
 def _ordered(value: Any) -> Any:
-    """The same without defaults, keys in a stable order: the telling ones first, then by the alphabet."""
+    """Return the value without defaults, its keys in a stable order."""
     if isinstance(value, dict):
-        return {
-            key: _ordered(value[key]) for key in sorted(value, key=_rank) if not _is_noise(key, value[key])
-        }
+        keys = sorted(value, key=lambda key: (_ORDER.index(key) if key in _ORDER else len(_ORDER), key))
+        return {key: _ordered(value[key]) for key in keys if not _is_noise(key, value[key])}
     return [_ordered(item) for item in value] if isinstance(value, list) else value
 
 
-def _rank(key: str) -> tuple[int, str]:
-    return (_FIRST.index(key) if key in _FIRST else len(_FIRST), key)
-
-
 def _is_noise(key: str, value: Any) -> bool:
-    return key in _GIVEN or value is None or (key in _DEFAULTS and value == _DEFAULTS[key])
+    return key in _ASSIGNED or value is None or (key in _DEFAULTS and value == _DEFAULTS[key])
 
 
-def _dump(one: Object) -> str:
-    text: str = yaml.safe_dump(one, sort_keys=False, allow_unicode=True, width=10_000)
+def _dump(item: Object) -> str:
+    text: str = yaml.safe_dump(item, sort_keys=False, allow_unicode=True, width=10_000)
     return text
 
 
-def _shown(one: Object | None) -> list[str]:
-    return _dump(_abridged(clean(one))).splitlines() if one else []
+def _shown_lines(item: Object | None) -> list[str]:
+    return _dump(_redacted(clean(item))).splitlines() if item else []
 
 
-def _abridged(one: Object) -> Object:
-    """Without what nobody may see, or would care to read."""
-    if _is_secret(one):
-        hide: dict[str, Callable[[str], bytes]] = {"data": base64.b64decode, "stringData": str.encode}
-        for field, decode in hide.items():
-            one = (
-                {**one, field: {k: _hash(decode(v)) for k, v in one[field].items()}} if field in one else one
-            )
-    annotations = one["metadata"].get("annotations", {})
-    telling = {name: value for name, value in annotations.items() if name != HISTORY}
-    return {**one, "metadata": {**one["metadata"], "annotations": telling}} if annotations else one
+def _redacted(item: Object) -> Object:
+    """Hash the content of a Secret, and leave out the history: it changes with every change."""
+    metadata = dict(item["metadata"])
+    if annotations := metadata.pop("annotations", None):
+        metadata["annotations"] = {name: value for name, value in annotations.items() if name != HISTORY}
+    redacted = {**item, "metadata": metadata}
+    if _is_secret(item):
+        for field, decode in (("data", base64.b64decode), ("stringData", str.encode)):
+            if field in item:
+                redacted[field] = {key: _hash(decode(value)) for key, value in item[field].items()}
+    return redacted
 
 
 def _hash(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
-def _is_secret(one: Object) -> bool:
-    return bool(one["kind"] == SECRET.name)
+def _is_secret(item: Object) -> bool:
+    return bool(item["kind"] == SECRET.name)
 
 
-def _how_to_make(secret: Object) -> str:
+def _creation_comment(secret: Object) -> str:
     name, namespace = secret["metadata"]["name"], secret["metadata"]["namespace"]
     keys = sorted({**(secret.get("data") or {}), **(secret.get("stringData") or {})})
     files = " ".join(f"--from-file={key}={key.upper().replace('.', '_')}" for key in keys)
     return (
-        f"# Secret {name} is left out. Make it from the file itself:\n"
+        f"# Secret {name} is left out. Create it from the file itself:\n"
         f"#   kubectl create secret generic {name} --namespace={namespace} {files}\n"
         f"#   kubectl label secret {name} --namespace={namespace} {MANAGED_BY}={APP}\n"
     )

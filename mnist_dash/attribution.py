@@ -1,7 +1,7 @@
-"""Which model answered, where the answer itself does not say; never a guess.
+"""Attribute a prediction to the model that gave it, where the answer does not name it; never by a guess.
 
-Told by the release in the answer, by there being one possible role, or by asking both models about the same
-picture: who gives the same probabilities gave the answer.
+Three things identify the model: the release in the answer, that only one role is possible, or that one of
+the two models gives the same probabilities for the same image.
 """
 
 from __future__ import annotations
@@ -14,40 +14,40 @@ from numpy.typing import NDArray
 from mnist_dash.domain import Prediction, Release, Role, Route, Snapshot
 
 NEAR = 0.01
-"""How far the logarithms of one model's probabilities may lie apart: replicas run on unlike processors."""
+"""The largest difference between logarithms of one model's probabilities: processors round differently."""
 FAR = 0.1
-"""How far those of another model must lie away for a verdict."""
-LEAST = 1e-30
-"""Below this a float32 probability is no longer exact, so it counts as this."""
+"""The smallest difference from another model that decides."""
+SMALLEST = 1e-30
+"""Smaller float32 probabilities are not exact, and count as this one."""
 
 
-def from_snapshot(said: Prediction, snapshot: Snapshot, route: Route) -> Prediction:
-    """The answer with its role, as far as the release that answered or the route that was forced tells it.
+def attribute_by_snapshot(prediction: Prediction, snapshot: Snapshot, route: Route) -> Prediction:
+    """Return the prediction with its role, as far as its release or the forced route determines it.
 
-    While a promotion has both roles on one release, only a forced route tells the role.
+    While a promotion has both roles on one release, only a forced route determines the role.
     """
-    role = by_release(said, snapshot)
-    if not role and (not said.release or len(_roles_of(said, snapshot)) > 1):
-        role = _only_possible(snapshot, route)
-    return _named(said, role, snapshot) if role else said
+    role = role_of(prediction, snapshot)
+    if not role and (not prediction.release or len(_roles_of_release(prediction, snapshot)) > 1):
+        role = _only_possible_role(snapshot, route)
+    return _with_role(prediction, role, snapshot) if role else prediction
 
 
-def by_release(said: Prediction, snapshot: Snapshot) -> Role | None:
-    """The role that the answer names, or that its release has; None if it names neither."""
-    roles = _roles_of(said, snapshot)
-    return said.role or (roles[0] if len(roles) == 1 else None)
+def role_of(prediction: Prediction, snapshot: Snapshot) -> Role | None:
+    """Return the role that the prediction names, or that its release has; None if it names neither."""
+    roles = _roles_of_release(prediction, snapshot)
+    return prediction.role or (roles[0] if len(roles) == 1 else None)
 
 
-def _roles_of(said: Prediction, snapshot: Snapshot) -> list[Role]:
-    """The roles of the release that answered: both while a promotion has both of them point at it."""
+def _roles_of_release(prediction: Prediction, snapshot: Snapshot) -> list[Role]:
+    """Return the roles of the release that answered: two while a promotion has both point at it."""
     deployed = (snapshot.current, snapshot.new)
-    return [d.role for d in deployed if d and said.release and d.release is said.release]
+    return [d.role for d in deployed if d and prediction.release and d.release is prediction.release]
 
 
-def _only_possible(snapshot: Snapshot, route: Route) -> Role | None:
-    """The role that alone can have answered: no request reaches a New that is not there or gets no share.
+def _only_possible_role(snapshot: Snapshot, route: Route) -> Role | None:
+    """Return the only role that can have answered: a New that is absent or has no share gets no request.
 
-    A request that is forced to New may find it ready sooner than the snapshot does, so there is no telling.
+    New may become ready before the snapshot shows it, so a request forced to New decides nothing then.
     """
     has_new = snapshot.new is not None and snapshot.new.ready > 0
     if route is Route.CURRENT:
@@ -58,39 +58,39 @@ def _only_possible(snapshot: Snapshot, route: Route) -> Role | None:
     return Role.CURRENT if up_to_date and not has_new and snapshot.split_observed == 0 else None
 
 
-def from_answers(
-    said: Prediction, current: Prediction, new: Prediction, before: Snapshot, after: Snapshot
+def attribute_by_answers(
+    prediction: Prediction, current: Prediction, new: Prediction, before: Snapshot, after: Snapshot
 ) -> Prediction:
-    """The answer with the role of the model that gives the same; `shared` if both do.
+    """Return the prediction with the role of the model that gives the same answer; `shared` if both do.
 
-    `before` was observed before the answer and `after` after the three: if the roles moved in between, the
-    answers tell nothing.
+    `before` was observed before the prediction and `after` after the answers of both models: if the roles
+    moved in between, the answers decide nothing.
     """
     if _releases(before) != _releases(after):
-        return said
-    apart = {Role.CURRENT: _apart(said, current), Role.NEW: _apart(said, new)}
-    nearest, other = sorted(apart, key=apart.__getitem__)
-    if apart[nearest] > NEAR:
-        return said
-    if apart[other] <= FAR:
-        return replace(said, shared=True)
+        return prediction
+    distances = {Role.CURRENT: _distance(prediction, current), Role.NEW: _distance(prediction, new)}
+    nearest, other = sorted(distances, key=distances.__getitem__)
+    if distances[nearest] > NEAR:
+        return prediction
+    if distances[other] <= FAR:
+        return replace(prediction, shared=True)
     model = after.of(nearest)
-    contradicted = said.release and model and model.release is not said.release
-    return said if contradicted else _named(said, nearest, after)
+    contradicted = prediction.release and model and model.release is not prediction.release
+    return prediction if contradicted else _with_role(prediction, nearest, after)
 
 
-def same(one: Prediction, other: Prediction) -> bool:
-    """Whether two answers to one picture are one model's, as far as their probabilities tell."""
-    return _apart(one, other) <= NEAR
+def is_same_model(first: Prediction, second: Prediction) -> bool:
+    """Whether two answers for one image can be from one model, by their probabilities."""
+    return _distance(first, second) <= NEAR
 
 
-def _apart(one: Prediction, other: Prediction) -> float:
-    """The largest distance of the logarithms, which tell models apart even where both are quite sure."""
-    return float(np.abs(_logarithms(one) - _logarithms(other)).max())
+def _distance(first: Prediction, second: Prediction) -> float:
+    """Return the largest difference of the logarithms, which differ even where both models are quite sure."""
+    return float(np.abs(_logarithms(first) - _logarithms(second)).max())
 
 
-def _logarithms(said: Prediction) -> NDArray[np.float64]:
-    logarithms: NDArray[np.float64] = np.log(np.maximum(said.probabilities, LEAST))
+def _logarithms(prediction: Prediction) -> NDArray[np.float64]:
+    logarithms: NDArray[np.float64] = np.log(np.maximum(prediction.probabilities, SMALLEST))
     return logarithms
 
 
@@ -98,9 +98,9 @@ def _releases(snapshot: Snapshot) -> tuple[Release | None, ...]:
     return tuple(d.release if d else None for d in (snapshot.current, snapshot.new))
 
 
-def _named(said: Prediction, role: Role, snapshot: Snapshot) -> Prediction:
+def _with_role(prediction: Prediction, role: Role, snapshot: Snapshot) -> Prediction:
     model = snapshot.of(role)
     if not model:
-        return replace(said, role=role)
-    version = model.version if said.version is None else said.version
-    return replace(said, role=role, release=said.release or model.release, version=version)
+        return replace(prediction, role=role)
+    version = model.version if prediction.version is None else prediction.version
+    return replace(prediction, role=role, release=prediction.release or model.release, version=version)

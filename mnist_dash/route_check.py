@@ -94,10 +94,10 @@ def tally(probes: Sequence[Probe], snapshot: Snapshot) -> Tallies:
     """
     of = {probe.route: probe for probe in probes}
     answers = [answer for probe in probes for answer in probe.answers]
-    if all(attribution.by_release(answer, snapshot) for answer in answers):
-        return _tallies(Attribution.CLEAR, of, lambda answer: attribution.by_release(answer, snapshot))
+    if all(attribution.role_of(answer, snapshot) for answer in answers):
+        return _tallies(Attribution.CLEAR, of, lambda answer: attribution.role_of(answer, snapshot))
     current, new = (_kinds(of[route].answers) for route in (Route.CURRENT, Route.NEW))
-    if not any(attribution.same(one, other) for one in current for other in new):
+    if not any(attribution.is_same_model(one, other) for one in current for other in new):
         return _tallies(Attribution.CLEAR, of, lambda answer: _role_by_kind(answer, current, new))
     return _tallies(_unclear(answers, snapshot), of, lambda _: None)
 
@@ -118,7 +118,7 @@ def _kinds(answers: Sequence[Prediction]) -> list[Prediction]:
     """One answer of each kind; a role that is being re-deployed has two."""
     kinds: list[Prediction] = []
     for answer in answers:
-        if not any(attribution.same(answer, kind) for kind in kinds):
+        if not any(attribution.is_same_model(answer, kind) for kind in kinds):
             kinds.append(answer)
     return kinds
 
@@ -126,9 +126,9 @@ def _kinds(answers: Sequence[Prediction]) -> list[Prediction]:
 def _role_by_kind(
     answer: Prediction, current: Sequence[Prediction], new: Sequence[Prediction]
 ) -> Role | None:
-    if any(attribution.same(answer, kind) for kind in current):
+    if any(attribution.is_same_model(answer, kind) for kind in current):
         return Role.CURRENT
-    return Role.NEW if any(attribution.same(answer, kind) for kind in new) else None
+    return Role.NEW if any(attribution.is_same_model(answer, kind) for kind in new) else None
 
 
 def _unclear(answers: Sequence[Prediction], snapshot: Snapshot) -> Attribution:

@@ -255,14 +255,14 @@ class Dashboard:
         return ServingError(error.problem, reason) if reason else error
 
     def _attributed(self, said: Prediction, image: Image, route: Route, before: Snapshot) -> Prediction:
-        known = attribution.from_snapshot(said, self.snapshot(), route)
+        known = attribution.attribute_by_snapshot(said, self.snapshot(), route)
         if known.role:
             return known
         try:
             current, new = self._ask_both(image)
         except ServingError:
             return said  # it was answered all the same
-        return attribution.from_answers(said, current, new, before, self.snapshot())
+        return attribution.attribute_by_answers(said, current, new, before, self.snapshot())
 
     def compare(self, image: Image) -> Comparison:
         """Ask both models about one digit at the same time; raises ServingError if either does not answer."""
@@ -271,7 +271,7 @@ class Dashboard:
         except ServingError as error:
             raise self._explained(error, Route.NEW) from error
         current, new = (
-            answer if answer.role else attribution.from_snapshot(answer, self.snapshot(), route)
+            answer if answer.role else attribution.attribute_by_snapshot(answer, self.snapshot(), route)
             for answer, route in zip(answers, (Route.CURRENT, Route.NEW), strict=True)
         )
         if new.role is not Role.NEW:  # what a gateway does while New has nobody

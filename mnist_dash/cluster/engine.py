@@ -43,7 +43,7 @@ from mnist_dash.cluster.promotion import INTERRUPTED_SECONDS, STEP_SECONDS, Prom
 from mnist_dash.cluster.route_diagnosis import Controller, diagnose
 from mnist_dash.cluster.routes import routes_for
 from mnist_dash.cluster.snapshot import faults, is_swapped, snapshot_of
-from mnist_dash.cluster.traffic_probe import GatewayMonitor
+from mnist_dash.cluster.traffic_probe import AppliedRoutes, GatewayMonitor
 from mnist_dash.cluster.yaml_diff import to_yaml
 from mnist_dash.domain import (
     Change,
@@ -100,7 +100,7 @@ class KubernetesEngine:
         url = f"{settings.scheme}://{settings.ingress_host}"
         self._gateway = Gateway(url, settings.ingress_address, str(settings.ca_file or ""))
         self._serving = ServingClient(self._gateway)
-        self._watch = GatewayMonitor(self._serving)
+        self._monitor = GatewayMonitor(self._serving)
         self._checks = model_checks.Checks(self.check)
         self._api: KubernetesClient | None = None
         self._lock = threading.RLock()
@@ -175,7 +175,7 @@ class KubernetesEngine:
         """Send all to Current, and wait until the gateway does: some send on to a New that is ending."""
         write(api, routed(seen, self._site(), replace(state_of(seen), split=0)), take_over=context.take_over)
         given_up = time.monotonic() + STEP_SECONDS
-        while self._watch.look(self._look(api)).pending and time.monotonic() < given_up:
+        while self._monitor.probe(_applied_routes(self._look(api))).pending and time.monotonic() < given_up:
             self._closing.wait(PROMOTING_SECONDS)
 
     def preview(self, change: Change) -> str:
@@ -210,7 +210,7 @@ class KubernetesEngine:
 
     def diagnose_route(self, probes: Sequence[Probe]) -> tuple[Finding, ...]:
         with self._changing() as api:
-            wrong = self._routes.faults([*self._look(api).routes, *around(api, self._settings)])
+            wrong = self._routes.find_faults([*self._look(api).routes, *around(api, self._settings)])
         controller = (
             Controller.of_gateway(self._settings.gateway)
             if self._settings.router is RouterKind.GATEWAY
@@ -286,7 +286,7 @@ class KubernetesEngine:
                 self._look(api)
                 self._carry_on(api)
                 seen = self._look_back()
-            self._watch.look(seen)
+            self._monitor.probe(_applied_routes(seen))
             with self._lock:
                 self._tell()
             self._pace.failures = 0
@@ -332,8 +332,10 @@ class KubernetesEngine:
     def _due(self, seen: Observation) -> tuple[Operation, ...]:
         site = self._site()
         if swap := state_of(seen).swap:
-            return self._promoter.due(seen, swap, site, self._watch.view(seen).split)
-        return reconcile_split(seen, site) if self._routes.weight_is_ours(seen.routes) else ()
+            return self._promoter.due(
+                seen, swap, site, self._monitor.record_applied(_applied_routes(seen)).split
+            )
+        return reconcile_split(seen, site) if self._routes.is_weight_ours(seen.routes) else ()
 
     def _look_back(self) -> Observation:
         """What was last seen."""
@@ -345,10 +347,15 @@ class KubernetesEngine:
         seen = self._look_back()
         self._snapshot = snapshot_of(
             seen,
-            self._watch.view(seen),
+            self._monitor.record_applied(_applied_routes(seen)),
             self._promoter.told(seen),
             self._checks.of,
             drift=(*find_drift(seen.all), *faults(seen, self._routes)),
             problem=self._problem,
             notices=tuple(filter(None, [self._key.problem])),
         )
+
+
+def _applied_routes(seen: Observation) -> AppliedRoutes:
+    ready = [role for role in Role if seen.ready_addresses(role)]
+    return AppliedRoutes(seen.written, {role: seen.pointer(role) for role in Role}, ready)

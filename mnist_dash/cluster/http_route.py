@@ -221,14 +221,14 @@ class GatewayRoutes:
             weight, state, has_new, (*written_faults(route, self.host, self._parent), *trouble)
         )
 
-    def faults(self, live: Sequence[Object]) -> tuple[str, ...]:
+    def find_faults(self, live: Sequence[Object]) -> tuple[str, ...]:
         """What keeps the Gateway from dividing the traffic as it should, with its next step.
 
         The Gateway itself is taken into account if it is among the objects.
         """
         return tuple(faults_of(live, self.host, self._parent))
 
-    def weight_is_ours(self, live: Sequence[Object]) -> bool:
+    def is_weight_ours(self, live: Sequence[Object]) -> bool:
         """Whether the weights are still those that the dashboard applied."""
         route = http_route(live)
         return route is None or is_as_applied(route, ".spec.rules")

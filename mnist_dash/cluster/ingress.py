@@ -224,16 +224,16 @@ class IngressRoutes:
         weight = weight_of(annotations)
         state, trouble = read_state(annotations, f"Ingress {CANARY_NAME}", weight)
         has_new = annotations.get(WITHOUT_NEW) != "true"
-        return RouteConfig(weight, state, has_new, (*self.faults(live), *trouble))
+        return RouteConfig(weight, state, has_new, (*self.find_faults(live), *trouble))
 
-    def faults(self, live: Sequence[Object]) -> tuple[str, ...]:
+    def find_faults(self, live: Sequence[Object]) -> tuple[str, ...]:
         """What keeps the controller from dividing the traffic as it should, with its next step.
 
         Other Ingresses and the ingress classes are taken into account if they are among the objects.
         """
         return tuple(faults_of(live, IngressPlace(self.host, self.ingress_class)))
 
-    def weight_is_ours(self, live: Sequence[Object]) -> bool:
+    def is_weight_ours(self, live: Sequence[Object]) -> bool:
         """Whether the weight is still the one that the dashboard applied."""
         canary = ingress_named(live, CANARY_NAME)
         return canary is None or is_as_applied(canary, f".metadata.annotations.{WEIGHT}")

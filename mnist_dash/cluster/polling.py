@@ -101,7 +101,7 @@ def read(api: KubernetesClient, routes: Routes, *, details: bool = False) -> Obs
 def _adopted(routes: Routes, live: list[Object]) -> RouteConfig | None:
     """What the routes say; a weight that somebody else has set counts as the split that is wanted."""
     written = routes.read(live)
-    if written is None or routes.weight_is_ours(live):
+    if written is None or routes.is_weight_ours(live):
         return written
     return replace(written, state=replace(written.state, split=written.weight))
 

@@ -33,10 +33,10 @@ class Routes(Protocol):
     def read(self, live: Sequence[Object]) -> RouteConfig | None:
         """What the live objects say, or None while there is no object that keeps the state."""
 
-    def faults(self, live: Sequence[Object]) -> tuple[str, ...]:
+    def find_faults(self, live: Sequence[Object]) -> tuple[str, ...]:
         """What is wrong with the live objects: a sentence each, which names the object and the next step."""
 
-    def weight_is_ours(self, live: Sequence[Object]) -> bool:
+    def is_weight_ours(self, live: Sequence[Object]) -> bool:
         """Whether the weight is still the one that the dashboard applied; so it is while there is none."""
 
 

@@ -242,4 +242,4 @@ def faults(seen: Observation, routes: Routes) -> tuple[str, ...]:
         for role in Role
         if seen.service(role) is None
     ]
-    return (*missing, *(seen.written.trouble if seen.written else routes.faults(seen.routes)))
+    return (*missing, *(seen.written.trouble if seen.written else routes.find_faults(seen.routes)))

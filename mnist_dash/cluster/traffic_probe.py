@@ -1,14 +1,13 @@
-"""Watch through the gateway whether it follows the split that was applied."""
+"""Probe through the gateway whether it follows the split that was applied."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
-from mnist_dash.attribution import same
-from mnist_dash.cluster.observation import Observation
+from mnist_dash.attribution import is_same_model
 from mnist_dash.cluster.route_state import RouteConfig
 from mnist_dash.domain import Image, Prediction, Release, Role, Route
 from mnist_dash.errors import ServingError
@@ -16,101 +15,110 @@ from mnist_dash.route_check import ambiguous_image
 from mnist_dash.serving import ServingClient
 
 PROBES = 20
-"""Requests on the split for one look."""
+"""Requests on the split in one sample."""
 BLIND_SECONDS = 2.0
-"""How long a change is given where both models give the same answers, so that nothing can be seen."""
+"""How long to wait for a change where both models give the same answers, so that no sample can show it."""
 CANARY_SECONDS = 5.0
 """The same where the split goes from one canary to another: ingress-nginx takes up to about 5 s."""
+STATUS_SECONDS = 2.0
+"""The time-out of a request for the version."""
 
-Ask = Callable[[Image, Route], Prediction]
+Predict = Callable[[Image, Route], Prediction]
 
 
 @dataclass(frozen=True)
 class TrafficSample:
-    """What one look through the gateway showed."""
+    """Which models answered some requests on the split."""
 
     current: int = 0
-    """Of the requests on the split, how many were answered as Current answers."""
+    """Requests that were answered as Current answers."""
     new: int = 0
-    told_apart: bool = False
-    """Whether the two roles gave different answers."""
+    is_conclusive: bool = False
+    """Whether both models were asked and gave different answers."""
     problem: str = ""
     """Why there was no answer."""
 
 
-def look(ask: Ask, *, both: bool) -> TrafficSample:
-    """Ask both roles by header, then a few times on the split; nothing is seen unless `both` are ready."""
-    if not both:
-        return TrafficSample()
+def sample_traffic(predict: Predict) -> TrafficSample:
+    """Ask each model by header, then `PROBES` times on the split, and count whose answers come back."""
     image = ambiguous_image()
     try:
-        current, new = (ask(image, route) for route in (Route.CURRENT, Route.NEW))
-        if same(current, new):
+        current, new = (predict(image, route) for route in (Route.CURRENT, Route.NEW))
+        if is_same_model(current, new):
             return TrafficSample()
-        answers = [ask(image, Route.SPLIT) for _ in range(PROBES)]
+        answers = [predict(image, Route.SPLIT) for _ in range(PROBES)]
     except ServingError as error:
         return TrafficSample(problem=str(error))
     return TrafficSample(
-        current=sum(same(answer, current) for answer in answers),
-        new=sum(same(answer, new) for answer in answers),
-        told_apart=True,
+        current=sum(is_same_model(answer, current) for answer in answers),
+        new=sum(is_same_model(answer, new) for answer in answers),
+        is_conclusive=True,
     )
 
 
 class SplitTracker:
-    """Follows what is written in the routes until the gateway divides the traffic by it.
+    """Tracks whether the gateway follows the applied routes yet.
 
-    What was already written when it is first told of counts as in effect.
+    The first routes that are recorded count as followed.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self.told: object = None
-        """What it was last told that stands in the routes."""
+        self.applied: object = None
+        """The weight and targets that were recorded last."""
         self._weight = 0
         self._since = 0.0
         self.observed = 0
-        """The share of New, in percent, that the gateway was last seen to follow."""
+        """New's share, in percent, that the gateway was last seen to follow."""
         self.pending = False
-        """Whether something was written that has not been seen to be followed."""
+        """Whether routes were applied that the gateway was not yet seen to follow."""
 
-    def written(self, weight: int, *where: object) -> None:
-        """This weight stands in the routes now, and this is where they lead."""
-        before, self.told, self._weight = self.told, (weight, *where), weight
+    def record_applied(self, weight: int, *targets: object) -> None:
+        """Record the weight in the routes, and where they lead."""
+        before, self.applied, self._weight = self.applied, (weight, *targets), weight
         if before is None:
             self.observed = weight
-        elif self.told != before:
+        elif self.applied != before:
             self.pending, self._since = True, self._clock()
 
-    def seen(self, sight: TrafficSample) -> None:
-        """Take into account what a look showed."""
-        if self.pending and self._is_followed(self._weight, sight):
+    def record_sample(self, sample: TrafficSample) -> None:
+        """Record a sample of the traffic, which may show that the gateway follows."""
+        if self.pending and self._shows(sample):
             self.observed, self.pending = self._weight, False
 
-    def _is_followed(self, weight: int, sight: TrafficSample) -> bool:
+    def _shows(self, sample: TrafficSample) -> bool:
         waited = self._clock() - self._since
-        if sight.problem:
+        if sample.problem:
             return False
-        if not sight.told_apart:
+        if not sample.is_conclusive:
             return waited >= BLIND_SECONDS
-        if weight in (0, 100):
-            return (sight.current if weight == 0 else sight.new) == PROBES
-        left_the_former = {0: sight.new, 100: sight.current}.get(self.observed, 0)
+        if self._weight in (0, 100):
+            return (sample.current if self._weight == 0 else sample.new) == PROBES
+        # Few requests cannot tell two canaries apart, but one answer shows that a former 0 or 100 is over.
+        left_the_former = {0: sample.new, 100: sample.current}.get(self.observed, 0)
         return left_the_former > 0 or waited >= CANARY_SECONDS
 
 
-STATUS_SECONDS = 2.0
-"""For how long one look waits for an answer."""
+@dataclass(frozen=True)
+class AppliedRoutes:
+    """The routes in the cluster, and the releases behind them."""
+
+    config: RouteConfig | None
+    """None while there are no routes."""
+    pointers: Mapping[Role, Release]
+    """The release that each role's Service selects."""
+    ready: Collection[Role] = ()
+    """The roles that have a ready replica."""
 
 
 @dataclass(frozen=True)
 class GatewayView:
-    """What was seen through the gateway."""
+    """The last observation through the gateway."""
 
     split: int = 0
-    """The share of New that it follows, in percent."""
+    """New's share that the gateway follows, in percent."""
     pending: bool = False
-    """Whether that is not yet the share that was written."""
+    """Whether that is not yet the share that was applied."""
     problem: str = ""
     """Why the models cannot be reached, though they are ready."""
     versions: Mapping[Release, int | None] = field(default_factory=dict)
@@ -125,49 +133,50 @@ class GatewayMonitor:
 
     def __init__(self, serving: ServingClient) -> None:
         self._serving = serving
-        self._effect = SplitTracker()
+        self._tracker = SplitTracker()
         self._lock = threading.Lock()
         self._view = GatewayView()
 
-    def view(self, seen: Observation) -> GatewayView:
-        """What was last seen, given what stands in the cluster's objects now; asks nobody."""
-        written = seen.written or RouteConfig(weight=0, has_new=False)
-        self._effect.written(written.weight, written.has_new, *(seen.pointer(role) for role in Role))
-        return self._told()
+    def record_applied(self, routes: AppliedRoutes) -> GatewayView:
+        """Record the routes in the cluster, and return the last view; sends no request."""
+        config = routes.config or RouteConfig(weight=0, has_new=False)
+        self._tracker.record_applied(config.weight, config.has_new, *(routes.pointers[role] for role in Role))
+        return self._update_view()
 
-    def _told(self) -> GatewayView:
-        self._view = replace(self._view, split=self._effect.observed, pending=self._effect.pending)
+    def _update_view(self) -> GatewayView:
+        self._view = replace(self._view, split=self._tracker.observed, pending=self._tracker.pending)
         return self._view
 
-    def look(self, seen: Observation) -> GatewayView:
-        """See what there is to see."""
+    def probe(self, routes: AppliedRoutes) -> GatewayView:
+        """Ask for the versions, and sample the traffic if it is not yet seen to follow the routes."""
         with self._lock:
-            self.view(seen)
-            about = self._effect.told
-            ready = [role for role in Role if seen.ready_addresses(role)]
-            versions, problem = self._versions(seen, ready)
-            if self._effect.pending and not problem:
-                sight = look(self._serving.predict, both=len(ready) == len(Role))
-                if self._effect.told == about:  # else something else was written meanwhile
-                    self._effect.seen(sight)
-                if not self._effect.pending:  # now New's can be told
-                    versions, problem = self._versions(seen, ready)
+            self.record_applied(routes)
+            applied = self._tracker.applied
+            versions, problem = self._ask_versions(routes)
+            if self._tracker.pending and not problem:
+                both = len(routes.ready) == len(Role)
+                sample = sample_traffic(self._serving.predict) if both else TrafficSample()
+                if self._tracker.applied == applied:  # else the sample is of former routes
+                    self._tracker.record_sample(sample)
+                if not self._tracker.pending:  # only now is it New that answers for New
+                    versions, problem = self._ask_versions(routes)
             self._view = replace(self._view, problem=problem, versions=versions)
-            return self._told()
+            return self._update_view()
 
-    def _versions(self, seen: Observation, ready: list[Role]) -> tuple[dict[Release, int | None], str]:
-        """While the pointers are on their way, what is asked for by role cannot be told by release.
+    def _ask_versions(self, routes: AppliedRoutes) -> tuple[dict[Release, int | None], str]:
+        """Return the version by release, and the first problem.
 
-        Nor can New's, before the gateway is seen to lead to it: until then Current may answer for it.
+        While a promotion swaps the pointers, an answer by role does not tell the release. Nor does one of New
+        before the gateway is seen to lead to it: until then Current may answer for it.
         """
-        if seen.written and seen.written.state.swap:
+        if routes.config and routes.config.state.swap:
             return dict(self._view.versions), ""
         versions: dict[Release, int | None] = {}
         problems = []
-        for role in ready:
-            release = seen.pointer(role)
+        for role in routes.ready:
+            release = routes.pointers[role]
             version, problem = self._serving.status(Route(role.value), seconds=STATUS_SECONDS)
-            unsure = role is Role.NEW and self._effect.pending
-            versions[release] = self._view.versions.get(release) if unsure else version
+            is_unsure = role is Role.NEW and self._tracker.pending
+            versions[release] = self._view.versions.get(release) if is_unsure else version
             problems.append(problem)
         return versions, next(filter(None, problems), "")

@@ -55,7 +55,9 @@ def test_a_split_that_kubectl_set_is_shown_and_left_until_it_is_taken_over(
     rollout.kubectl("annotate", "ingress", "mnist-canary", f"{WEIGHT}=70", "--overwrite")
     told = seen(both, lambda snapshot: snapshot.drift)
     (sentence,) = told.drift
-    assert sentence.startswith("The split was changed by kubectl-annotate at 20")
+    assert sentence.startswith(
+        f"kubectl-annotate changed annotation {WEIGHT} (now 70) of Ingress mnist-canary at 20"
+    )
     assert told.split_desired == 70
     later = seen(both, lambda snapshot: snapshot.taken_at > told.taken_at and snapshot.settled)
     assert (weight(rollout), later.split_observed, later.drift) == ("70", 70, told.drift)
@@ -81,7 +83,7 @@ def test_replicas_that_others_set_are_shown_and_left_until_they_are_taken_over(
     _, cnn = rollout.models
     rollout.kubectl("scale", "deployment", "mnist-green", "--replicas=2")
     told = seen(both, lambda snapshot: snapshot.drift and snapshot.new and snapshot.new.desired == 2)
-    assert "The number of replicas of New (mnist-green) was changed by kubectl" in told.drift[0]
+    assert "kubectl changed spec.replicas (now 2) of Deployment mnist-green" in told.drift[0]
     manifest = {
         "apiVersion": APPS,
         "kind": "Deployment",
@@ -90,7 +92,7 @@ def test_replicas_that_others_set_are_shown_and_left_until_they_are_taken_over(
     }
     rollout.bed.api.apply(manifest, manager="gitops")
     told = seen(both, lambda snapshot: snapshot.new and snapshot.new.desired == 3)
-    assert any("changed by gitops at 20" in sentence for sentence in told.drift)
+    assert any(sentence.startswith("gitops changed spec.replicas (now 3)") for sentence in told.drift)
 
     error = refused(both, Dashboard.deploy, Role.NEW, cnn, 1)
     assert error.can_take_over
@@ -111,7 +113,7 @@ def test_a_pointer_that_was_edited_is_shown_and_left_until_it_is_taken_over(
     monkeypatch.setenv("KUBE_EDITOR", "sed -i 's|mnist-dash/release: green|mnist-dash/release: blue|'")
     rollout.kubectl("edit", "service", "mnist-new")
     told = seen(both, lambda snapshot: snapshot.drift)
-    assert "The release that Service mnist-new points at was changed by kubectl-edit at 20" in told.drift[0]
+    assert "kubectl-edit changed spec.selector of Service mnist-new at 20" in told.drift[0]
     error = refused(both, Dashboard.deploy, Role.NEW, cnn)
     assert error.can_take_over
     assert "spec.selector" in error.problem

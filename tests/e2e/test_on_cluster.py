@@ -166,8 +166,10 @@ def test_what_others_change_is_seen_and_can_be_taken_over(
     for visitor in (rolled_out, other):
         visitor.reads("in-force", "New 37 %")
         visitor.is_ready("new", replicas=2)
-        visitor.shows("The split was changed by kubectl-annotate")
-        visitor.shows("The number of replicas of New (mnist-green) was changed by kubectl")
+        visitor.shows(
+            "kubectl-annotate changed annotation nginx.ingress.kubernetes.io/canary-weight (now 37)"
+        )
+        visitor.shows("kubectl changed spec.replicas (now 2) of Deployment mnist-green")
 
     rolled_out.choose("Canary", 25)
     rolled_out.press("set-strategy")
@@ -185,7 +187,7 @@ def test_what_others_change_is_seen_and_can_be_taken_over(
     rolled_out.press("take-over")
     expect(rolled_out.dialog).to_be_hidden(timeout=PATIENCE)
     other.is_ready("new", replicas=1)
-    expect(other.page.get_by_text("changed by kubectl")).to_have_count(0, timeout=PATIENCE)
+    expect(other.page.get_by_text("kubectl changed")).to_have_count(0, timeout=PATIENCE)
 
 
 def test_a_dashboard_without_its_kubeconfig_recovers_by_itself(

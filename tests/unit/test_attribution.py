@@ -34,7 +34,7 @@ def matched(
 ) -> Prediction:
     """What comparing with both models' answers finds."""
     seen = snapshot()
-    return attribution.from_answers(answer, said(current), said(new), before or seen, after or seen)
+    return attribution.attribute_by_answers(answer, said(current), said(new), before or seen, after or seen)
 
 
 SWAPPED = snapshot(
@@ -48,13 +48,14 @@ HALFWAY = snapshot(current=deployment(Role.CURRENT, release=Release.GREEN))
 def test_the_release_tells_the_role(release: Release, role: Role) -> None:
     """Whatever route was asked for, since a controller may ignore the header."""
     for route in Route:
-        assert attribution.from_snapshot(said(release=release), snapshot(), route).role is role
+        assert attribution.attribute_by_snapshot(said(release=release), snapshot(), route).role is role
 
 
 def test_a_release_that_has_no_role_any_more_tells_nothing() -> None:
     """It was removed meanwhile."""
     assert (
-        attribution.from_snapshot(said(release=Release.GREEN), snapshot(new=None), Route.SPLIT).role is None
+        attribution.attribute_by_snapshot(said(release=Release.GREEN), snapshot(new=None), Route.SPLIT).role
+        is None
     )
 
 
@@ -63,14 +64,16 @@ def test_a_release_that_has_no_role_any_more_tells_nothing() -> None:
 )
 def test_while_both_roles_are_on_one_release_only_the_route_tells(route: Route, role: Role | None) -> None:
     """That is so in the middle of a promotion."""
-    assert attribution.from_snapshot(said(release=Release.GREEN), HALFWAY, route).role is role
+    assert attribution.attribute_by_snapshot(said(release=Release.GREEN), HALFWAY, route).role is role
 
 
 def test_a_forced_route_tells_the_role_its_release_and_version() -> None:
     """As far as the answer does not say them itself."""
-    answer = attribution.from_snapshot(said(), snapshot(new=deployment(Role.NEW, version=7)), Route.NEW)
+    answer = attribution.attribute_by_snapshot(
+        said(), snapshot(new=deployment(Role.NEW, version=7)), Route.NEW
+    )
     assert (answer.role, answer.release, answer.version) == (Role.NEW, Release.GREEN, 7)
-    assert attribution.from_snapshot(said(version=3), snapshot(), Route.CURRENT).version == 3
+    assert attribution.attribute_by_snapshot(said(version=3), snapshot(), Route.CURRENT).version == 3
 
 
 @pytest.mark.parametrize(
@@ -79,25 +82,31 @@ def test_a_forced_route_tells_the_role_its_release_and_version() -> None:
 def test_without_a_new_that_is_ready_all_comes_from_current(new: Deployment | None) -> None:
     """As long as nothing is sent to it."""
     seen = snapshot(new=new, split_observed=0)
-    assert attribution.from_snapshot(said(), seen, Route.SPLIT).role is Role.CURRENT
-    assert attribution.from_snapshot(said(), snapshot(new=new, split_observed=20), Route.SPLIT).role is None
+    assert attribution.attribute_by_snapshot(said(), seen, Route.SPLIT).role is Role.CURRENT
+    assert (
+        attribution.attribute_by_snapshot(said(), snapshot(new=new, split_observed=20), Route.SPLIT).role
+        is None
+    )
 
 
 def test_a_snapshot_that_may_be_old_tells_nothing_about_the_split() -> None:
     """While the cluster cannot be seen, somebody else may have deployed a New."""
     seen = snapshot(new=None, split_observed=0, trouble="The cluster does not answer.")
-    assert attribution.from_snapshot(said(), seen, Route.SPLIT).role is None
+    assert attribution.attribute_by_snapshot(said(), seen, Route.SPLIT).role is None
 
 
 def test_a_new_that_the_snapshot_has_not_ready_may_have_answered_all_the_same() -> None:
     """It may have become ready since."""
     starting = deployment(Role.NEW, ready=0, state=State.STARTING)
-    assert attribution.from_snapshot(said(), snapshot(new=starting, split_observed=0), Route.NEW).role is None
+    assert (
+        attribution.attribute_by_snapshot(said(), snapshot(new=starting, split_observed=0), Route.NEW).role
+        is None
+    )
 
 
 def test_with_both_ready_the_split_tells_nothing() -> None:
     """Even where the split is 0: the controller may not have taken it up."""
-    assert attribution.from_snapshot(said(), snapshot(split_observed=0), Route.SPLIT).role is None
+    assert attribution.attribute_by_snapshot(said(), snapshot(split_observed=0), Route.SPLIT).role is None
 
 
 @pytest.mark.parametrize(("answer", "role"), [(SURE, Role.CURRENT), (SURER, Role.NEW)])
@@ -148,5 +157,5 @@ def test_a_match_that_the_release_contradicts_tells_nothing() -> None:
 
 def test_two_answers_are_the_same_if_one_model_gave_them() -> None:
     """For whoever compares by himself."""
-    assert attribution.same(said(SURE), said(SURE * (1 + 1e-6)))
-    assert not attribution.same(said(SURE), said(SURER))
+    assert attribution.is_same_model(said(SURE), said(SURE * (1 + 1e-6)))
+    assert not attribution.is_same_model(said(SURE), said(SURER))

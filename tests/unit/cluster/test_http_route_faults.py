@@ -29,13 +29,13 @@ def _live(**conditions: tuple[str, str, str]) -> Object:
 
 
 def _only(*live: Object) -> str:
-    (sentence,) = ROUTES.faults(live)
+    (sentence,) = ROUTES.find_faults(live)
     return sentence
 
 
 def test_nothing_is_wrong_with_a_route_that_is_accepted() -> None:
     """Then nothing is told."""
-    assert ROUTES.faults([_live()]) == ()
+    assert ROUTES.find_faults([_live()]) == ()
 
 
 def test_a_missing_route_is_told() -> None:
@@ -74,8 +74,8 @@ def test_a_refusal_is_told_in_the_words_of_the_controller() -> None:
 
 def test_a_condition_that_is_not_yet_known_is_no_fault() -> None:
     """It will be, soon; and what a controller says of its own conditions is left to it."""
-    assert ROUTES.faults([_live(Accepted=("Unknown", "Pending", ""))]) == ()
-    assert ROUTES.faults([_live(Optimised=("False", "Slow", ""))]) == ()
+    assert ROUTES.find_faults([_live(Accepted=("Unknown", "Pending", ""))]) == ()
+    assert ROUTES.find_faults([_live(Optimised=("False", "Slow", ""))]) == ()
 
 
 @pytest.mark.parametrize(
@@ -111,14 +111,14 @@ def test_a_header_rule_to_the_wrong_model_is_told() -> None:
     route["spec"]["rules"][1]["backendRefs"] = route["spec"]["rules"][0]["backendRefs"]
     assert "X-Mnist-Route: never" in _only(route)
     (without_new,) = ROUTES.objects(RouteConfig(0, has_new=False))
-    assert ROUTES.faults([{**_live(), "spec": without_new["spec"]}]) == ()
+    assert ROUTES.find_faults([{**_live(), "spec": without_new["spec"]}]) == ()
 
 
 def test_header_names_are_compared_without_case() -> None:
     """As HTTP has it."""
     route = _live()
     route["spec"]["rules"][0]["matches"][0]["headers"][0]["name"] = "x-mnist-route"
-    assert ROUTES.faults([route]) == ()
+    assert ROUTES.find_faults([route]) == ()
 
 
 def test_a_weighted_rule_that_is_missing_is_told() -> None:
@@ -129,7 +129,7 @@ def test_a_weighted_rule_that_is_missing_is_told() -> None:
     written = ROUTES.read([route])
     assert written
     assert written.weight == 0
-    assert written.trouble == ROUTES.faults([route])
+    assert written.trouble == ROUTES.find_faults([route])
 
 
 def test_strange_backends_and_weights_are_told() -> None:

@@ -25,13 +25,13 @@ def _path(ingress: Object) -> dict[str, Any]:
 
 
 def _only(live: list[Object]) -> str:
-    (sentence,) = ROUTES.faults(live)
+    (sentence,) = ROUTES.find_faults(live)
     return sentence
 
 
 def test_nothing_is_wrong_with_what_the_dashboard_wrote() -> None:
     """Then nothing is told."""
-    assert ROUTES.faults(_live()) == ()
+    assert ROUTES.find_faults(_live()) == ()
 
 
 def test_a_missing_ingress_is_told_with_its_effect() -> None:
@@ -100,7 +100,7 @@ def test_a_further_rule_of_somebody_else_does_no_harm() -> None:
     """As long as ours is there."""
     main, canary = _live()
     main["spec"]["rules"].insert(0, {"host": "other.example.com"})
-    assert ROUTES.faults([main, canary]) == ()
+    assert ROUTES.find_faults([main, canary]) == ()
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_another_ingress_on_the_same_path_is_told() -> None:
     other["metadata"]["name"] = "old"
     assert "Ingress old has the same host and path" in _only([main, canary, other])
     other["spec"]["rules"][0]["host"] = "other.example.com"
-    assert ROUTES.faults([main, canary, other]) == ()
+    assert ROUTES.find_faults([main, canary, other]) == ()
 
 
 def test_another_ingress_to_the_service_of_new_is_told() -> None:
@@ -159,7 +159,7 @@ def test_a_missing_class_is_told_if_the_classes_were_read() -> None:
     traefik = {"kind": "IngressClass", "metadata": {"name": "traefik"}}
     assert "--ingress-class traefik" in _only([*_live(), traefik])
     nginx = {"kind": "IngressClass", "metadata": {"name": "nginx"}}
-    assert ROUTES.faults([*_live(), traefik, nginx]) == ()
+    assert ROUTES.find_faults([*_live(), traefik, nginx]) == ()
 
 
 def test_faults_are_read_along_with_what_is_written() -> None:
@@ -169,4 +169,4 @@ def test_faults_are_read_along_with_what_is_written() -> None:
     written = ROUTES.read([main, canary])
     assert written
     assert written.weight == 0
-    assert written.trouble == ROUTES.faults([main, canary])
+    assert written.trouble == ROUTES.find_faults([main, canary])

@@ -99,7 +99,7 @@ def test_a_damaged_state_is_told(routes: Routes) -> None:
 
 
 @both
-def test_a_weight_is_ours_until_somebody_else_sets_it(routes: Routes) -> None:
+def test_a_is_weight_ours_until_somebody_else_sets_it(routes: Routes) -> None:
     """By the server's record of who owns it."""
     annotation: Object = {"f:metadata": {"f:annotations": {f"f:{NGINX}/canary-weight": {}}}}
     fields = annotation if routes.state_kind is INGRESS else {"f:spec": {"f:rules": {}}}
@@ -107,8 +107,8 @@ def test_a_weight_is_ours_until_somebody_else_sets_it(routes: Routes) -> None:
     for managers, ours in (([], True), (["mnist-dash"], True), (["mnist-dash", "x"], True), (["x"], False)):
         entries = [{"manager": manager, "fieldsV1": fields} for manager in managers]
         live[-1]["metadata"]["managedFields"] = entries
-        assert routes.weight_is_ours(live) is ours
-    assert routes.weight_is_ours([])
+        assert routes.is_weight_ours(live) is ours
+    assert routes.is_weight_ours([])
 
 
 def test_both_ingresses_share_host_path_class_and_namespace() -> None:

@@ -1,10 +1,10 @@
-"""What the gateway adds to a prediction: the same request with and without it, in one run.
+"""Measure what the gateway adds to a prediction: the same request with and without it, in one run.
 
     python benchmarks/gateway.py
 
-One model server with the bundled CNN, the gateway in front of it, and a light client on kept connections,
-each a process of its own. Rounds with and without the gateway alternate, so that whatever else the machine
-does meets both. Takes about 25 s.
+One model server with the bundled CNN, the gateway in front of it, and a light client on persistent
+connections, each in a process of its own. Rounds with and without the gateway alternate, so that other load
+of the machine affects both. Takes about 25 s.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ class Sample:
 
     @property
     def median(self) -> float:
-        """Of one request, in milliseconds."""
+        """Median latency in milliseconds."""
         return float(np.median(self.milliseconds))
 
     @property
     def p99(self) -> float:
-        """Of one request, in milliseconds."""
+        """99th percentile of the latency in milliseconds."""
         return float(np.percentile(self.milliseconds, 99))
 
     @property
@@ -56,7 +56,7 @@ class Sample:
 
 
 def predict_request() -> bytes:
-    """A prediction of one digit as it goes over the wire, written as the page's client writes it."""
+    """Return an HTTP request that predicts one digit, as the page's client sends it."""
     image = load_digits().images[:1].astype(np.float32).reshape(1, 28, 28, 1)
     body = orjson.dumps({"instances": image}, option=orjson.OPT_SERIALIZE_NUMPY)
     head = (
@@ -68,7 +68,7 @@ def predict_request() -> bytes:
 
 @contextmanager
 def child(module: str, *flags: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """A child that reports the port it listens on, and ends with its stdin."""
+    """Run a child process that reports its port and exits when its stdin is closed."""
     argv = [sys.executable, "-m", f"mnist_dash.local.{module}", "--port", "0", *flags]
     pipe = subprocess.PIPE
     with subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL) as process:
@@ -77,7 +77,7 @@ def child(module: str, *flags: str) -> Iterator[tuple[subprocess.Popen[bytes], i
 
 
 def tell(gateway: subprocess.Popen[bytes], server_port: int) -> None:
-    """Order the gateway to send everything to one server."""
+    """Route every request of the gateway to one server."""
     assert gateway.stdin
     assert gateway.stdout
     member = Backend("blue-1", Release.BLUE, f"http://127.0.0.1:{server_port}")
@@ -87,7 +87,7 @@ def tell(gateway: subprocess.Popen[bytes], server_port: int) -> None:
 
 
 async def ask(port: int, request: bytes, until: float, milliseconds: list[float]) -> None:
-    """Send the request again and again on one connection."""
+    """Repeat the request on one connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     while (start := time.perf_counter()) < until:
         writer.write(request)
@@ -102,7 +102,7 @@ async def ask(port: int, request: bytes, until: float, milliseconds: list[float]
 
 
 async def one_round(port: int, request: bytes, concurrency: int, seconds: float, sample: Sample) -> None:
-    """Load one port for some seconds."""
+    """Send requests to one port for a number of seconds."""
     start = time.perf_counter()
     askers = (ask(port, request, start + seconds, sample.milliseconds) for _ in range(concurrency))
     await asyncio.wait_for(asyncio.gather(*askers), seconds + TIMEOUT)
@@ -110,7 +110,7 @@ async def one_round(port: int, request: bytes, concurrency: int, seconds: float,
 
 
 async def compare(ports: tuple[int, int], request: bytes, concurrency: int) -> tuple[Sample, Sample]:
-    """Samples of the server alone and through the gateway, in alternating rounds after a short warm-up."""
+    """Measure the server directly and through the gateway, in alternating rounds after a short warm-up."""
     samples = Sample(), Sample()
     for port in ports:
         await one_round(port, request, concurrency, 0.3, Sample())
@@ -121,7 +121,7 @@ async def compare(ports: tuple[int, int], request: bytes, concurrency: int) -> t
 
 
 def report(concurrency: int, direct: Sample, through: Sample) -> None:
-    """Print both, what the gateway adds, and the ratios."""
+    """Print both samples, the difference and the ratios."""
     print(f"\n{concurrency} at a time        median ms    p99 ms  requests/s")
     for name, sample in (("direct", direct), ("through gateway", through)):
         print(f"  {name:<18}{sample.median:9.3f}{sample.p99:10.3f}{sample.throughput:12.0f}")

@@ -1,4 +1,4 @@
-"""The model server that one writes in ten minutes, for the comparison: FastAPI, a pydantic body, numpy.
+"""A straightforward model server for comparison: FastAPI, a pydantic body, numpy.
 
 python benchmarks/naive_server.py openvino|tensorflow VERSION_FOLDER PORT
 """
@@ -25,7 +25,7 @@ class Digits(BaseModel):
 
 
 def with_openvino(folder: str) -> Model:
-    """The SavedModel in OpenVINO, as its documentation shows it."""
+    """Load the SavedModel with OpenVINO, as its documentation shows it."""
     import openvino  # type: ignore[import-untyped]  # its stubs lack py.typed
 
     core = openvino.Core()
@@ -34,7 +34,7 @@ def with_openvino(folder: str) -> Model:
 
 
 def with_tensorflow(folder: str) -> Model:
-    """The SavedModel in TensorFlow, as its documentation shows it."""
+    """Load the SavedModel with TensorFlow, as its documentation shows it."""
     import tensorflow as tf  # type: ignore[import-untyped, import-not-found, unused-ignore]  # only if installed
 
     signature = tf.saved_model.load(folder).signatures["serving_default"]
@@ -43,7 +43,7 @@ def with_tensorflow(folder: str) -> Model:
 
 
 def naive_app(model: Model) -> FastAPI:
-    """One route. It is `async` because a compiled OpenVINO model may not be called by two threads at once."""
+    """Build the app with its one route, `async` because a compiled OpenVINO model is not thread-safe."""
     app = FastAPI()
 
     @app.post("/v1/models/model:predict")

@@ -1,10 +1,10 @@
-"""How fast the page is, in a real Chromium: a click on Predict, the start, a second browser.
+"""Measure the page in a real Chromium: a click on Predict, the start, a second browser.
 
     python benchmarks/page.py
 
 Needs the extra `test` and a Chromium on the PATH. A click on Predict is timed until answer and bars have been
-drawn, and is compared with a click on a Streamlit page of one button and one counter; the two alternate, so
-that whatever else the machine does meets both. Takes about 45 s on a quiet machine.
+drawn, and compared with a click on a Streamlit page with one button and a counter. The two alternate, so that
+other load of the machine affects both. Takes about 45 s on an idle machine.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 
 from tests.e2e.server import serve
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests' own way to start a dashboard
+sys.path.insert(0, str(Path(__file__).parents[1]))  # for the tests' way to start a dashboard
 
 
 CLICKS, WARM_UP, STARTS = 15, 3, 2
 PATIENCE: Final = 20_000
-"""Milliseconds that anything may take."""
+"""Timeout of every wait, in milliseconds."""
 QUIET: Final = 300
-"""Milliseconds without a change after which a page counts as drawn; they are not part of the time."""
+"""Milliseconds without a change after which a page counts as drawn; not part of the measured time."""
 PLAIN: Final = """\
 import streamlit as st
 
@@ -62,7 +62,7 @@ CLICK_UNTIL_DRAWN: Final = """\
 
 @dataclass(frozen=True)
 class Start:
-    """From `streamlit run` on, and for browsers that come later; all in seconds."""
+    """Seconds since `streamlit run`, and for later browsers since they opened the page."""
 
     enabled: float
     answered: float
@@ -71,7 +71,7 @@ class Start:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark and print the results."""
     chromium = shutil.which("chromium")
     if not chromium:
         raise SystemExit("There is no Chromium: no program named chromium is on the PATH.")
@@ -88,9 +88,10 @@ def main() -> None:
 
 
 def beside_a_plain_page(browser: Browser, folder: Path) -> tuple[list[float], list[float], list[float]]:
-    """Milliseconds of each click on Predict and on the plain page's button, taken in turns.
+    """Measure clicks on Predict and on the plain page's button alternately, in milliseconds.
 
-    And seconds until the plain page stands in browsers with an empty cache: less no Streamlit page can need.
+    Also return the seconds until the plain page is ready in browsers with an empty cache: the minimum for any
+    Streamlit page.
     """
     script = folder / "plain.py"
     script.write_text(PLAIN)
@@ -111,11 +112,11 @@ def beside_a_plain_page(browser: Browser, folder: Path) -> tuple[list[float], li
             for _ in range(WARM_UP + CLICKS)
         ][WARM_UP:]
         visits = [seconds_to_visit_plain(browser, counter.page) for _ in range(STARTS)]
-    return [one for one, _ in both], [other for _, other in both], visits
+    return [click for click, _ in both], [click for _, click in both], visits
 
 
 def seconds_to_visit_plain(browser: Browser, address: str) -> float:
-    """From opening the plain page in a new browser until it shows its counter."""
+    """Measure the plain page in a new browser until it shows its counter, in seconds."""
     since_visit = stopwatch()
     with context(browser) as visitor, page_at(visitor, address) as page:
         counts(page)
@@ -128,13 +129,13 @@ def counts(page: Page) -> None:
 
 
 def timed_click(page: Page, button: str, drawn: str) -> float:
-    """Milliseconds from a click until the last change of what it leads to is on the screen."""
+    """Measure a click until its last change is on the screen, in milliseconds."""
     page.bring_to_front()
     return float(page.evaluate(CLICK_UNTIL_DRAWN, [button, drawn, QUIET, PATIENCE]))
 
 
 def start(browser: Browser, state: Path) -> Start:
-    """One start of the dashboard, and two more visits of it."""
+    """Measure one start of the dashboard and two later visits."""
     since_start = stopwatch()
     with serve(state) as dashboard, context(browser) as first, page_at(first, dashboard.page) as page:
         can_predict(page)
@@ -148,7 +149,7 @@ def start(browser: Browser, state: Path) -> Start:
 
 
 def seconds_to_visit(visitor: BrowserContext, address: str) -> float:
-    """From opening the page until Predict can be pressed."""
+    """Measure the page from opening it until Predict can be pressed, in seconds."""
     since_visit = stopwatch()
     with page_at(visitor, address) as page:
         can_predict(page)
@@ -156,14 +157,14 @@ def seconds_to_visit(visitor: BrowserContext, address: str) -> float:
 
 
 def stopwatch() -> Callable[[], float]:
-    """A function that tells the seconds since now."""
+    """Return a function that returns the seconds since this call."""
     begin = time.perf_counter()
     return lambda: time.perf_counter() - begin
 
 
 @contextmanager
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    """A visitor whose cache is empty."""
+    """Open a browser context with an empty cache."""
     visitor = browser.new_context()
     try:
         yield visitor
@@ -173,7 +174,7 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 @contextmanager
 def page_at(visitor: BrowserContext, address: str) -> Iterator[Page]:
-    """A tab of a visitor's, at an address."""
+    """Open a URL in a new tab."""
     page = visitor.new_page()
     try:
         page.goto(address)
@@ -183,14 +184,14 @@ def page_at(visitor: BrowserContext, address: str) -> Iterator[Page]:
 
 
 def can_predict(page: Page) -> None:
-    """Wait until Predict can be pressed, and both models are shown as ready."""
+    """Wait until Predict can be pressed and both models are shown as ready."""
     expect(page.locator(".st-key-predict button:visible").first).to_be_enabled(timeout=PATIENCE)
     for role in ("current", "new"):
         expect(page.locator(f".st-key-card-{role}")).to_contain_text("Ready", timeout=PATIENCE)
 
 
 def predict_a_sample(page: Page) -> None:
-    """Put a test digit on the canvas and wait for the answer about it."""
+    """Put a test digit on the canvas and wait for its prediction."""
     page.locator(".st-key-sample button:visible").first.click()
     expect(page.get_by_alt_text("The drawing as 28 by 28 grey pixels")).to_be_visible(timeout=PATIENCE)
     page.locator(".st-key-predict button:visible").first.click()

@@ -1,11 +1,11 @@
-"""The model server against a naive one: the same model, the same requests, the same run.
+"""Compare the model server with a naive one: the same model, the same requests, the same run.
 
     pip install -e '.[bench]' && python benchmarks/server.py [linear|cnn ...]
 
-Each server is a process; the load comes from this one, over kept connections. Only one server is asked at a
-time, and they take turns in short rounds, so that whatever else the machine does meets all of them. The
-naive one is FastAPI with OpenVINO (`naive_server.py`), and a second one with TensorFlow where that is
-installed. Takes about 25 s, with TensorFlow a minute.
+Each server is a process; the load comes from this process, over persistent connections. The servers take
+turns in short rounds, so that other load of the machine affects all of them. The naive server is FastAPI with
+OpenVINO (`naive_server.py`), and also with TensorFlow if that is installed. Takes about 25 s, with TensorFlow
+a minute.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ TIMEOUT = 30.0
 
 @dataclass
 class Contender:
-    """One server and what was measured of it."""
+    """One server and its measurements."""
 
     name: str
     argv: Sequence[str]
@@ -53,11 +53,11 @@ class Contender:
         return len(self.latencies[concurrency]) / self.seconds[concurrency]
 
     def milliseconds(self, concurrency: int, percentile: float) -> float:
-        """A percentile of the latency."""
+        """Return a percentile of the latency."""
         return float(np.percentile(self.latencies[concurrency], percentile)) * 1e3
 
     def figures(self) -> dict[str, float]:
-        """All of it, by what it is called in the table."""
+        """Return all measurements by their names in the table."""
         found = {"start to first answer, s": float(np.median(self.starts)), "resident, MB": self.megabytes}
         for concurrency in CONCURRENCY:
             found[f"requests/s at {concurrency}"] = self.rate(concurrency)
@@ -67,7 +67,7 @@ class Contender:
 
 
 def contenders(model: str, port: int) -> list[Contender]:
-    """Ours first; all on one port, for only one runs while starts are measured, or on the ports after it."""
+    """Return the servers to compare, ours first, on consecutive ports."""
     python, naive = sys.executable, str(Path(__file__).with_name("naive_server.py"))
     base = MODELS / model
     ours = ["-m", "mnist_dash.local.server", "--model-base", str(base), "--port"]
@@ -80,7 +80,7 @@ def contenders(model: str, port: int) -> list[Contender]:
 
 
 class Client:
-    """One kept connection that sends the same bytes again and again: as little work as a client can do."""
+    """A persistent connection that repeats the same bytes, so that the client costs as little as possible."""
 
     def __init__(self, port: int, body: bytes) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), TIMEOUT)
@@ -89,7 +89,7 @@ class Client:
         self._request = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
     def ask(self) -> bytes:
-        """The body of an answer that must be a 200."""
+        """Read the body of a response, which must be a 200."""
         self._socket.sendall(self._request)
         answer = b""
         while b"\r\n\r\n" not in answer:
@@ -113,7 +113,7 @@ class Client:
 
 @contextlib.contextmanager
 def running(contender: Contender, body: bytes) -> Iterator[psutil.Process]:
-    """The server as a process that has answered once; how long that took is noted."""
+    """Start the server, wait for its first answer and record how long that took."""
     began = time.perf_counter()
     with subprocess.Popen(contender.argv, stdout=subprocess.DEVNULL) as process:
         try:
@@ -125,7 +125,7 @@ def running(contender: Contender, body: bytes) -> Iterator[psutil.Process]:
 
 
 def first_answer(port: int, body: bytes, process: subprocess.Popen[bytes]) -> bytes:
-    """Ask until there is an answer."""
+    """Repeat the request until it is answered."""
     end = time.monotonic() + TIMEOUT
     while time.monotonic() < end and process.poll() is None:
         try:
@@ -139,7 +139,7 @@ def first_answer(port: int, body: bytes, process: subprocess.Popen[bytes]) -> by
 
 
 def load(contender: Contender, concurrency: int, body: bytes) -> None:
-    """One round of requests from so many clients; the first of each is not counted."""
+    """Run one round of requests with a number of clients; the first request of each is not counted."""
     clients = [Client(int(contender.argv[-1]), body) for _ in range(concurrency)]
     for client in clients:
         client.ask()
@@ -165,7 +165,7 @@ def load(contender: Contender, concurrency: int, body: bytes) -> None:
 
 
 def measure(model: str) -> list[Contender]:
-    """Everything about the servers of one model."""
+    """Measure all servers with one model."""
     body = request_body(model)
     found = contenders(model, free_ports(3))
     for _ in range(STARTS - 1):
@@ -185,7 +185,7 @@ def measure(model: str) -> list[Contender]:
 
 
 def request_body(model: str) -> bytes:
-    """One digit as the bundled model takes it."""
+    """Return one digit in the input shape of the bundled model."""
     image = load_digits().images[0]
     return json.dumps(
         {"instances": [(image[..., np.newaxis] if model == "cnn" else image).tolist()]}
@@ -193,7 +193,7 @@ def request_body(model: str) -> bytes:
 
 
 def agree(found: Sequence[Contender], body: bytes) -> None:
-    """Make sure that they do the same work."""
+    """Check that all servers give the same answers."""
     answers = []
     for contender in found:
         with contextlib.closing(Client(int(contender.argv[-1]), body)) as client:
@@ -202,7 +202,7 @@ def agree(found: Sequence[Contender], body: bytes) -> None:
 
 
 def free_ports(count: int) -> int:
-    """The first of so many free ports in a row."""
+    """Find a number of consecutive free ports and return the first."""
     while True:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             first: int = listener.getsockname()[1]
@@ -213,7 +213,7 @@ def free_ports(count: int) -> int:
 
 
 def show(model: str, found: Sequence[Contender]) -> None:
-    """A table of what was measured, with the ratio to ours of the same run."""
+    """Return a table of the measurements, with the ratio to ours in the same run."""
     print(f"\n{model:<26}" + "".join(f"{contender.name:>30}" for contender in found))
     ours = found[0].figures()
     for name, value in ours.items():
@@ -225,7 +225,7 @@ def show(model: str, found: Sequence[Contender]) -> None:
 
 
 def main(models: Sequence[str]) -> None:
-    """Measure and print."""
+    """Run the benchmark and print the results."""
     began, used = time.perf_counter(), sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
     for model in models:
         show(model, measure(model))

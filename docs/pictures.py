@@ -1,4 +1,4 @@
-"""The pictures of the page that the README shows: on this machine, and on the test-bed's cluster."""
+"""Take the screenshots of the docs, with the local engine and on the cluster of the test bed."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ CORNERS: Final[Strokes] = [
     [(88, 72), (112, 50), (148, 44), (180, 58), (188, 86), (172, 112), (140, 130)],
     [(140, 130), (172, 142), (194, 168), (192, 202), (164, 230), (126, 238), (88, 222)],
 ]
-"""A three, in straight lines."""
+"""The corners of a three."""
 PHONE: Final = (390, 844)
 NAMESPACE: Final = "mnist"
 BUCKET: Final = "gs://my-bucket"
 
 
 def take_all(*, why_no_cluster: str = "") -> None:
-    """Take them; those on a cluster only where there can be one."""
+    """Take all screenshots; those on a cluster only if the test bed is available."""
     chromium = shutil.which("chromium")
     if not chromium:
         raise SystemExit("There is no Chromium: no program named chromium is on the PATH.")
@@ -52,7 +52,7 @@ def take_all(*, why_no_cluster: str = "") -> None:
 
 
 def on_this_machine(browser: Browser, folder: Path) -> None:
-    """The page as it is without a cluster."""
+    """Take the screenshots of the page with the local engine."""
     with serve(folder / "state") as server:
         with visiting(browser, server.page, "light") as visitor:
             predict(visitor)
@@ -68,7 +68,7 @@ def on_this_machine(browser: Browser, folder: Path) -> None:
 
 
 def on_a_cluster(browser: Browser, folder: Path) -> None:
-    """The page on the test-bed, from an empty namespace on."""
+    """Take the screenshots of the page on the test bed, starting with an empty namespace."""
     bed = Bed()
     try:
         for model in ("linear", "cnn"):
@@ -77,12 +77,12 @@ def on_a_cluster(browser: Browser, folder: Path) -> None:
             roll_out(browser, server.page)
             fail(browser, server.page, bed)
     finally:
-        bed.kubelet.clear(NAMESPACE)  # of what goes on failing
+        bed.kubelet.clear(NAMESPACE)  # stop the Pods that keep failing
         bed.stop()
 
 
 def roll_out(browser: Browser, address: str) -> None:
-    """Both models, a canary, an answer; what was done, and what was applied."""
+    """Show both models, a canary and an answer, then History and Objects."""
     visitor = Visitor(browser, address)
     visitor.deploy("current", f"{BUCKET}/linear")
     visitor.is_ready("current")
@@ -101,7 +101,7 @@ def roll_out(browser: Browser, address: str) -> None:
 
 
 def fail(browser: Browser, address: str, bed: Bed) -> None:
-    """A model that vanishes after it was looked at: what would change, and what the card and History say."""
+    """Show a model that disappears after its check: the preview, then the card and History."""
     base = f"{BUCKET}/cnn-v2"
     bed.storage.put(base, BUNDLED / "cnn" / "model" / "1")
     with visiting(browser, address, "light") as visitor:
@@ -120,7 +120,7 @@ def fail(browser: Browser, address: str, bed: Bed) -> None:
 
 
 def save_from(visitor: Visitor, key: str, name: str) -> None:
-    """Write what the window shows when it is scrolled to the part with this key, below the page's own bar."""
+    """Take a screenshot scrolled to the element with this key, below Streamlit's toolbar."""
     visitor.part(key).evaluate("it => { it.style.scrollMarginTop = '70px'; it.scrollIntoView(); }")
     settle(visitor.page)
     save(visitor.page, name)
@@ -130,7 +130,7 @@ def save_from(visitor: Visitor, key: str, name: str) -> None:
 def visiting(
     browser: Browser, address: str, theme: Theme, width: int = 1280, height: int = 800
 ) -> Iterator[Visitor]:
-    """A visitor whose browser asks for a theme, once both models are ready."""
+    """Open the page in a browser with this theme and wait until both models are ready."""
     visitor = Visitor(browser, address, width, height, theme)
     try:
         for role in ("current", "new"):
@@ -141,7 +141,7 @@ def visiting(
 
 
 def predict(visitor: Visitor) -> None:
-    """Draw the digit and have it answered by New: the split decides who answers, so ask until it does."""
+    """Draw the digit and predict until the split chooses New."""
     visitor.draw_strokes([rounded(stroke) for stroke in CORNERS])
     for _ in range(60):
         visitor.press("predict")
@@ -153,7 +153,7 @@ def predict(visitor: Visitor) -> None:
 
 
 def rounded(stroke: Stroke, times: int = 2) -> Stroke:
-    """A stroke as a hand would draw it: its corners cut off, and those that this makes again (Chaikin)."""
+    """Smooth a stroke by cutting its corners repeatedly (Chaikin)."""
     points = np.array(stroke, dtype=float)
     for _ in range(times):
         before, after = points[:-1], points[1:]
@@ -163,14 +163,14 @@ def rounded(stroke: Stroke, times: int = 2) -> Stroke:
 
 
 def compare(visitor: Visitor) -> None:
-    """Ask both models about the digit."""
+    """Compare both models on the digit."""
     visitor.switch("compare")
     visitor.reads("answer", "Agree: both say 3")
     settle(visitor.page)
 
 
 def settle(page: Page) -> None:
-    """Wait until nothing runs any more, nothing moves, and the mouse points nowhere."""
+    """Wait until the script has finished, nothing moves, and no element is hovered."""
     expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
     expect(page.get_by_test_id("stToast")).to_have_count(0, timeout=PATIENCE)
     page.mouse.move(0, 0)
@@ -178,7 +178,7 @@ def settle(page: Page) -> None:
 
 
 def save(page: Page, name: str) -> None:
-    """Write what the window shows, with a palette if it would be large."""
+    """Take a screenshot of the window, reduced to a palette if it is large."""
     page.evaluate("document.activeElement?.blur()")
     shot = page.screenshot(animations="disabled")
     if len(shot) > LARGEST:

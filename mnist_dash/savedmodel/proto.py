@@ -15,7 +15,6 @@ from google.protobuf.message_factory import GetMessageClass
 
 from mnist_dash.errors import ModelError
 from mnist_dash.signature import SERVING_DEFAULT, Signature, Tensor
-from mnist_dash.storage.base_diagnosis import name_by_content
 
 FILE_NAME = "saved_model.pb"
 SERVE = {"serve"}
@@ -136,7 +135,10 @@ def _parse(path: Path) -> Any:
     except DecodeError:
         message = None
     if message is None or not any(graph.HasField("graph_def") for graph in message.meta_graphs):
-        raise ModelError(f"{path} is not a SavedModel: it is {name_by_content(content)}.", EXPORT)
+        raise ModelError(
+            f"{path} is not a SavedModel: it is {'damaged or another kind of file' if content else 'empty'}.",
+            EXPORT,
+        )
     return message
 
 

@@ -1,4 +1,4 @@
-"""Model bases to choose from: those in the buckets that can be listed, as far as they are found in time."""
+"""Find model bases to suggest: those in the buckets that can be listed, within a time limit."""
 
 from __future__ import annotations
 
@@ -13,53 +13,32 @@ from mnist_dash.storage.location import BucketLocation
 if TYPE_CHECKING:
     from google.cloud.storage import Client  # type: ignore[import-untyped]  # it ships no types
 
-MOST_BUCKETS = 20
+MAX_BUCKETS = 20
 DEPTH = 2
-"""So many folders deep in a bucket a model base is looked for."""
+"""How many folders deep a bucket is searched for model bases."""
 WORKERS = 8
 
 
 def bases_in_buckets(client: Client | None = None, *, deadline: float = 5.0) -> list[str]:
-    """The model bases in the buckets of the credentials' project, as `gs://bucket/path`, sorted.
+    """Return the model bases in the buckets of the credentials' project, as `gs://bucket/path`, sorted.
 
-    At most 20 buckets are searched, each two folders deep, for `deadline` seconds in all. What may not be
-    listed, or cannot be in time, gives nothing.
+    At most 20 buckets are searched, each two folders deep, for `deadline` seconds in all. A bucket that
+    cannot be listed, or not in time, adds nothing.
     """
-    search = _Search(client, deadline)
+    until = time.monotonic() + deadline
+    access = Access(client, until)
+    found: list[str] = []  # complete bases stay when the time is over
+
+    def search(bucket: str) -> None:
+        found.extend(str(base) for base in bases_below(BucketLocation(bucket, "", access), DEPTH))
+
+    # Requests under way when the time is over end by themselves: they have time-outs.
+    pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="discovery")
     try:
-        return search.in_buckets()
+        buckets = pool.submit(access.list_buckets, MAX_BUCKETS).result(deadline)
+        wait([pool.submit(search, bucket) for bucket in buckets], max(0.0, until - time.monotonic()))
+        return sorted(found)
+    except TimeoutError:
+        return []
     finally:
-        search.end()
-
-
-class _Search:
-    """One search with its threads and its end."""
-
-    def __init__(self, client: Client | None, seconds: float) -> None:
-        self._until = time.monotonic() + seconds
-        self._access = Access(client, self._until)
-        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="suggestions")
-        self._found: list[str] = []
-
-    def in_buckets(self) -> list[str]:
-        listing = self._pool.submit(self._access.buckets, MOST_BUCKETS)
-        try:
-            names = listing.result(self._left())
-        except TimeoutError:
-            return []
-        return self.under([BucketLocation(name, "") for name in names])
-
-    def under(self, places: list[BucketLocation]) -> list[str]:
-        wait([self._pool.submit(self._look, place) for place in places], self._left())
-        return sorted(self._found)
-
-    def end(self) -> None:
-        """Calls that are under way end by themselves: they have time-outs."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
-
-    def _look(self, place: BucketLocation) -> None:
-        for base in bases_below(BucketLocation(place.bucket, place.path, self._access), DEPTH):
-            self._found.append(str(base))
-
-    def _left(self) -> float:
-        return max(0.0, self._until - time.monotonic())
+        pool.shutdown(wait=False, cancel_futures=True)

@@ -1,4 +1,4 @@
-"""Where a model base is: a folder, or a prefix in a bucket."""
+"""Where a model base lies: a folder of this machine, or a path in a Cloud Storage bucket."""
 
 from __future__ import annotations
 
@@ -13,36 +13,44 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 from mnist_dash.errors import ModelError
-from mnist_dash.storage.cloud_storage import Access, explained
+from mnist_dash.storage.cloud_storage import Access, translated_errors
 
 if TYPE_CHECKING:
     from google.cloud.storage import Client  # type: ignore[import-untyped]  # it ships no types
 
 Progress = Callable[[int, int], None]
-"""Called with the bytes fetched so far and the bytes in all."""
+"""Called with the bytes copied so far and the total bytes."""
 MAX_BYTES = 500_000_000
-"""More than this is not fetched from a bucket: no model of MNIST digits is near it."""
+"""The most bytes that are copied from a bucket: no model of MNIST digits comes near."""
+MAX_NAMES = 1000
+"""The most names that are listed in a folder of a bucket, which is one page of its API."""
 _GIVE = "Give a folder, or gs://bucket/path."
+# Addresses under which people know a bucket: the console's, the API's, and other spellings of gs://.
+_BUCKET_ADDRESS = re.compile(
+    r"(?:gcs|GS|Gs)://|gs:/+"
+    r"|https?://(?:console\.cloud\.google\.com/storage/browser|storage\.(?:googleapis|cloud\.google)\.com)/"
+)
+_BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 
 
 @dataclass(frozen=True)
 class Entries:
-    """The names that lie right under a place."""
+    """The names directly in a folder."""
 
     folders: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
 
-    def show(self, most: int = 6) -> str:
-        """The names for a message: `a/, b.txt and 3 more`, or `nothing`; hidden ones come last."""
+    def describe(self, limit: int = 6) -> str:
+        """List the names for a message: `a/, b.txt and 3 more`, or `nothing`; hidden names come last."""
         names = [f"{name}/" for name in self.folders] + list(self.files)
         names.sort(key=lambda name: name.startswith("."))
-        if len(names) > most:
-            return f"{', '.join(names[:most])} and {len(names) - most} more"
+        if len(names) > limit:
+            return f"{', '.join(names[:limit])} and {len(names) - limit} more"
         return ", ".join(names) or "nothing"
 
 
 class Location(Protocol):
-    """A folder, wherever it is; `str()` is how the user writes it."""
+    """A folder, on disk or in a bucket; `str()` is how the user writes it."""
 
     @property
     def name(self) -> str:
@@ -50,19 +58,19 @@ class Location(Protocol):
 
     @property
     def parent(self) -> Location | None:
-        """What it lies in; None at the root of a disk or a bucket."""
+        """The folder around it; None at the root of a disk or a bucket."""
 
     def __truediv__(self, name: str) -> Location: ...
 
     def entries(self) -> Entries:
-        """What lies right under it.
+        """List the folder.
 
         Raises FileNotFoundError if it does not exist, NotADirectoryError if it is a file, ModelError with the
         reason if it cannot be read.
         """
 
     def fetch(self, into: Path, progress: Progress | None = None, max_bytes: int = MAX_BYTES) -> Path:
-        """The place as a local folder: itself if it is one, else a copy of it in the folder `into`."""
+        """Return it as a local folder: itself if it is one, else a copy named `into`."""
 
 
 @dataclass(frozen=True)
@@ -102,20 +110,18 @@ class FolderLocation:
 
 
 def location_of(base: str, client: Client | None = None) -> Location:
-    """The place that a model base names: a path, absolute or not, with `~` or `file://`, or `gs://bucket/path`.
+    """Return the location that a path, absolute or not, with `~` or `file://`, or `gs://bucket/path` names.
 
-    Nothing is looked up yet. `client` is what talks to Cloud Storage; one with the user's credentials is made
-    when it is needed. Raises ModelError if the text cannot name a place.
+    Nothing is read yet. `client` talks to Cloud Storage; without it, a client with the user's own credentials
+    is made when it is first needed. Raises ModelError if the text cannot be a location.
     """
     text = base.strip()
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/", text)
     if not scheme:
         return FolderLocation(_folder(text, base))
     if scheme[1] == "file":
-        return FolderLocation(_folder(_path_of_url(text), base))
-    if scheme[1] == "gs":
-        return BucketLocation.from_url(text, client)
-    raise ModelError(f"{text} is not a place that models are read from.", _instead_of(text))
+        return FolderLocation(_folder(unquote(urlsplit(text).path), base))
+    return BucketLocation.from_url(text, client)
 
 
 def _folder(text: str, base: str) -> Path:
@@ -124,32 +130,13 @@ def _folder(text: str, base: str) -> Path:
             raise ValueError(text)
         return Path(text).expanduser().absolute()
     except (ValueError, RuntimeError) as err:
-        what = f"{base!r} is not a model base" if text else "No model base was given"
-        raise ModelError(f"{what}.", _GIVE) from err
-
-
-def _path_of_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.netloc not in ("", "localhost"):
-        raise ModelError(f"{url} names a folder of another machine, {parts.netloc}.", "Write file:///path.")
-    return unquote(parts.path)
-
-
-def _instead_of(url: str) -> str:
-    """What to write instead, if it is one of the other addresses that a bucket goes by."""
-    known = r"(?:gcs|GS|Gs)://|https?://(?:console\.cloud\.google\.com/storage/browser|storage\.(?:googleapis|cloud\.google)\.com)/"
-    path = re.split(r"[?;#]", re.sub(f"^{known}", "", url))[0].rstrip("/")
-    return f"Did you mean gs://{path}?" if re.match(known, url) else _GIVE
-
-
-MOST_NAMES = 1000
-_BUCKET = re.compile(r"(?=[a-z0-9].)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*(?<=.[a-z0-9])(?<=...)")
-_NAMING = "https://cloud.google.com/storage/docs/buckets#naming"
+        problem = f"{base!r} is not a model base." if text else "No model base was given."
+        raise ModelError(problem, _GIVE) from err
 
 
 @dataclass(frozen=True)
 class BucketLocation:
-    """What lies under one path of a bucket, as if paths were folders."""
+    """The objects under one path of a bucket, as if paths were folders."""
 
     bucket: str
     path: str
@@ -158,14 +145,19 @@ class BucketLocation:
 
     @classmethod
     def from_url(cls, url: str, client: Client | None = None) -> BucketLocation:
-        """Read `gs://bucket/path`; raises ModelError, before any call, if it breaks the rules for names."""
-        bucket, _, path = url.removeprefix("gs:").lstrip("/").partition("/")
+        """Read `gs://bucket/path`; raises ModelError, before any request, if it cannot be a bucket's path."""
+        if not re.match("gs://(?!/)", url):
+            raise ModelError(f"{url} is not a folder or a gs:// address.", _suggest_address(url))
+        bucket, _, path = url.removeprefix("gs://").partition("/")
         path = path.rstrip("/")
-        if not url.startswith("gs://") or url.startswith("gs:///"):
-            meant = f"gs://{bucket}/{path}".rstrip("/")
-            raise ModelError(f"{url} is not written as a bucket's address.", f"Did you mean {meant}?")
-        if wrong := _wrong_bucket(bucket) or _wrong_path(path):
-            raise ModelError(f"{url} cannot be read: {wrong}.", f"Check it; the rules are at {_NAMING}.")
+        parts = path.split("/") if path else []
+        if (
+            not _BUCKET_NAME.fullmatch(bucket)
+            or {"", ".", ".."} & {*parts}
+            or re.search(r"[*?\[\]#\r\n\0]", path)
+        ):
+            step = "Give gs://bucket/path with the bucket's name and one path, without wildcards."
+            raise ModelError(f"{url} is not a path in a bucket.", step)
         return cls(bucket, path, Access(client))
 
     def __str__(self) -> str:
@@ -187,113 +179,89 @@ class BucketLocation:
         return f"{self.path}/" if self.path else ""
 
     def entries(self) -> Entries:
-        """What lies right under it, at most 1000 names; raises as `Place.entries` does."""
-        with self._explained():
-            listed = self._list(delimiter="/", max_results=MOST_NAMES)
+        """List the path, at most MAX_NAMES names; raises as `Location.entries` does."""
+        with self._translated_errors():
+            listed = self._list(delimiter="/", max_results=MAX_NAMES)
             files = [blob.name.removeprefix(self._prefix) for blob in listed]
             folders = sorted(prefix.removeprefix(self._prefix).rstrip("/") for prefix in listed.prefixes)
             if self.path and not files and not folders:
                 raise NotADirectoryError if self._is_object() else FileNotFoundError(str(self))
-        # An object named `path/` stands for the empty folder; it has no name below it.
+        # An object named `path/` makes an empty folder visible; it has no name below the path.
         return Entries(tuple(filter(None, folders)), tuple(filter(None, files)))
 
     def fetch(self, into: Path, progress: Progress | None = None, max_bytes: int = MAX_BYTES) -> Path:
-        """Copy everything under the path to the folder `into`, which appears when all of it is there.
+        """Copy everything under the path to the folder `into`, which appears when it is complete.
 
-        If `into` exists, it is taken as it is. Raises ModelError if there is more than `max_bytes`, or if
-        something cannot be read.
+        An existing `into` is returned as it is. Raises ModelError if there are more than `max_bytes`, or if
+        an object cannot be read.
         """
         if into.exists():
             return into
-        with self._explained():
+        with self._translated_errors():
             listed = [blob for blob in self._list() if not blob.name.endswith("/")]
-            blobs = {self._local_name(blob.name): blob for blob in listed}
-            total = sum(blob.size for blob in listed)
-            if total > max_bytes:
-                problem = f"{self} holds {total:,} bytes, more than the {max_bytes:,} that are fetched."
-                step = "Give a smaller model; one of MNIST digits needs far less."
-                raise ModelError(problem, step, unverified=True)
-        with self._explained(listed=True):
-            self._download(blobs, into, _Counter(total, progress))
+        blobs = {self._local_name(blob.name): blob for blob in listed}
+        total = sum(blob.size for blob in listed)
+        if total > max_bytes:
+            problem = f"{self} holds {total:,} bytes, more than the {max_bytes:,} that are fetched."
+            step = "Give a smaller model; MNIST digits need far less."
+            raise ModelError(problem, step, unverified=True)
+        with self._translated_errors(listed=True):
+            self._download(blobs, into, lambda done: progress(done, total) if progress else None)
         return into
 
     def generations(self) -> frozenset[tuple[str, int]]:
-        """The name of every object under the path and the number of its content, which changes with it."""
-        with self._explained():
+        """Return each object under the path with its generation, which changes with its content."""
+        with self._translated_errors():
             return frozenset((blob.name, blob.generation) for blob in self._list())
 
-    def _explained(self, *, listed: bool = False) -> AbstractContextManager[None]:
-        return explained(str(self), self.bucket, self.access.other_login, listed=listed)
+    def _translated_errors(self, *, listed: bool = False) -> AbstractContextManager[None]:
+        return translated_errors(str(self), self.bucket, self.access.login_step, listed=listed)
 
     def _list(self, **options: Any) -> Any:
-        return self.access.client.list_blobs(
-            self.bucket, prefix=self._prefix, **self.access.patience(), **options
-        )
+        options |= self.access.call_options()
+        return self.access.client.list_blobs(self.bucket, prefix=self._prefix, **options)
 
     def _is_object(self) -> bool:
-        return bool(self.access.client.bucket(self.bucket).blob(self.path).exists(**self.access.patience()))
+        blob = self.access.client.bucket(self.bucket).blob(self.path)
+        return bool(blob.exists(**self.access.call_options()))
 
-    def _download(self, blobs: dict[str, Any], into: Path, counter: _Counter) -> None:
+    def _download(self, blobs: dict[str, Any], into: Path, report: Callable[[int], None]) -> None:
         into.parent.mkdir(parents=True, exist_ok=True)
+        done = 0
         with TemporaryDirectory(prefix=".fetching-", dir=into.parent) as folder:
             whole = Path(folder) / into.name
             whole.mkdir()
             for name, blob in blobs.items():
                 target = whole / name
                 target.parent.mkdir(parents=True, exist_ok=True)
-                with _CountedFile(target, counter) as file:
-                    blob.download_to_file(file, **self.access.patience())
-                counter.done += blob.size
+                with _ReportingFile(target, done, report) as file:
+                    blob.download_to_file(file, **self.access.call_options())
+                done += blob.size
             whole.rename(into)
 
     def _local_name(self, name: str) -> str:
-        """The path of an object below `into`; an object may be named anything, `../x` too."""
+        """Return the path of an object below `into`; an object may have any name, `../x` too."""
         relative = name.removeprefix(self._prefix)
-        if "\\" in relative or any(part in ("", ".", "..") for part in relative.split("/")):
+        if "\\" in relative or {"", ".", ".."} & {*relative.split("/")}:
             raise ModelError(f"gs://{self.bucket}/{name} cannot be stored as a file.", "Remove or rename it.")
         return relative
 
 
-class _Counter:
-    """How much of a download is done, in all its files."""
+class _ReportingFile(FileIO):
+    """A new file that reports how many bytes are written, counted from `start`."""
 
-    def __init__(self, total: int, progress: Progress | None) -> None:
-        self._total = total
-        self._progress = progress
-        self.done = 0
-
-    def reached(self, done: int) -> None:
-        """So many bytes are done of all."""
-        if self._progress:
-            self._progress(done, self._total)
-
-
-class _CountedFile(FileIO):
-    """A new file that tells a counter how far it has been written."""
-
-    def __init__(self, path: Path, counter: _Counter) -> None:
+    def __init__(self, path: Path, start: int, report: Callable[[int], None]) -> None:
         super().__init__(path, "wb")
-        self._counter = counter
+        self._start = start
+        self._report = report
 
     def write(self, data: Any) -> int:
         written = super().write(data)
-        self._counter.reached(self._counter.done + self.tell())
+        self._report(self._start + self.tell())
         return written
 
 
-def _wrong_bucket(name: str) -> str:
-    """What is wrong with a bucket's name, as a clause; empty if nothing is."""
-    if not name:
-        return "it names no bucket"
-    if not _BUCKET.fullmatch(name) or re.fullmatch(r"\d+(\.\d+){3}", name):
-        rule = "3 to 63 of a-z, 0-9, `-`, `_` and `.`, with a letter or digit at both ends, and no IP address"
-        return f"a bucket's name is {rule}, unlike {name!r}"
-    return ""
-
-
-def _wrong_path(path: str) -> str:
-    if re.search(r"[*?\[\]#\r\n\0]", path):
-        return "a path is one path, without `*`, `?`, `[`, `]`, `#` or line ends"
-    if path and any(part in ("", ".", "..") for part in path.split("/")):
-        return "a path has no empty part, `.` or `..`"
-    return "a path has at most 1024 bytes" if len(path.encode()) > 1024 else ""
+def _suggest_address(url: str) -> str:
+    """Return the next step for an address that is not gs://: the gs:// form of a bucket's other addresses."""
+    path = re.split(r"[?;#]", _BUCKET_ADDRESS.sub("", url, count=1))[0].rstrip("/")
+    return f"Did you mean gs://{path}?" if _BUCKET_ADDRESS.match(url) and path else _GIVE

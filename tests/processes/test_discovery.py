@@ -57,7 +57,7 @@ def test_the_environment_s_own_credentials_serve_as_well(
 @needs_emulator
 def test_no_more_than_so_many_buckets_are_searched(emulator: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A project may have thousands."""
-    monkeypatch.setattr(discovery, "MOST_BUCKETS", 1)
+    monkeypatch.setattr(discovery, "MAX_BUCKETS", 1)
     found = bases_in_buckets(client_of(emulator))
     assert len({base.split("/")[2] for base in found}) <= 1
 
@@ -70,7 +70,7 @@ def test_a_listing_that_is_refused_gives_nothing(status: int) -> None:
 
 
 def test_credentials_that_are_broken_give_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is wrong with them is told when they are used for what the user asked."""
+    """The error appears when the user deploys a model from a bucket."""
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "key.json"))
     assert bases_in_buckets() == []
 

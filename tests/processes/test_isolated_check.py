@@ -79,7 +79,7 @@ def test_the_key_file_goes_with_the_check(tmp_path: Path) -> None:
     write_key(key, client_email=None)
     with pytest.raises(ModelError) as caught:
         check_model_isolated("gs://models/mnist", credentials=key)
-    assert caught.value.problem == f"The key file {key}, of type service_account, lacks client_email."
+    assert caught.value.problem == f"The key file {key} cannot be used: it lacks client_email."
     assert caught.value.unverified
 
 

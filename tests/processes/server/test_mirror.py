@@ -156,7 +156,7 @@ def test_a_full_disk_is_told(mirror: Mirror, client: Client, monkeypatch: pytest
     [
         ("gs://models/mnits", "There is no folder gs://models/mnits. Did you mean gs://models/mnist?"),
         ("gs://nowhere/mnist", "There is no bucket gs://nowhere. Check its name."),
-        ("gs:/models/mnist", "gs:/models/mnist is not written as a bucket's address. Did you mean gs://"),
+        ("gs:/models/mnist", "gs:/models/mnist is not a folder or a gs:// address. Did you mean gs://"),
     ],
 )
 @pytest.mark.usefixtures("emulator")
@@ -267,10 +267,8 @@ def test_no_version_is_one_plain_line_and_exit_code_1(client: Client) -> None:
     client.bucket("models").blob("mnist/model/v1/saved_model.pb").upload_from_string(b"x")
     ended = subprocess.run(command(BASE), capture_output=True, text=True, timeout=TIMEOUT, check=False)
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr == (
-        f"{BASE}/model has no version, which is a folder named by a number; it holds v1/."
-        f" Rename {BASE}/model/v1 to {BASE}/model/1.\n"
-    )
+    assert ended.stderr.endswith(f"{BASE}/model/v1 is a SavedModel. Move its content to {BASE}/model/1.\n")
+    assert ended.stderr.count("\n") == 1
 
 
 def test_a_model_that_cannot_be_loaded_is_one_plain_line_and_exit_code_1(client: Client) -> None:

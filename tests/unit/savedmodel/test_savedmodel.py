@@ -266,34 +266,16 @@ UNFIT: dict[str, tuple[str, Callable[[Path], object], str, str]] = {
     "cut off": (
         ROWS,
         lambda v: cut_off(v / "saved_model.pb"),
-        f"{OTHER} damaged, cut off, or another kind of file.",
+        f"{OTHER} damaged or another kind of file.",
         EXPORT,
     ),
     "garbage": (
         ROWS,
         _contents(bytes(range(256))),
-        f"{OTHER} damaged, cut off, or another kind of file.",
+        f"{OTHER} damaged or another kind of file.",
         EXPORT,
     ),
     "empty": (ROWS, _contents(b""), f"{OTHER} empty.", EXPORT),
-    "Keras HDF5": (
-        ROWS,
-        _contents(b"\x89HDF\r\n\x1a\n"),
-        f"{OTHER} an HDF5 file, as Keras writes with .h5.",
-        EXPORT,
-    ),
-    "Keras zip": (
-        ROWS,
-        _contents(b"PK\x03\x04"),
-        f"{OTHER} a zip archive, as Keras writes with .keras.",
-        EXPORT,
-    ),
-    "Git LFS": (
-        ROWS,
-        _contents(b"version https://git-lfs.github.com/spec/v1\n"),
-        f"{OTHER} a Git LFS pointer, not the file itself (`git lfs pull` fetches that).",
-        EXPORT,
-    ),
     "tags": (
         ROWS,
         _graph(_tags),

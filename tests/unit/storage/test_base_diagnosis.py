@@ -1,4 +1,4 @@
-"""Each way to give a model base wrongly has an answer that says what is there and what was meant."""
+"""A wrong model base is answered with what is there and what was probably meant."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from mnist_dash.errors import ModelError
-from mnist_dash.storage.base_diagnosis import find_newest
+from mnist_dash.storage.base_diagnosis import find_newest, find_versions
 from mnist_dash.storage.location import FolderLocation
-from tests.models import make_base
+from tests.models import FLAT, make_base
 
 
 def folders(*names: str) -> Callable[[Path], None]:
@@ -30,10 +30,11 @@ def folders(*names: str) -> Callable[[Path], None]:
     return make
 
 
-EXPORT = 'Export the model there: model.export("/m/model/1").'
-# What it is -> (how to make it in a folder, the base given, problem, next step); /m is the folder.
+EXPORT = 'Export the model in Keras: model.export("/m/model/1").'
+NO_BASE = "/m is not a model base: it has no folder `model/<version>`, named by a number"
+TOO_DEEP = "is too deep: a model base is the folder that holds `model`."
+# Mistake -> (how to make it in a folder, the base given, problem, next step); /m is the folder.
 MISTAKES: dict[str, tuple[Callable[[Path], None], str, str, str]] = {
-    "missing": (folders(), "/m/mnist", "There is no folder /m/mnist.", "Check the path: /m holds nothing."),
     "missing beside others": (
         folders("data/", "notes.txt"),
         "/m/mnist",
@@ -55,80 +56,62 @@ MISTAKES: dict[str, tuple[Callable[[Path], None], str, str, str]] = {
     "model folder": (
         folders("mnist:"),
         "/m/mnist/model",
-        "/m/mnist/model is too deep: a model base is the folder that holds `model`.",
-        "Did you mean /m/mnist?",
-    ),
-    "version folder": (
-        folders("mnist:"),
-        "/m/mnist/model/1",
-        "/m/mnist/model/1 is too deep: a model base is the folder that holds `model`.",
+        f"/m/mnist/model {TOO_DEEP}",
         "Did you mean /m/mnist?",
     ),
     "version that is missing": (
         folders("mnist:"),
         "/m/mnist/model/7",
-        "/m/mnist/model/7 is too deep: a model base is the folder that holds `model`.",
+        f"/m/mnist/model/7 {TOO_DEEP}",
         "Did you mean /m/mnist?",
     ),
     "saved_model.pb itself": (
         folders("mnist:"),
         "/m/mnist/model/1/saved_model.pb",
-        "/m/mnist/model/1/saved_model.pb is too deep: a model base is the folder that holds `model`.",
+        f"/m/mnist/model/1/saved_model.pb {TOO_DEEP}",
         "Did you mean /m/mnist?",
-    ),
-    "parent": (
-        folders("models/mnist:"),
-        "/m/models",
-        "/m/models is too high: the model base lies in it.",
-        "Did you mean /m/models/mnist?",
     ),
     "grandparent": (
         folders("models/mnist:"),
         "/m",
-        "/m is too high: the model base lies in it.",
+        "/m is too high: model bases lie deeper.",
         "Did you mean /m/models/mnist?",
     ),
     "parent of several": (
         folders("a:", "b:", "c:", "d:", "e:"),
         "/m",
-        "/m is too high: 5 model bases lie in it.",
-        "Give one of them: /m/a, /m/b, /m/c, /m/d or another.",
+        "/m is too high: model bases lie deeper.",
+        "Did you mean /m/a, /m/b, /m/c, /m/d or another?",
     ),
     "parent of a base named model": (
         folders("model:"),
         "/m",
-        "/m is too high: the model base lies in it.",
+        "/m is too high: model bases lie deeper.",
         "Did you mean /m/model?",
     ),
     "SavedModel itself": (
-        folders("export/saved_model.pb"),
-        "/m/export",
-        "/m/export is a SavedModel itself, not a model base with `model/<version>/` in it.",
-        "Move what is in it to /m/export/model/1.",
-    ),
-    "SavedModel itself, numbered": (
-        folders("mnist/3/saved_model.pb"),
-        "/m/mnist/3",
-        "/m/mnist/3 is a SavedModel itself, not a model base with `model/<version>/` in it.",
-        "Move it to /m/mnist/model/3, then give /m/mnist.",
+        folders("saved_model.pb"),
+        "/m",
+        f"{NO_BASE}, but /m is a SavedModel.",
+        "Move its content to /m/model/1.",
     ),
     "versions without model": (
-        folders("mnist/3/saved_model.pb", "mnist/12/saved_model.pb"),
-        "/m/mnist",
-        "/m/mnist holds versions (3, 12) itself, but they must lie in a folder named `model`.",
-        "Move them to /m/mnist/model.",
-    ),
-    "versions under another name": (
-        folders("mnist/3/saved_model.pb"),
+        folders("3/saved_model.pb"),
         "/m",
-        "/m has no folder `model`; there are versions of a model in /m/mnist.",
-        "Rename it to /m/model.",
+        f"{NO_BASE}, but /m/3 is a SavedModel.",
+        "Move its content to /m/model/3.",
     ),
     "SavedModel under another name": (
         folders("export/saved_model.pb"),
         "/m",
-        "/m has no folder `model`; there is a SavedModel in /m/export.",
-        "Move it to /m/model/1.",
+        f"{NO_BASE}, but /m/export is a SavedModel.",
+        "Move its content to /m/model/1.",
+    ),
+    "version under another name": (
+        folders("model/v1/saved_model.pb"),
+        "/m",
+        f"{NO_BASE}, but /m/model/v1 is a SavedModel.",
+        "Move its content to /m/model/1.",
     ),
     "file": (
         folders("notes.txt"),
@@ -139,105 +122,58 @@ MISTAKES: dict[str, tuple[Callable[[Path], None], str, str, str]] = {
     "Keras file": (
         folders("mnist.keras"),
         "/m/mnist.keras",
-        "/m/mnist.keras is a Keras model file, not a folder with a SavedModel.",
-        'Export it: keras.saving.load_model("/m/mnist.keras").export("/m/model/1"). Then give /m.',
-    ),
-    "ONNX file": (
-        folders("mnist.onnx"),
-        "/m/mnist.onnx",
-        "/m/mnist.onnx is an ONNX model, not a folder with a SavedModel.",
-        "Export the model as a TensorFlow SavedModel into /m/model/1. Then give /m.",
+        "/m/mnist.keras is not a SavedModel, which TensorFlow Serving needs.",
+        f"{EXPORT} Then give /m.",
     ),
     "folder with a Keras file": (
         folders("old.h5"),
         "/m",
-        "/m holds no SavedModel, but old.h5, a Keras HDF5 file.",
-        'Export it: keras.saving.load_model("/m/old.h5").export("/m/model/1").',
+        f"{NO_BASE}, and /m/old.h5 is not a SavedModel.",
+        EXPORT,
     ),
-    "unpacked Keras file": (
-        folders("config.json", "model.weights.h5"),
+    "frozen graph in model": (
+        folders("model/frozen.pb"),
         "/m",
-        "/m holds no SavedModel, but model.weights.h5, an unpacked Keras model file.",
-        "Export the model as a TensorFlow SavedModel into /m/model/1.",
-    ),
-    "folder of another framework": (
-        folders("openvino.xml", "openvino.bin"),
-        "/m",
-        "/m holds no SavedModel, but openvino.xml, an OpenVINO model.",
-        "Export the model as a TensorFlow SavedModel into /m/model/1.",
-    ),
-    "empty folder": (
-        folders(),
-        "/m",
-        "/m is not a model base: it has no folder `model`; it holds nothing.",
+        f"{NO_BASE}, and /m/model/frozen.pb is not a SavedModel.",
         EXPORT,
     ),
     "other things": (
         folders(*"abcdefgh"),
         "/m",
-        "/m is not a model base: it has no folder `model`; it holds a, b, c, d, e, f and 2 more.",
+        f"{NO_BASE}; /m holds a, b, c, d, e, f and 2 more.",
         EXPORT,
     ),
-    "model is a file": (folders("model"), "/m", "/m/model is a file, not a folder with versions.", EXPORT),
-    "no version": (
-        folders("model/"),
-        "/m",
-        "/m/model has no version, which is a folder named by a number; it holds nothing.",
-        EXPORT,
-    ),
-    "version named otherwise": (
-        folders("model/v1/saved_model.pb"),
-        "/m",
-        "/m/model has no version, which is a folder named by a number; it holds v1/.",
-        "Rename /m/model/v1 to /m/model/1.",
-    ),
-    "SavedModel without a version": (
-        folders("model/saved_model.pb"),
-        "/m",
-        "/m/model holds a SavedModel itself, not in a folder named by its version.",
-        "Move what is in /m/model to /m/model/1.",
-    ),
-    "Keras file in model": (
-        folders("model/mnist.keras"),
-        "/m",
-        "/m/model holds no SavedModel, but mnist.keras, a Keras model file.",
-        'Export it: keras.saving.load_model("/m/model/mnist.keras").export("/m/model/1").',
-    ),
+    "model is a file": (folders("model"), "/m", f"{NO_BASE}; /m holds model.", EXPORT),
+    "no version": (folders("model/"), "/m", f"{NO_BASE}; /m/model holds nothing.", EXPORT),
     "empty version": (
         folders("model/1/"),
         "/m",
-        "There is no saved_model.pb in /m/model/1; it holds nothing.",
+        "There is no saved_model.pb in /m/model/1; /m/model/1 holds nothing.",
         EXPORT,
     ),
-    "empty version beside a whole one": (
+    "empty version beside a complete one": (
         folders("model/1/saved_model.pb", "model/2/variables/"),
         "/m",
-        "There is no saved_model.pb in /m/model/2; it holds variables/.",
-        'Export the model there: model.export("/m/model/2"). Or remove /m/model/2: version 1 is whole.',
+        "There is no saved_model.pb in /m/model/2; /m/model/2 holds variables/.",
+        'Export the model in Keras: model.export("/m/model/2"). Or remove /m/model/2: version 1 is complete.',
     ),
     "version one level too deep": (
-        folders("model/1/export/saved_model.pb"),
+        folders("model/7/export/saved_model.pb"),
         "/m",
-        "There is no saved_model.pb in /m/model/1; it holds export/.",
-        "Move what is in /m/model/1/export up to /m/model/1.",
+        "There is no saved_model.pb in /m/model/7, but /m/model/7/export is a SavedModel.",
+        "Move its content to /m/model/7.",
     ),
-    "Keras file as version": (
-        folders("model/1/mnist.keras"),
+    "ONNX file as version": (
+        folders("model/1/mnist.onnx"),
         "/m",
-        "/m/model/1/mnist.keras is a Keras model file, not a saved_model.pb.",
-        'Export it: keras.saving.load_model("/m/model/1/mnist.keras").export("/m/model/1").',
-    ),
-    "text form": (
-        folders("model/1/saved_model.pbtxt"),
-        "/m",
-        "/m/model/1/saved_model.pbtxt is a SavedModel in text form, not a saved_model.pb.",
-        "Export the model as a TensorFlow SavedModel into /m/model/1.",
+        "There is no saved_model.pb in /m/model/1, and /m/model/1/mnist.onnx is not a SavedModel.",
+        EXPORT,
     ),
 }
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-def test_a_mistake_is_told_and_its_cure(name: str, tmp_path: Path) -> None:
+def test_a_mistake_is_reported_with_its_cure(name: str, tmp_path: Path) -> None:
     """The problem names the path and what is there; the next step can be followed as it is written."""
     make, given, problem, next_step = MISTAKES[name]
     make(tmp_path)
@@ -255,3 +191,17 @@ def test_the_search_for_a_base_is_bounded(tmp_path: Path) -> None:
     make_base(tmp_path / ".hidden")
     with pytest.raises(ModelError, match="is not a model base"):
         find_newest(FolderLocation(tmp_path))
+
+
+def test_versions_are_numbers(tmp_path: Path) -> None:
+    """They are compared numerically; a file, a name with a sign and any other name are ignored."""
+    base = FolderLocation(make_base(tmp_path, FLAT, "9", "10", "0002"))
+    for name in ("v3", "+4", "1_0", "\u0665", "-1"):
+        (tmp_path / "model" / name).mkdir()
+    (tmp_path / "model" / "77").touch()
+    assert {number: version.name for number, version in find_versions(base).items()} == {
+        2: "0002",
+        9: "9",
+        10: "10",
+    }
+    assert find_newest(base)[0] == 10

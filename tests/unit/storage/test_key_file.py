@@ -1,0 +1,131 @@
+"""A key file is read as it is; one that cannot be used is reported, and its secrets are never shown."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mnist_dash.errors import SettingsError
+from mnist_dash.storage.key_file import client_for, read_key
+from tests.gcs import private_key, service_account, write_key
+from tests.models import forbidden
+
+DAMAGED = "The key file /k cannot be used: its fields are damaged, probably the private key."
+USER = {"type": "authorized_user", "client_id": "id", "client_secret": "hush", "refresh_token": "hush"}
+
+
+def text(content: str | bytes) -> Callable[[Path], None]:
+    """Write a file."""
+
+    def make(path: Path) -> None:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+    return make
+
+
+def account(**changes: object) -> Callable[[Path], None]:
+    """Write a service account's key with some fields changed."""
+
+    def make(path: Path) -> None:
+        write_key(path, **changes)
+
+    return make
+
+
+NOT_JSON = "The key file /k is not JSON."
+# Mistake -> (how to make it, problem); /k is the file.
+MISTAKES: dict[str, tuple[Callable[[Path], None], str]] = {
+    "a folder": (lambda path: path.mkdir(), "The key file /k cannot be read: Is a directory."),
+    "empty": (text(" \n"), NOT_JSON),
+    "not text": (text(b"\xff\x00"), NOT_JSON),
+    "cut off": (text(json.dumps(service_account())[:500]), NOT_JSON),
+    "nested too deep": (text("[" * 50_000), NOT_JSON),
+    "PEM": (text(private_key()), NOT_JSON),
+    "encoded": (text(base64.encodebytes(json.dumps(service_account()).encode())), NOT_JSON),
+    "huge": (text(b"x" * 100_001), NOT_JSON),
+    "a list": (text("[]"), "The key file /k is not a JSON object."),
+    "no type": (
+        account(type=None),
+        "The key file /k cannot be used: its type is None, not service_account or authorized_user.",
+    ),
+    "workload identity federation": (
+        account(type="external_account"),
+        "The key file /k cannot be used: its type is 'external_account', not service_account or ",
+    ),
+    "fields lacking": (
+        account(client_email="", private_key=None, token_uri=7),
+        "The key file /k cannot be used: it lacks client_email, private_key, token_uri.",
+    ),
+    "fields of a user lacking": (
+        text('{"type": "authorized_user", "client_secret": "hush"}'),
+        "The key file /k cannot be used: it lacks client_id, refresh_token.",
+    ),
+    "private key that is none": (account(private_key="hush"), DAMAGED),
+    "private key cut off": (account(private_key=private_key()[:800]), DAMAGED),
+    "private key with line ends escaped twice": (
+        account(private_key=private_key().replace("\n", "\\n")),
+        DAMAGED,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_file_that_is_no_key_is_reported(name: str, tmp_path: Path) -> None:
+    """The problem names the file; neither it nor the next step shows a part of a key."""
+    make, problem = MISTAKES[name]
+    path = tmp_path / "key.json"
+    make(path)
+    for use in (read_key, client_for):
+        with pytest.raises(SettingsError) as caught:
+            use(path)
+        assert caught.value.problem.replace(str(path), "/k").startswith(problem)
+        assert "hush" not in str(caught.value)
+        assert caught.value.__cause__ is None
+        assert caught.value.next_step.startswith("Give ")
+
+
+def test_a_missing_key_file_is_reported(tmp_path: Path) -> None:
+    """With its path."""
+    with pytest.raises(SettingsError, match=r"There is no key file .*nothing\.json\. Check the path\."):
+        read_key(tmp_path / "nothing.json")
+
+
+def test_a_key_file_without_read_permission_is_reported(tmp_path: Path) -> None:
+    """It is not reported as missing."""
+    path = write_key(tmp_path / "key.json")
+    with forbidden(path), pytest.raises(SettingsError, match="cannot be read: Permission denied"):
+        read_key(path)
+
+
+def test_a_key_is_read_as_it_is(tmp_path: Path) -> None:
+    """Byte by byte, for a Secret: neither spaces nor fields that are not known are lost."""
+    path = tmp_path / "key.json"
+    content = f" {json.dumps(service_account(more='field'), indent=2)}\r\n".encode()
+    path.write_bytes(content)
+    assert read_key(path) == content
+
+
+def test_the_key_of_a_user_is_a_key(tmp_path: Path) -> None:
+    """As `gcloud auth application-default login` writes it."""
+    path = tmp_path / "key.json"
+    path.write_text(json.dumps(USER))
+    assert read_key(path) == path.read_bytes()
+    client = client_for(path)
+    assert client is not None
+    assert client.project is None
+
+
+def test_a_client_belongs_to_the_project_of_its_key(tmp_path: Path) -> None:
+    """Whose buckets it lists."""
+    client = client_for(write_key(tmp_path / "key.json", project_id="digits"))
+    assert client is not None
+    assert client.project == "digits"
+
+
+def test_without_a_key_file_there_is_no_client_of_its_own() -> None:
+    """None stands for the environment's credentials."""
+    assert client_for(None) is None

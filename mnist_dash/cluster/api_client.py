@@ -1,4 +1,4 @@
-"""The Kubernetes API with plain objects in and out, and its errors as words."""
+"""Read and write Kubernetes objects as plain dictionaries; errors are EngineErrors."""
 
 from __future__ import annotations
 
@@ -15,13 +15,12 @@ from urllib3.util.retry import Retry
 
 from mnist_dash.cluster import manifests
 from mnist_dash.cluster.api_errors import (
+    CHECK_SERVER,
+    FETCH_KUBECONFIG,
     ApiError,
     ApiRequest,
     api_error,
-    conflict,
-    is_cut,
-    is_field_conflict,
-    tls_failure,
+    field_conflict,
     unreachable,
 )
 from mnist_dash.cluster.resources import (
@@ -36,6 +35,7 @@ from mnist_dash.cluster.resources import (
     kind_of,
 )
 from mnist_dash.errors import EngineError
+from mnist_dash.network_errors import NetworkProblem, explain_network_error
 
 T = TypeVar("T")
 Objects: TypeAlias = list[Object]
@@ -43,40 +43,39 @@ Objects: TypeAlias = list[Object]
 CONNECT_SECONDS: Final = 3.0
 READ_SECONDS: Final = 10.0
 LOG_SECONDS: Final = 2.0
-"""A log comes from the Pod's node, which may be gone; the cluster itself is not to seem silent for that."""
+"""A log comes from the Pod's node; one that is gone must not make the cluster look silent."""
 PAGE: Final = 500
 """Objects for each request of a list."""
 MOST_LOG_BYTES: Final = 100_000
 RETRIES: Final = Retry(
     total=3,
     connect=1,
-    read=0,  # a silent server would keep a call for 20 s; cut connections are tried again below
+    read=0,  # a silent server would block a call for 20 s; cut connections are retried by _CUT
     other=1,
     status=3,
     redirect=0,
-    allowed_methods=None,  # applying, deleting and reviewing twice does no more than once
+    allowed_methods=None,  # applying, deleting and reviewing are idempotent
     status_forcelist=(429, 503, 504),
     backoff_factor=0.2,
     retry_after_max=3,
     raise_on_status=False,
 )
-"""All of it together takes about 10 s at the most."""
+"""All attempts together take about 10 s at most."""
 _CUT = Backoff(steps=3, duration=0.1, factor=2, jitter=0.1)
 _CONFLICT = Backoff(steps=5, duration=0.05, factor=2, jitter=0.1)
 _REVIEW = Kind("authentication.k8s.io/v1", "SelfSubjectReview", "selfsubjectreviews", namespaced=False)
-_JSON = "application/json"
-_APPLY = "application/apply-patch+yaml"
+_METHODS: Final = {"get": "GET", "list": "GET", "create": "POST", "patch": "PATCH", "delete": "DELETE"}
 
 
 class KubernetesClient:
-    """The objects of one namespace, for any number of threads; what goes wrong is an EngineError.
+    """The objects of one namespace; safe to use from several threads.
 
-    Writing goes by server-side apply as field manager `mnist-dash`. An object that does not carry the
-    dashboard's label is refused by name before anything is sent.
+    Writes are server-side applies as field manager `mnist-dash`. Objects without the dashboard's label are
+    never changed.
     """
 
     def __init__(self, client: ApiClient, namespace: str, *, account: str = "") -> None:
-        """`account` is what the kubeconfig calls us, for the case that the cluster does not say it."""
+        """`account` is the user's name in the kubeconfig, for clusters that do not report one."""
         self.namespace = namespace
         self._client = client
         self._account = account
@@ -89,224 +88,212 @@ class KubernetesClient:
 
     @property
     def user(self) -> str:
-        """Who we are to the cluster, or, if it does not say, to the kubeconfig; never raises."""
-        if not self._user:
-            try:
-                self.who_am_i()
-            except EngineError:
-                return self._account
-        return self._user
+        """Our user name as the cluster last reported it, or else as the kubeconfig has it."""
+        return self._user or self._account
 
-    def who_am_i(self) -> str:
-        """Ask the cluster for our user name; the kubeconfig's if it does not tell. Raises EngineError."""
-        review = {"apiVersion": _REVIEW.api, "kind": _REVIEW.name}
-        told: Object = {}
+    def who_am_i(self) -> None:
+        """Ask the cluster for our user name, which some do not report; raises EngineError."""
+        review: Object = {"apiVersion": _REVIEW.api, "kind": _REVIEW.name}
         try:
-            told = self._json(ApiRequest("create", _REVIEW, ""), "POST", _REVIEW.path(""), body=review)
+            answer = self._request_json(ApiRequest("create", _REVIEW, ""), body=review)
         except ApiError as err:
-            if err.status not in (403, 404, 405):  # anonymous, or a cluster older than this question
+            if err.status not in (403, 404, 405):  # anonymous, or a cluster older than this API
                 raise
-        self._user = str(told.get("status", {}).get("userInfo", {}).get("username") or self._account)
-        return self._user
+        else:
+            self._user = str(answer.get("status", {}).get("userInfo", {}).get("username") or "")
 
     def get(self, kind: Kind, name: str, *, namespace: str = "") -> Object | None:
-        """One object, or None if it is not there; raises EngineError, also if its kind is unknown."""
-        asked = ApiRequest("get", kind, namespace or self.namespace, name)
+        """Return an object, or None if it does not exist; raises EngineError, also if its kind is unknown."""
         try:
-            return self._json(asked, "GET", kind.path(asked.namespace, name))
+            return self._request_json(ApiRequest("get", kind, namespace or self.namespace, name))
         except ApiError as err:
             if err.is_absence or (kind is NAMESPACE and err.status == 404):
                 return None
             raise
 
     def list(self, kind: Kind, *, selector: str = "", fields: str = "", namespace: str = "") -> Objects:
-        """All objects of a kind in the namespace, by label and field selector; raises EngineError."""
-        asked = ApiRequest("list", kind, namespace or self.namespace)
+        """List all objects of a kind in the namespace, by label and field selector; raises EngineError."""
+        request = ApiRequest("list", kind, namespace or self.namespace)
         query = {"labelSelector": selector, "fieldSelector": fields}
-        pages = self._pages(asked, {key: value for key, value in query.items() if value})
-        return [{"apiVersion": kind.api, "kind": kind.name, **one} for page in pages for one in page]
+        pages = self._pages(request, {key: value for key, value in query.items() if value})
+        return [{"apiVersion": kind.api, "kind": kind.name, **item} for page in pages for item in page]
 
-    def _pages(self, asked: ApiRequest, query: dict[str, str]) -> Iterator[Objects]:
-        path, more = asked.kind.path(asked.namespace), ""
+    def _pages(self, request: ApiRequest, query: dict[str, str]) -> Iterator[Objects]:
+        token = ""
         while True:
-            page = {**query, "limit": str(PAGE)} | ({"continue": more} if more else {})
-            answer = self._json(asked, "GET", path, query=page)
+            page = {**query, "limit": str(PAGE)} | ({"continue": token} if token else {})
+            answer = self._request_json(request, page)
             yield answer.get("items") or []
-            more = (answer.get("metadata") or {}).get("continue") or ""
-            if not more:
+            token = (answer.get("metadata") or {}).get("continue") or ""
+            if not token:
                 return
 
-    def apply(self, obj: Object, *, force: bool = False, dry_run: bool = False) -> Object:
-        """Make the object what `obj` says, and return it as it then is.
+    def apply(
+        self, manifest: Object, *, live: Object | None, take_over: bool = False, dry_run: bool = False
+    ) -> Object:
+        """Apply a manifest on the server's side, and return the resulting object.
 
-        `force` takes fields over from others. A Namespace that exists is used as it is. A dry run in a
-        namespace that is not there yet returns `obj`. Raises EngineError: with `can_take_over` if fields
-        belong to somebody else; or if the live object is not the dashboard's; or, as a RefusedError of status
-        409, if it has a `resourceVersion` and the live object has been changed since.
+        `live` is the object as it was listed by our label; without it, the object is read first, so that one
+        that is not ours stays untouched. `take_over` takes fields over from their owners. A dry run in a
+        namespace that does not exist yet returns the manifest.
+
+        Raises EngineError: with `can_take_over` if other managers own fields; if the object is not ours; or,
+        as an ApiError of status 409, if the object is not at the manifest's `resourceVersion` any more.
         """
-        kind, name = kind_of(obj), obj["metadata"]["name"]
-        asked = ApiRequest("patch", kind, self.namespace, name)
-        query = {"fieldManager": FIELD_MANAGER, "force": str(force).lower()} | _dry(dry_run)
+        kind, name = kind_of(manifest), manifest["metadata"]["name"]
+        request = ApiRequest("patch", kind, self.namespace, name)
+        query = {"fieldManager": FIELD_MANAGER, "force": str(take_over).lower()}
+        query |= {"dryRun": "All"} if dry_run else {}
 
-        def once() -> Object:
-            live = self._before(asked, obj)
-            if live is not None and kind is NAMESPACE:
-                return live
+        def attempt(known: Object | None) -> Object:
+            known = _check_ours(request, known or self.get(kind, name))
             try:
-                return self._json(asked, "PATCH", kind.path(self.namespace, name), query, obj, _APPLY)
+                return self._request_json(request, query, _bind(manifest, known))
             except ApiError as err:
-                if err.status == 409 and is_field_conflict(err.answer):
-                    raise conflict(err.answer, live, asked) from err
+                if conflict := field_conflict(err.answer, known, request):
+                    raise conflict from err
                 if dry_run and err.is_absence_of_namespace:
-                    return obj
+                    return manifest
                 raise
 
-        # What is bound to a version that is there no more stays refused: it is for the caller to look again.
-        return once() if obj["metadata"].get("resourceVersion") else _again_on_conflict(once)
+        if manifest["metadata"].get("resourceVersion"):
+            return attempt(live)  # the caller has to decide on the new version
+        return _retry_on_conflict(attempt, live)
 
-    def _before(self, asked: ApiRequest, obj: Object) -> Object | None:
-        """The live object, if there is one and it may be applied to."""
-        try:
-            live = self.get(asked.kind, asked.name)
-        except ApiError as err:
-            if asked.kind is NAMESPACE and err.status == 403:
-                return obj  # who may not look at it takes it to be there; the first write in it tells
-            raise
-        if live is not None and asked.kind is not NAMESPACE:
-            _must_be_ours(live, asked)
-        return live
+    def delete(self, kind: Kind, name: str, *, live: Object | None, dry_run: bool = False) -> None:
+        """Delete an object and, in the background, its dependents; succeeds if it does not exist.
 
-    def ensure_namespace(self) -> None:
-        """Create the namespace if it is not there; raises EngineError if that is not allowed."""
-        self.apply(manifests.namespace(self.namespace))
-
-    def delete(self, kind: Kind, name: str, *, dry_run: bool = False) -> None:
-        """Delete an object and, in the background, what it owns; it is fine if there is none.
-
-        Raises EngineError, also if the object is not the dashboard's.
+        `live` as in `apply`. Raises EngineError, also if the object is not ours.
         """
-        asked = ApiRequest("delete", kind, self.namespace, name)
+        request = ApiRequest("delete", kind, self.namespace, name)
 
-        def once() -> None:
-            live = self.get(kind, name)
-            if live is None:
+        def attempt(known: Object | None) -> None:
+            known = _check_ours(request, known or self.get(kind, name))
+            if known is None:
                 return
-            _must_be_ours(live, asked)
             options = {
                 "apiVersion": "v1",
                 "kind": "DeleteOptions",
                 "propagationPolicy": "Background",
-                "preconditions": {"uid": live["metadata"]["uid"]},  # that very one, none made since
-            } | ({"dryRun": ["All"]} if dry_run else {})  # beside a body, the query's is not heeded
+                "preconditions": {"uid": known["metadata"]["uid"]},  # not an object created since
+            } | ({"dryRun": ["All"]} if dry_run else {})  # a query is ignored beside a body
             try:
-                self._json(asked, "DELETE", kind.path(self.namespace, name), _dry(dry_run), options)
+                self._request_json(request, body=options)
             except ApiError as err:
                 if not err.is_absence:
                     raise
 
-        _again_on_conflict(once)
+        _retry_on_conflict(attempt, live)
+
+    def ensure_namespace(self) -> None:
+        """Create the namespace unless it exists; raises EngineError if that is not allowed."""
+        try:
+            if self.get(NAMESPACE, self.namespace) is not None:
+                return
+        except ApiError as err:
+            if err.status == 403:
+                return  # without the right to look, assume that it exists: the first write shows it
+            raise
+        manifest = manifests.namespace(self.namespace)
+        request = ApiRequest("patch", NAMESPACE, self.namespace, self.namespace)
+        self._request_json(request, {"fieldManager": FIELD_MANAGER}, manifest)
 
     def logs(self, pod: str, *, lines: int = 20, previous: bool = False) -> str:
-        """The last lines of a Pod's model server, or "" if there are none; raises EngineError.
+        """Return the last lines of a Pod's model server, "" if there are none; raises EngineError.
 
         `previous` asks for the container before the last restart.
         """
-        asked = ApiRequest("get", POD, self.namespace, pod)
+        request = ApiRequest("get", POD, self.namespace, pod, "log")
         query = {"container": CONTAINER, "tailLines": str(lines), "limitBytes": str(MOST_LOG_BYTES)}
         query |= {"previous": "true"} if previous else {}
         try:
-            path = f"{POD.path(self.namespace, pod)}/log"
-            text = self._ask(asked, "GET", path, query, accept="*/*", seconds=LOG_SECONDS)
-        except ApiError as err:
-            if err.status in (401, 403):
+            return self._request(request, query, seconds=LOG_SECONDS).decode(errors="replace")
+        except EngineError as err:
+            if isinstance(err, ApiError) and err.status in (401, 403):
                 raise
-            return ""  # not started yet, or gone
-        except EngineError:
-            return ""  # its node does not answer
-        return text.decode(errors="replace")
+            return ""  # not started yet, gone, or its node does not answer
 
     def close(self) -> None:
         """Close the connections."""
         self._client.close()  # type: ignore[no-untyped-call]  # the package's own gap
 
-    def _json(
-        self,
-        asked: ApiRequest,
-        method: str,
-        path: str,
-        query: dict[str, str] | None = None,
-        body: Object | None = None,
-        content: str = _JSON,
+    def _request_json(
+        self, request: ApiRequest, query: dict[str, str] | None = None, body: Object | None = None
     ) -> Object:
-        text = self._ask(asked, method, path, query, body, content)
-        try:
-            answer = json.loads(text)
-        except ValueError:
-            answer = None
-        if not isinstance(answer, dict):
-            problem = f"{self.server} does not answer as the API server of a cluster does."
-            raise EngineError(problem, "Check the address of the cluster in the kubeconfig.")
+        answer = _parse_object(self._request(request, query, body))
+        if answer is None:
+            raise EngineError(f"{self.server} does not answer like a Kubernetes API server.", CHECK_SERVER)
         return answer
 
-    def _ask(
+    def _request(
         self,
-        asked: ApiRequest,
-        method: str,
-        path: str,
+        request: ApiRequest,
         query: dict[str, str] | None = None,
         body: Object | None = None,
-        content: str = _JSON,
-        accept: str = _JSON,
         seconds: float | None = None,
     ) -> bytes:
-        """The body of a successful answer; every error of the libraries ends here."""
-        headers = {"Accept": accept} | ({"Content-Type": content} if body else {})
-        patience = seconds or READ_SECONDS
+        """Return the body of a successful answer; translates every error of the libraries."""
+        headers = {"Accept": "application/json, */*"}
+        if body:
+            headers["Content-Type"] = (
+                f"application/{'apply-patch+yaml' if request.verb == 'patch' else 'json'}"
+            )
+        timeout = (CONNECT_SECONDS, seconds or READ_SECONDS)
 
-        def once() -> tuple[RESTResponse, bytes]:
-            request = self._client.param_serialize(
-                method,
-                path,
+        def attempt() -> tuple[RESTResponse, bytes]:
+            arguments = self._client.param_serialize(
+                _METHODS[request.verb],
+                request.path,
                 query_params=query,
                 header_params=headers,
                 body=body,
                 auth_settings=["BearerToken"],
             )
-            answer = self._client.call_api(*request, _request_timeout=(CONNECT_SECONDS, patience))
-            return answer, bytes(answer.response.data or b"")
+            response = self._client.call_api(*arguments, _request_timeout=timeout)
+            return response, bytes(response.response.data or b"")
 
         try:
-            answer, text = on_error(_CUT, is_cut, once)
-        except ApiException as err:  # the library's own wrapping of a TLS failure
-            raise tls_failure(str(err.reason), self.server) from err
-        except ConfigException as err:  # the in-cluster account's token is read again and again
-            raise EngineError(f"The credentials cannot be read: {err}", "Look at the Pod's token.") from err
+            response, content = on_error(_CUT, _is_cut, attempt)
+        except ApiException as err:  # the library wraps TLS failures so
+            raise unreachable(err.__context__ or err, self.server) from err
         except (urllib3.exceptions.HTTPError, OSError) as err:
-            raise unreachable(err, self.server, patience) from err
-        if not 200 <= answer.status < 300:
-            raise api_error(answer.status, _status(text), asked, self.server, self._account)
-        return text
+            raise unreachable(err, self.server) from err
+        except (ConfigException, ValueError):  # no token in a Pod; or the header, which the text quotes
+            problem = f"The token of {self._account} is missing or has invalid characters."
+            raise EngineError(problem, FETCH_KUBECONFIG) from None
+        if not 200 <= response.status < 300:
+            status = _parse_object(content) or {"message": content[:300].decode(errors="replace")}
+            raise api_error(response.status, status, request, self.server, self._account)
+        return content
 
 
-def _again_on_conflict(once: Callable[[], T]) -> T:
-    """Do it again, on fresh state, while the object is being changed; a conflict about fields ends it."""
-    return retry_on_conflict(once, _CONFLICT)
+def _check_ours(request: ApiRequest, live: Object | None) -> Object | None:
+    if live is not None and not is_ours(live):
+        problem = f"{request} is not the dashboard's: it lacks the label {MANAGED_BY}={FIELD_MANAGER}."
+        raise EngineError(problem, "Use another namespace (--namespace), or rename that object.")
+    return live
 
 
-def _must_be_ours(live: Object, asked: ApiRequest) -> None:
-    if not is_ours(live):
-        problem = f"{asked} is not the dashboard's: it lacks the label {MANAGED_BY}={FIELD_MANAGER}."
-        raise EngineError(problem, "It was left as it is. Use another namespace (--namespace), or rename it.")
+def _bind(manifest: Object, live: Object | None) -> Object:
+    """Add the uid of the known object, so that one that replaced it meanwhile is a conflict, not ours."""
+    if live is None:
+        return manifest
+    return {**manifest, "metadata": {**manifest["metadata"], "uid": live["metadata"]["uid"]}}
 
 
-def _dry(dry_run: bool) -> dict[str, str]:
-    return {"dryRun": "All"} if dry_run else {}
+def _retry_on_conflict(attempt: Callable[[Object | None], T], live: Object | None) -> T:
+    """Attempt it with the listed object, then with fresh state while others change it (409)."""
+    known = iter([live])
+    return retry_on_conflict(lambda: attempt(next(known, None)), _CONFLICT)
 
 
-def _status(text: bytes) -> dict[str, Any]:
-    """The `Status` object of a refusal, or one made of a text."""
+def _is_cut(error: BaseException) -> bool:
+    return explain_network_error(error).problem is NetworkProblem.CUT
+
+
+def _parse_object(content: bytes) -> dict[str, Any] | None:
     try:
-        answer = json.loads(text)
+        answer = json.loads(content)
     except ValueError:
-        answer = None
-    return answer if isinstance(answer, dict) else {"message": text[:300].decode(errors="replace")}
+        return None
+    return answer if isinstance(answer, dict) else None

@@ -220,9 +220,9 @@ def apply_all(
     for act in acts:
         match act:
             case Apply(one):
-                api.apply(one, force=take_over, dry_run=dry_run)
+                api.apply(one, live=None, take_over=take_over, dry_run=dry_run)
             case Delete(kind, name):
-                api.delete(kind, name, dry_run=dry_run)
+                api.delete(kind, name, live=None, dry_run=dry_run)
 
 
 def preview(api: KubernetesClient, acts: Sequence[Operation]) -> str:
@@ -232,7 +232,7 @@ def preview(api: KubernetesClient, acts: Sequence[Operation]) -> str:
         match act:
             case Apply(one):
                 before = api.get(kind_of(one), one["metadata"]["name"])
-                parts.append(diff_yaml(before, api.apply(one, force=True, dry_run=True)))
+                parts.append(diff_yaml(before, api.apply(one, live=before, take_over=True, dry_run=True)))
             case Delete(kind, name):
                 parts.append(diff_yaml(api.get(kind, name), None))
     return "".join(filter(None, parts))

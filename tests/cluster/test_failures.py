@@ -348,7 +348,8 @@ def test_a_deployment_that_a_policy_refuses_is_refused_before_anything_has_chang
     refusing = policy(stage, "deployments", "apps", deployment(stage.namespace, "probe"))
     with refusing as name, pytest.raises(EngineError) as caught:
         dash.deploy(Role.CURRENT, model)
-    assert f"The admission policy {name} refuses Deployment mnist-blue" in caught.value.problem
+    assert f"Kubernetes rejected Deployment mnist-blue in namespace {stage.namespace}" in caught.value.problem
+    assert f"ValidatingAdmissionPolicy '{name}'" in caught.value.problem
     assert "Only images of acme.example may run." in caught.value.problem
     assert "ask who wrote that policy" in caught.value.next_step
     for plural, group in (("services", ""), ("ingresses", "networking.k8s.io/v1"), ("secrets", "")):

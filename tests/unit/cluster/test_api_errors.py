@@ -1,158 +1,165 @@
-"""What the API server's refusals are called."""
+"""The translation of the API server's errors."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
+from urllib3 import HTTPSConnectionPool
+from urllib3 import exceptions as http
 
-from mnist_dash.cluster.api_errors import ApiRequest, api_error
-from mnist_dash.cluster.resources import DEPLOYMENT, NAMESPACE
-from tests.unit.cluster.fake_api_server import status
+from mnist_dash.cluster.api_errors import ApiRequest, api_error, field_conflict, unreachable
+from mnist_dash.cluster.resources import DEPLOYMENT, HTTP_ROUTE, NAMESPACE, Kind
 
+SERVER = "https://1.2.3.4"
 BLUE = ApiRequest("patch", DEPLOYMENT, "mnist", "mnist-blue")
-WHAT = "Deployment mnist-blue in namespace mnist"
-ROLE = 'The README\'s section "On a cluster" has the Role that the dashboard needs.'
-AGAIN = "The dashboard keeps looking; if it lasts, look at the state of the control plane."
+NAME = "Deployment mnist-blue in namespace mnist"
+ROLE = "the Role that the dashboard needs"
+REJECTED = f"Kubernetes rejected {NAME}"
+INVALID = f"{REJECTED} as invalid"
+RBAC = 'deployments.apps is forbidden: User "bob" cannot patch resource "deployments" in API group "apps"'
+RETRYING = "The dashboard keeps trying"
 
 
-def words(code: int, message: str, **details: Any) -> tuple[str, str]:
-    """Problem and next step for an answer to applying the Deployment."""
-    answer = status(code, message, **details).body
-    error = api_error(code, answer, BLUE, "https://1.2.3.4", "dev")
+def explain(code: int, message: str, request: ApiRequest = BLUE, **details: Any) -> tuple[str, str]:
+    """Problem and next step for an error status."""
+    error = api_error(code, {"message": message, "details": details}, request, SERVER, "dev")
     assert error.status == code
     return error.problem, error.next_step
 
 
-def test_credentials_that_are_not_accepted() -> None:
-    """Whose they are, and how to get new ones."""
-    problem, step = words(401, "Unauthorized")
-    assert (
-        problem == "The cluster at https://1.2.3.4 does not accept the credentials of dev: it answered 401."
-    )
-    assert step.startswith("They have expired or were withdrawn: log in again (on GKE: gcloud auth login)")
-
-
-def test_a_right_that_lacks_is_named_by_verb_resource_namespace_and_user() -> None:
-    """As RBAC has them, for whoever can grant it."""
-    said = 'User "bob" cannot patch resource "deployments" in API group "apps" in the namespace "mnist"'
-    problem, step = words(403, f"deployments.apps is forbidden: {said}")
-    assert problem == 'User "bob" may not patch deployments.apps in namespace mnist.'
-    assert step == f"Ask an administrator of the cluster for that right. {ROLE}"
-
-
-def test_another_reason_to_forbid_is_told_as_it_is() -> None:
-    """Whatever the cluster says."""
-    told = f"The cluster forbids to patch {WHAT}: the moon is full."
-    assert words(403, "the moon is full") == (told, ROLE)
-
-
-def test_a_bare_403_still_names_what_was_asked() -> None:
-    """A proxy may give no reason."""
-    assert words(403, "")[0] == "dev may not patch deployments.apps in namespace mnist."
+@pytest.mark.parametrize(
+    ("code", "start", "message", "step"),
+    [
+        (403, REJECTED, "the moon is full", ROLE),
+        (403, REJECTED, "exceeded quota: small, requested: pods=2, limited: pods=1", "larger quota"),
+        (403, REJECTED, 'violates PodSecurity "restricted:latest"', "--namespace"),
+        (403, REJECTED, "in namespace mnist because it is being terminated", "namespace is deleted"),
+        (
+            400,
+            "Kubernetes answered 400 to patch",
+            'admission webhook "w" denied the request: no',
+            "the webhook",
+        ),
+        (422, INVALID, "ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no", "the policy"),
+        (500, "Kubernetes answered 500 to patch", 'failed calling webhook "w": timed out', "repair"),
+        (422, INVALID, "spec.selector: field is immutable", "delete deployment mnist-blue --namespace mnist"),
+        (422, INVALID, "spec.replicas: -1", "Objects tab"),
+        (409, f"{NAME} is being changed by another client", "the object has been modified", "Try again."),
+        (500, "Kubernetes answered 500 to patch", "etcd: leader changed", RETRYING),
+        (418, "Kubernetes answered 418 to patch", "short and stout", "address of the cluster"),
+    ],
+)
+def test_the_server_s_message_is_passed_on_with_a_next_step(
+    code: int, start: str, message: str, step: str
+) -> None:
+    """It is the default for every status."""
+    problem, next_step = explain(code, message)
+    assert problem.startswith(start)
+    assert NAME in problem
+    assert problem.endswith(f": {message}.")
+    assert step in next_step
 
 
 @pytest.mark.parametrize(
     ("code", "message", "problem", "step"),
     [
         (
-            400,
-            'admission webhook "images.example.com" denied the request: no registry but ours',
-            f"The admission webhook images.example.com refuses {WHAT}: no registry but ours.",
-            "Change what it objects to, or ask who runs that webhook.",
+            401,
+            "Unauthorized",
+            f"The cluster at {SERVER} does not accept the credentials of dev (401).",
+            "login",
         ),
+        (403, RBAC, 'User "bob" may not patch deployments.apps in namespace mnist.', ROLE),
+        (403, "", "dev may not patch deployments.apps in namespace mnist.", ROLE),
+        (429, "slow down", f"The cluster at {SERVER} is overloaded (429).", RETRYING),
+        (503, "", f"Kubernetes answered 503 to patch {NAME}.", RETRYING),
         (
             422,
-            "forbidden: ValidatingAdmissionPolicy 'one' with binding 'b' denied request: at most one replica",
-            f"The admission policy one refuses {WHAT}: at most one replica.",
-            "Change what it objects to, or ask who wrote that policy.",
-        ),
-        (
-            500,
-            'Internal error occurred: failed calling webhook "w.example.com": connection refused',
-            f"The admission webhook w.example.com does not answer, so the cluster refuses {WHAT}: "
-            "connection refused.",
-            "Ask who runs that webhook to mend or remove it.",
-        ),
-        (
-            403,
-            'pods "x" is forbidden: exceeded quota: small, requested: pods=2, used: pods=0, limited: pods=1',
-            f"The quota does not allow {WHAT}: small, requested: pods=2, used: pods=0, limited: pods=1.",
-            "Use fewer replicas, remove a model, or ask for a larger quota.",
-        ),
-        (
-            403,
-            'pods "x" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot != true',
-            f'The Pod security standard of the namespace refuses {WHAT}: "restricted:latest": '
-            "runAsNonRoot != true.",
-            "Use another namespace (--namespace), or ask for a less strict standard.",
+            'Deployment.apps "mnist-blue" is invalid:\n spec.replicas:   -1',
+            f"Kubernetes rejected {NAME} as invalid: spec.replicas: -1.",
+            "Objects tab",
         ),
     ],
-    ids=["webhook", "policy", "dead webhook", "quota", "pod security"],
 )
-def test_admission_that_refuses_is_named(code: int, message: str, problem: str, step: str) -> None:
-    """By whom, and why."""
-    assert words(code, message) == (problem, step)
+def test_usual_errors_are_explained(code: int, message: str, problem: str, step: str) -> None:
+    """On one line, and without what the message repeats."""
+    found, next_step = explain(code, message)
+    assert found == problem
+    assert step in next_step
 
 
-def test_a_namespace_that_is_going_is_no_matter_of_rights() -> None:
-    """Though the cluster answers 403."""
-    problem, step = words(403, "no", causes=[{"reason": "NamespaceTerminating"}])
-    assert problem == "Namespace mnist is being deleted, so nothing can be made in it."
-    assert step == "Wait until it is gone and try again, or use another: --namespace."
-
-
-def test_a_missing_namespace_is_told_with_how_to_make_it() -> None:
-    """It may be that we may not."""
-    problem, step = words(404, 'namespaces "mnist" not found', kind="namespaces", name="mnist")
+def test_a_404_names_what_is_missing() -> None:
+    """The namespace, the object or its kind."""
+    problem, step = explain(404, "not found", kind="namespaces", name="mnist")
     assert problem == "There is no namespace mnist."
-    assert step == "Create it (kubectl create namespace mnist), or give another: --namespace."
+    assert "kubectl create namespace mnist" in step
+    assert explain(404, "not found", kind="deployments", name="mnist-blue")[0] == f"There is no {NAME}."
+    problem, step = explain(404, "404 page not found")
+    assert (problem, "1.30" in step) == ("The cluster does not know the kind Deployment (apps/v1).", True)
+    problem, step = explain(404, "404 page not found", ApiRequest("list", HTTP_ROUTE, "mnist"))
+    assert problem.startswith("The cluster does not know the kind HTTPRoute")
+    assert "Install the Gateway API" in step
 
 
-def test_an_unknown_kind_of_an_old_group_means_an_old_cluster() -> None:
-    """Deployments have been there for long."""
-    told = "The cluster does not know the kind Deployment (apps/v1)."
-    assert words(404, "404 page not found") == (told, "The dashboard needs Kubernetes 1.30 or newer.")
-
-
-def test_a_field_that_cannot_change_needs_the_object_made_anew() -> None:
-    """With the command for that."""
-    step = words(422, "spec.selector: Invalid value: field is immutable")[1]
-    assert step == "Delete it (kubectl delete deployment mnist-blue --namespace mnist) and deploy again."
-
-
-def test_an_invalid_object_is_told_in_the_cluster_s_words() -> None:
-    """On one line."""
-    problem, step = words(422, "it is invalid:\n  spec.replicas:   -1")
-    assert problem == f"The cluster holds {WHAT} for invalid: it is invalid: spec.replicas: -1."
-    assert step == "The Objects tab shows what was applied."
-
-
-@pytest.mark.parametrize(
-    ("code", "message", "problem"),
-    [
-        (429, "slow down", "The cluster at https://1.2.3.4 is overloaded: it answered 429."),
-        (500, "etcd: leader changed", "The cluster at https://1.2.3.4 answered 500: etcd: leader changed."),
-        (503, "", "The cluster at https://1.2.3.4 answered 503."),
-    ],
-)
-def test_a_server_in_trouble_is_asked_again(code: int, message: str, problem: str) -> None:
-    """By the dashboard itself."""
-    assert words(code, message) == (problem, AGAIN)
-
-
-def test_an_unforeseen_status_is_told_with_what_was_asked() -> None:
-    """And where."""
-    told = f"The cluster at https://1.2.3.4 answered 418 to patch {WHAT}: short and stout."
-    assert words(418, "short and stout") == (told, "Check the address of the cluster in the kubeconfig.")
+def test_an_object_that_was_replaced_is_a_conflict() -> None:
+    """The server reports the other uid as an invalid field."""
+    message = 'Service "a" is invalid: metadata.uid: Invalid value: "u-1": field is immutable'
+    assert api_error(422, {"message": message}, BLUE, SERVER, "dev").status == 409
 
 
 def test_an_endless_message_is_cut() -> None:
     """A page is not a log."""
-    assert len(words(418, "x" * 5000)[0]) < 700
+    assert len(explain(418, "x" * 5000)[0]) < 700
 
 
-def test_all_of_a_kind_are_named_in_the_plural() -> None:
+def conflict(*causes: tuple[str, str]) -> dict[str, Any]:
+    """The `Status` of a conflict, by owner and field."""
+    listed = [
+        {"reason": "FieldManagerConflict", "message": f'conflict with "{owner}" using v1', "field": field}
+        for owner, field in causes
+    ]
+    return {"details": {"causes": listed}}
+
+
+def test_a_field_conflict_names_fields_owners_and_time() -> None:
+    """The latest change of an owner counts."""
+    managers = [
+        {"manager": "kubectl-edit", "time": "2026-11-03T09:15:30Z"},
+        {"manager": "kubectl-edit", "time": "2026-11-02T08:00:00Z"},
+        {"manager": "mnist-dash", "time": "2026-11-04T00:00:00Z"},
+    ]
+    status = conflict(("kubectl-edit", ".metadata.annotations.example.com/weight"))
+    error = field_conflict(status, {"metadata": {"managedFields": managers}}, BLUE)
+    assert error
+    assert error.can_take_over
+    assert error.problem == (
+        f"{NAME} has fields of other owners: the annotation example.com/weight belongs to kubectl-edit since "
+        "2026-11-03 09:15:30 UTC."
+    )
+    assert error.next_step == "Take it over, or make the change with kubectl-edit."
+
+
+def test_many_conflicting_fields_are_counted() -> None:
+    """By owner."""
+    fields = [("argocd", f".spec.{name}") for name in "abcde"]
+    error = field_conflict(conflict(*fields, ("helm", ".metadata.labels.x")), None, BLUE)
+    assert error
+    listed = "spec.a, spec.b, spec.c and 2 more belong to argocd; the label x belongs to helm."
+    assert error.problem.endswith(listed)
+    assert field_conflict({"message": "modified"}, None, BLUE) is None
+
+
+def test_a_cluster_without_an_answer_has_the_reason_and_a_next_step() -> None:
+    """Each network problem has its own, or else the network is to be checked."""
+    error = unreachable(http.ReadTimeoutError(HTTPSConnectionPool("1.2.3.4"), "/", "timed out"), SERVER)
+    assert error.problem == f"The cluster at {SERVER} cannot be reached: it did not answer in time."
+    assert error.next_step.startswith(RETRYING)
+    assert "VPN" in unreachable(ConnectionRefusedError(111, "Connection refused"), SERVER).next_step
+
+
+def test_a_request_for_all_objects_of_a_kind_is_in_the_plural() -> None:
     """Without a namespace where there is none."""
     assert str(ApiRequest("list", DEPLOYMENT, "mnist")) == "Deployments in namespace mnist"
     assert str(ApiRequest("list", NAMESPACE, "mnist")) == "Namespaces"
+    assert str(ApiRequest("list", Kind("v1", "Ingress", "ingresses"), "a")) == "Ingresses in namespace a"

@@ -1,11 +1,11 @@
-"""Test the route to the models: send probes through the gateway and judge its answers."""
+"""Test the route to the models: send requests through the gateway, and judge which model answers them."""
 
 from __future__ import annotations
 
 import functools
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -27,281 +27,213 @@ from mnist_dash.domain import (
 )
 from mnist_dash.errors import MnistDashError
 
-ASKED: Final = {Route.CURRENT: 5, Route.NEW: 5, Route.SPLIT: 100}
-"""How many requests are sent on each route."""
-
-
-class Attribution(Enum):
-    """How well the answers tell who gave them."""
-
-    CLEAR = auto()
-    """They say so, or each header has answers of its own."""
-    ALIKE = auto()
-    """All are the same."""
-    MIXED = auto()
-    """They are not all the same, but do not depend on the header."""
-    MOVING = auto()
-    """The same, while models are being replaced: a role may have answers of two kinds."""
-
-
-@dataclass(frozen=True)
-class Tally:
-    """Who answered the requests on one route."""
-
-    route: Route
-    roles: tuple[Role | None, ...] = ()
-    """Who gave each answer, in their order; None where it was neither model, or cannot be told."""
-    problem: str = ""
-
-    @property
-    def asked(self) -> int:
-        """How many requests were to be sent."""
-        return ASKED[self.route]
-
-    @property
-    def answered(self) -> int:
-        """How many were answered."""
-        return len(self.roles)
-
-    @property
-    def missing(self) -> int:
-        """How many were not."""
-        return self.asked - self.answered
-
-    def by(self, role: Role | None) -> int:
-        """How many were answered by this role."""
-        return self.roles.count(role)
-
-
-@dataclass(frozen=True)
-class Tallies:
-    """What all the probes together tell."""
-
-    sight: Attribution
-    of: dict[Route, Tally]
-
-    @property
-    def answered(self) -> int:
-        """How many requests were answered, on all routes."""
-        return sum(one.answered for one in self.of.values())
-
-
-def tally(probes: Sequence[Probe], snapshot: Snapshot) -> Tallies:
-    """Who answered: by what the answers say, or by comparing those of the two forced routes.
-
-    Answers that came with the one header only are that role's; a controller that ignores the header, or never
-    sends anything to New, gives itself away by having no such answers.
-    """
-    of = {probe.route: probe for probe in probes}
-    answers = [answer for probe in probes for answer in probe.answers]
-    if all(attribution.role_of(answer, snapshot) for answer in answers):
-        return _tallies(Attribution.CLEAR, of, lambda answer: attribution.role_of(answer, snapshot))
-    current, new = (_kinds(of[route].answers) for route in (Route.CURRENT, Route.NEW))
-    if not any(attribution.is_same_model(one, other) for one in current for other in new):
-        return _tallies(Attribution.CLEAR, of, lambda answer: _role_by_kind(answer, current, new))
-    return _tallies(_unclear(answers, snapshot), of, lambda _: None)
-
-
-def _tallies(
-    sight: Attribution, probes: dict[Route, Probe], role_of: Callable[[Prediction], Role | None]
-) -> Tallies:
-    return Tallies(
-        sight,
-        {
-            route: Tally(route, tuple(role_of(answer) for answer in probe.answers), probe.problem)
-            for route, probe in probes.items()
-        },
-    )
-
-
-def _kinds(answers: Sequence[Prediction]) -> list[Prediction]:
-    """One answer of each kind; a role that is being re-deployed has two."""
-    kinds: list[Prediction] = []
-    for answer in answers:
-        if not any(attribution.is_same_model(answer, kind) for kind in kinds):
-            kinds.append(answer)
-    return kinds
-
-
-def _role_by_kind(
-    answer: Prediction, current: Sequence[Prediction], new: Sequence[Prediction]
-) -> Role | None:
-    if any(attribution.is_same_model(answer, kind) for kind in current):
-        return Role.CURRENT
-    return Role.NEW if any(attribution.is_same_model(answer, kind) for kind in new) else None
-
-
-def _unclear(answers: Sequence[Prediction], snapshot: Snapshot) -> Attribution:
-    if len(_kinds(answers)) == 1:
-        return Attribution.ALIKE
-    moving = any(d and d.state is State.UPDATING for d in (snapshot.current, snapshot.new))
-    return Attribution.MOVING if moving or snapshot.interrupted_promotion else Attribution.MIXED
-
-
+REQUESTS: Final = {Route.CURRENT: 5, Route.NEW: 5, Route.SPLIT: 100}
+"""The number of requests on each route."""
 SECONDS: Final = 10.0
-"""When no further request is sent."""
-DIGITS_IN_PICTURE: Final = 50
+"""The time after which no further request is sent."""
+DIGITS_IN_IMAGE: Final = 50
+SMALLEST_CHANCE: Final = 6e-7
+"""A count that is less probable than this is no chance; it is 5 standard deviations away."""
 
 Predict = Callable[[Image, Route], Prediction]
 
 
-def send(predict: Predict, *, clock: Callable[[], float] = time.monotonic) -> tuple[Probe, ...]:
-    """Ask a few times on every route; what goes wrong stands in the probe.
+def send_probes(predict: Predict, *, clock: Callable[[], float] = time.monotonic) -> tuple[Probe, ...]:
+    """Send the requests of every route; an error becomes the problem of its probe.
 
-    No request is sent after 10 s. `predict` is called from three threads at once.
+    `predict` is called from three threads at once.
     """
-    picture, until = ambiguous_image(), clock() + SECONDS
+    image, deadline = ambiguous_image(), clock() + SECONDS
 
     def probe(route: Route) -> Probe:
         answers: list[Prediction] = []
         problem = ""
-        for _ in range(ASKED[route]):
-            if clock() > until:
-                return Probe(route, tuple(answers), problem or "The time for the test was up.")
+        for _ in range(REQUESTS[route]):
+            if clock() > deadline:
+                problem = problem or f"The test ends after {SECONDS:.0f} s."
+                break
             try:
-                answers.append(predict(picture, route))
+                answers.append(predict(image, route))
             except MnistDashError as error:
                 problem = str(error)
         return Probe(route, tuple(answers), problem)
 
-    with ThreadPoolExecutor(len(ASKED), thread_name_prefix="mnist-dash-probe") as pool:
-        return tuple(pool.map(probe, ASKED))
+    with ThreadPoolExecutor(len(REQUESTS), thread_name_prefix="mnist-dash-probe") as pool:
+        return tuple(pool.map(probe, REQUESTS))
 
 
 @functools.cache
 def ambiguous_image() -> Image:
-    """Many digits on top of each other: no model is sure about them, so that two hardly answer alike."""
-    picture: Image = load_digits().images[:DIGITS_IN_PICTURE].mean(axis=0)
-    picture.setflags(write=False)
-    return picture
+    """Return the mean of many digits: no model is sure about it, so two models hardly answer alike."""
+    image: Image = load_digits().images[:DIGITS_IN_IMAGE].mean(axis=0)
+    image.setflags(write=False)
+    return image
 
 
-CHANCE: Final = 6e-7
-"""The least probability of a count that is still put down to chance, that of 5 standard deviations."""
-ALL: Final = sum(ASKED.values())
-ROUTE_WORDS: Final = {
+class Attribution(Enum):
+    """How far the answers show which model gave them."""
+
+    IDENTIFIED = auto()
+    """They name it, or each header has answers of its own."""
+    IDENTICAL = auto()
+    """All are the same."""
+    MIXED = auto()
+    """They differ, but not by the header."""
+    CHANGING = auto()
+    """The same, while models are being replaced: a role may give answers of two models."""
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Which models answered on each route."""
+
+    attribution: Attribution
+    roles: Mapping[Route, Sequence[Role | None]]
+    """A role for each answer; None where it was neither model, or cannot be determined."""
+
+
+def tally(probes: Sequence[Probe], snapshot: Snapshot) -> Tally:
+    """Attribute each answer by its release or, without that, by comparing it with those of the forced routes.
+
+    An answer that occurs with one header only is of that role. A gateway that ignores the header, or sends
+    nothing to New, shows by having no such answers.
+    """
+    of = {probe.route: probe.answers for probe in probes}
+    answers = [answer for probe in probes for answer in probe.answers]
+    current, new = (_distinct(of[route]) for route in (Route.CURRENT, Route.NEW))
+
+    def role_by_answer(answer: Prediction) -> Role | None:
+        by_role = {Role.CURRENT: current, Role.NEW: new}
+        return next((role for role, own in by_role.items() if _is_among(answer, own)), None)
+
+    def roles(role_of: Callable[[Prediction], Role | None]) -> Mapping[Route, Sequence[Role | None]]:
+        return {route: [role_of(answer) for answer in of[route]] for route in of}
+
+    if all(attribution.role_of(answer, snapshot) for answer in answers):
+        return Tally(Attribution.IDENTIFIED, roles(lambda answer: attribution.role_of(answer, snapshot)))
+    if not any(_is_among(answer, new) for answer in current):
+        return Tally(Attribution.IDENTIFIED, roles(role_by_answer))
+    return Tally(_why_unidentified(answers, snapshot), roles(lambda _: None))
+
+
+def _distinct(answers: Sequence[Prediction]) -> list[Prediction]:
+    """Return one answer of each model; a role that is being re-deployed has two."""
+    distinct: list[Prediction] = []
+    for answer in answers:
+        if not _is_among(answer, distinct):
+            distinct.append(answer)
+    return distinct
+
+
+def _is_among(answer: Prediction, answers: Sequence[Prediction]) -> bool:
+    return any(attribution.is_same_model(answer, other) for other in answers)
+
+
+def _why_unidentified(answers: Sequence[Prediction], snapshot: Snapshot) -> Attribution:
+    if len(_distinct(answers)) == 1:
+        return Attribution.IDENTICAL
+    updating = any(d and d.state is State.UPDATING for d in (snapshot.current, snapshot.new))
+    return Attribution.CHANGING if updating or snapshot.interrupted_promotion else Attribution.MIXED
+
+
+NOT_READY: Final = "New has no ready replica"
+_WHERE: Final = {
     **{route: f"With the header {ROUTE_HEADER}: {value}" for route, value in FORCING.items()},
     Route.SPLIT: "Without the header",
 }
-NOT_READY: Final = "New has no ready replica"
+_HEADER_IGNORED: Final = "The gateway, or a proxy before it, ignores or removes the header."
+_OTHER_ROUTE: Final = "Check under Objects whether another route leads requests for this host elsewhere."
 
 
-def judge(probes: Sequence[Probe], snapshot: Snapshot) -> tuple[Finding, ...]:
-    """What the probes say: does each route reach whom it should, and is the share as the split says."""
-    return findings(tally(probes, snapshot), snapshot)
+def diagnose_route(probes: Sequence[Probe], snapshot: Snapshot) -> tuple[Finding, ...]:
+    """Judge whether each route reaches the right model, and whether New's share fits the split."""
+    if not any(probe.answers for probe in probes):
+        problem = next((probe.problem for probe in probes if probe.problem), "")
+        total = sum(REQUESTS.values())
+        return (Finding(False, f"None of {total} requests was answered. {problem}".strip()),)
+    return (*judge_answers(tally(probes, snapshot), snapshot), *_judge_missing(probes, snapshot))
 
 
-def findings(tallies: Tallies, snapshot: Snapshot) -> tuple[Finding, ...]:
-    """The same from who answered how often."""
-    if not tallies.answered:
-        problem = next(filter(None, (one.problem for one in tallies.of.values())), "")
-        return (Finding(False, f"None of {ALL} requests was answered. {problem}".strip()),)
-    unanswered = (_unanswered(one, snapshot) for one in tallies.of.values() if one.missing)
-    return (*routing(tallies, snapshot), *unanswered)
-
-
-def routing(tallies: Tallies, snapshot: Snapshot) -> tuple[Finding, ...]:
-    """What the answers that there are say: whether each is from whom it should be."""
-    if tallies.sight is not Attribution.CLEAR:
-        return (_unclear_findings(tallies, snapshot),)
+def judge_answers(tally: Tally, snapshot: Snapshot) -> tuple[Finding, ...]:
+    """Judge whether the answers are from the right models."""
+    if tally.attribution is not Attribution.IDENTIFIED:
+        return (_judge_unidentified(tally, snapshot),)
     return tuple(
         finding
-        for route, one in tallies.of.items()
-        if one.answered
-        for finding in (_split if route is Route.SPLIT else _forced)(one, snapshot)
+        for route, roles in tally.roles.items()
+        if roles
+        for finding in (_judge_split if route is Route.SPLIT else _judge_forced)(route, roles, snapshot)
     )
 
 
-def has_new(snapshot: Snapshot) -> bool:
-    """Whether New can be asked at all."""
+def _has_new(snapshot: Snapshot) -> bool:
     return snapshot.new is not None and snapshot.new.ready > 0
 
 
-def _unclear_findings(tallies: Tallies, snapshot: Snapshot) -> Finding:
+def _judge_unidentified(tally: Tally, snapshot: Snapshot) -> Finding:
     current, new = snapshot.current, snapshot.new
-    if tallies.sight is Attribution.ALIKE:
-        alike = f"All {tallies.answered} answers are the same, with and without the header {ROUTE_HEADER}"
-        if not has_new(snapshot):
-            return Finding(True, f"{alike}, as it should be: {NOT_READY}, and Current gives them all.")
-        if current and new and (current.base, current.version) == (new.base, new.version):
-            return Finding(
-                True,
-                f"{alike}: Current and New are the same model, so that nobody can tell who gave them.",
-                "Deploy another model as New to see how the requests are divided.",
-            )
-        return Finding(
-            False,
-            f"{alike}: either no request reaches New, or both models answer alike.",
-            "If they are different models, the gateway heeds neither the header nor the split.",
-        )
-    if tallies.sight is Attribution.MOVING:
-        return Finding(
-            True,
-            "Who gave the answers cannot be told while models are being replaced.",
-            "Test again when both are ready.",
-        )
-    if not has_new(snapshot):
-        return Finding(
-            False,
-            f"The answers differ, though {NOT_READY}: not all come from the same Current model.",
-            "Does another route send requests for this host elsewhere? See under Objects.",
-        )
-    return Finding(
-        False,
-        f"The header {ROUTE_HEADER} makes no difference: requests with it reach now the one model, now the "
-        "other.",
-        "The gateway, or something before it, ignores the header or takes it away.",
-    )
+    count = sum(map(len, tally.roles.values()))
+    same = f"All {count} answers are the same, with and without the header {ROUTE_HEADER}"
+    match tally.attribution, _has_new(snapshot):
+        case Attribution.CHANGING, _:
+            step = "Test again when both models are ready."
+            return Finding(True, "Answers cannot be attributed while models are being replaced.", step)
+        case Attribution.IDENTICAL, False:
+            return Finding(True, f"{same}: {NOT_READY}, so Current gives them all.")
+        case Attribution.IDENTICAL, True:
+            if current and new and (current.base, current.version) == (new.base, new.version):
+                step = "Deploy another model as New to see how the requests are divided."
+                return Finding(True, f"{same}: Current and New are the same model.", step)
+            return Finding(False, f"{same}: either no request reaches New, or both models answer alike.")
+        case _, False:
+            return Finding(False, f"The answers differ, though {NOT_READY}.", _OTHER_ROUTE)
+    effect = f"The header {ROUTE_HEADER} makes no difference: both models answer requests with it."
+    return Finding(False, effect, _HEADER_IGNORED)
 
 
-def _forced(one: Tally, snapshot: Snapshot) -> Iterator[Finding]:
-    role = Role.CURRENT if one.route is Route.CURRENT else Role.NEW
-    if role is Role.NEW and not has_new(snapshot):
-        reached = f"{one.by(Role.CURRENT)} of {one.asked} requests reached Current"
-        yield Finding(True, f"{ROUTE_WORDS[one.route]}, {reached}, since {NOT_READY}.")
+def _judge_forced(route: Route, roles: Sequence[Role | None], snapshot: Snapshot) -> Iterator[Finding]:
+    role = Role.CURRENT if route is Route.CURRENT else Role.NEW
+    if role is Role.NEW and not _has_new(snapshot):
+        reached = f"{roles.count(Role.CURRENT)} of {REQUESTS[route]} requests reached Current"
+        yield Finding(True, f"{_WHERE[route]}, {reached}, since {NOT_READY}.")
         return
-    well = one.by(role) == one.answered
-    yield Finding(
-        well,
-        f"{ROUTE_WORDS[one.route]}, {one.by(role)} of {one.asked} requests reached {role.label}.",
-        "" if well else "The gateway, or something before it, ignores the header or takes it away.",
-    )
+    passed = roles.count(role) == len(roles)
+    reached = f"{roles.count(role)} of {REQUESTS[route]} requests reached {role.label}"
+    yield Finding(passed, f"{_WHERE[route]}, {reached}.", "" if passed else _HEADER_IGNORED)
 
 
-def _split(one: Tally, snapshot: Snapshot) -> Iterator[Finding]:
-    new, split = one.by(Role.NEW), snapshot.split_desired
-    told = f"{ROUTE_WORDS[one.route]}, {new} of {one.answered} requests that were answered reached New"
-    if not one.missing:
-        told = f"{ROUTE_WORDS[one.route]}, {new} of {one.asked} requests reached New"
-    if not has_new(snapshot):
-        yield Finding(new == 0, f"{told}; {NOT_READY}.")
+def _judge_split(route: Route, roles: Sequence[Role | None], snapshot: Snapshot) -> Iterator[Finding]:
+    new, split = roles.count(Role.NEW), snapshot.split_desired
+    answered = "" if len(roles) == REQUESTS[route] else " answered"
+    reached = f"{_WHERE[route]}, {new} of {len(roles)}{answered} requests reached New"
+    if not _has_new(snapshot):
+        yield Finding(new == 0, f"{reached}; {NOT_READY}.")
+    elif is_chance(new, len(roles), split / 100):
+        yield Finding(True, f"{reached}; the split is {split} %.")
     else:
-        well = is_chance(new, one.answered, split / 100)
-        waiting = snapshot.waiting_for or "The gateway does not divide the requests as it was told."
-        yield Finding(well, f"{told}; the split is {split} %.", "" if well else waiting)
-    if unknown := one.by(None):
-        yield Finding(
-            False,
-            f"{ROUTE_WORDS[one.route]}, {unknown} of {one.asked} answers are those of neither model.",
-            "Does another route send requests for this host elsewhere? See under Objects.",
-        )
+        step = snapshot.waiting_for or "The gateway does not follow the split."
+        yield Finding(False, f"{reached}; the split is {split} %.", step)
+    if unknown := roles.count(None):
+        strange = f"{_WHERE[route]}, {unknown} of {REQUESTS[route]} answers are from neither model."
+        yield Finding(False, strange, _OTHER_ROUTE)
 
 
-def _unanswered(one: Tally, snapshot: Snapshot) -> Finding:
-    told = f"{ROUTE_WORDS[one.route]}, {one.missing} of {one.asked} requests got no answer"
-    if one.route is not Route.CURRENT and not has_new(snapshot):
-        return Finding(
-            True,
-            f"{told}: {NOT_READY}, and this gateway gives its share to nobody else. {one.problem}".strip(),
-        )
-    return Finding(False, f"{told}. {one.problem}".strip())
+def _judge_missing(probes: Sequence[Probe], snapshot: Snapshot) -> Iterator[Finding]:
+    for probe in probes:
+        requests = REQUESTS[probe.route]
+        if missing := requests - len(probe.answers):
+            # A Gateway refuses New's share; an ingress controller sends it to Current.
+            expected = probe.route is not Route.CURRENT and not _has_new(snapshot)
+            reason = f", since {NOT_READY}" if expected else ""
+            unanswered = f"{_WHERE[probe.route]}, {missing} of {requests} requests got no answer{reason}."
+            yield Finding(expected, f"{unanswered} {probe.problem}".strip())
 
 
 def is_chance(hits: int, tries: int, share: float) -> bool:
-    """Whether so many hits are no wonder if each try hits with the probability `share`, 0 to 1."""
+    """Whether chance explains so many hits, if each try hits with the probability `share`, 0 to 1."""
 
     def probability(k: int) -> float:
         return math.comb(tries, k) * share**k * (1 - share) ** (tries - k)
 
     fewer, more = sum(map(probability, range(hits + 1))), sum(map(probability, range(hits, tries + 1)))
-    return min(fewer, more) >= CHANCE
+    return min(fewer, more) >= SMALLEST_CHANCE

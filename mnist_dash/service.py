@@ -303,7 +303,7 @@ class Dashboard:
 
     def test_route(self) -> tuple[Finding, ...]:
         """Send probes with and without the route header, and say in words what the gateway does."""
-        return self._engine.diagnose_route(route_check.send(self._serving.predict))
+        return self._engine.diagnose_route(route_check.send_probes(self._serving.predict))
 
     def suggestions(self) -> tuple[Suggestion, ...]:
         """Model bases to offer for a deployment."""

@@ -40,7 +40,8 @@ from mnist_dash.cluster.polling import (
     written_objects,
 )
 from mnist_dash.cluster.promotion import INTERRUPTED_SECONDS, STEP_SECONDS, Promoter, reconcile_split
-from mnist_dash.cluster.route_diagnosis import Controller, diagnose
+from mnist_dash.cluster.route_diagnosis import RouteController, diagnose
+from mnist_dash.cluster.route_faults import published_addresses
 from mnist_dash.cluster.routes import routes_for
 from mnist_dash.cluster.snapshot import faults, is_swapped, snapshot_of
 from mnist_dash.cluster.traffic_probe import AppliedRoutes, GatewayMonitor
@@ -210,13 +211,14 @@ class KubernetesEngine:
 
     def diagnose_route(self, probes: Sequence[Probe]) -> tuple[Finding, ...]:
         with self._changing() as api:
-            wrong = self._routes.find_faults([*self._look(api).routes, *around(api, self._settings)])
+            live = [*self._look(api).routes, *around(api, self._settings)]
         controller = (
-            Controller.of_gateway(self._settings.gateway)
+            RouteController.of_gateway(self._settings.gateway)
             if self._settings.router is RouterKind.GATEWAY
-            else Controller.of_class(self._settings.ingress_class)
+            else RouteController.of_class(self._settings.ingress_class)
         )
-        return diagnose(probes, self._snapshot, wrong, controller)
+        faults, addresses = self._routes.find_faults(live), published_addresses(live)
+        return diagnose(probes, self._snapshot, faults, controller, addresses)
 
     def suggestions(self) -> tuple[Suggestion, ...]:
         try:

@@ -40,7 +40,7 @@ from mnist_dash.local.desired_state import BUNDLED, DesiredState, Spec, StateFil
 from mnist_dash.local.plan import Phase
 from mnist_dash.local.snapshot import objects, observe
 from mnist_dash.local.supervisor import PROBE_SECONDS, UNHEALTHY_AFTER, Replica, Supervisor, answers
-from mnist_dash.route_check import judge
+from mnist_dash.route_check import diagnose_route
 from mnist_dash.savedmodel.isolated_check import check_model_isolated
 from mnist_dash.settings import Settings
 from mnist_dash.storage.location import Progress
@@ -152,7 +152,7 @@ class LocalEngine:
         return self._desired.history[::-1]
 
     def diagnose_route(self, probes: Sequence[Probe]) -> tuple[Finding, ...]:
-        return judge(probes, self._snapshot)
+        return diagnose_route(probes, self._snapshot)
 
     def snapshot(self) -> Snapshot:
         return self._snapshot

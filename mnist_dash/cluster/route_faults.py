@@ -1,0 +1,87 @@
+"""Compare the live route objects with those that the dashboard would apply."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from mnist_dash.cluster.managed_fields import describe_field
+from mnist_dash.cluster.resources import GATEWAY, Kind, Object, annotations_of, is_ours, kind_of, name_of
+
+REPAIR: Final = "Set the split again to repair it."
+_OWN_PREFIX: Final = "mnist-dash/"
+"""Annotations that hold the dashboard's state: `read_state` reports what is wrong with them."""
+_NOT_EXTENSIBLE: Final = ("backendRefs", "headers")
+"""Lists to which no other manager may add: each item changes where the requests go."""
+
+
+def find_object(live: Sequence[Object], kind: Kind, name: str) -> Object | None:
+    """Return the object of this kind and name, or None."""
+    return next((item for item in live if item["kind"] == kind.name and name_of(item) == name), None)
+
+
+def find_differences(
+    expected: Sequence[Object], live: Sequence[Object], *, ignored: str = ""
+) -> tuple[str, ...]:
+    """Return a sentence for each object that is missing or has fields with other values than expected.
+
+    Further fields and list items of others are no difference, nor are fields with the `ignored` name.
+    """
+    sentences = []
+    for item in expected:
+        name = f"{item['kind']} {name_of(item)}"
+        found = find_object(live, kind_of(item), name_of(item))
+        if found is None:
+            sentences.append(f"{name} is missing. {REPAIR}")
+        elif fields := list(_differences(_compared(item), _compared(found), "", ignored)):
+            sentences.append(f"{name}: {', '.join(fields)}. {REPAIR}")
+    return tuple(sentences)
+
+
+def _compared(item: Object) -> Object:
+    annotations = {
+        name: value for name, value in annotations_of(item).items() if not name.startswith(_OWN_PREFIX)
+    }
+    return {"metadata": {"annotations": annotations}, "spec": item["spec"]}
+
+
+def _differences(expected: Any, live: Any, path: str, ignored: str) -> Iterator[str]:
+    if isinstance(expected, Mapping) and isinstance(live, Mapping):
+        for key in expected.keys() - {ignored}:
+            yield from _differences(expected[key], live.get(key), f"{path}.{key}", ignored)
+    elif isinstance(expected, list) and isinstance(live, list):
+        yield from _list_differences(expected, live, path, ignored)
+    elif live is None and isinstance(expected, Mapping | list):
+        yield f"{describe_field(path)} is missing"
+    elif expected != live:
+        found = "missing" if live is None else repr(live)
+        yield f"{describe_field(path)} is {found} instead of {expected!r}"
+
+
+def _list_differences(expected: list[Any], live: list[Any], path: str, ignored: str) -> Iterator[str]:
+    """Compare each expected item with the live item that is most like it, whatever the order."""
+
+    def compare(item: Any, other: Any, path: str = "") -> list[str]:
+        return list(_differences(item, other, path, ignored))
+
+    spare = [other for other in live if all(compare(item, other) for item in expected)]
+    for index, item in enumerate(expected):
+        if all(compare(item, other) for other in live):
+            nearest = min(spare, key=lambda other: len(compare(item, other)), default=None)
+            spare = [other for other in spare if other is not nearest]
+            yield from compare(item, nearest, f"{path}[{index}]")
+    if path.endswith(_NOT_EXTENSIBLE) and len(live) > len(expected):
+        yield f"{describe_field(path)} has {len(live)} entries instead of {len(expected)}"
+
+
+def published_addresses(live: Sequence[Object]) -> list[str]:
+    """Return the addresses that a controller has published for our Ingresses or a Gateway."""
+    found = []
+    for item in live:
+        status = item.get("status") or {}
+        if item["kind"] == GATEWAY.name:
+            found += [address["value"] for address in status.get("addresses") or ()]
+        elif is_ours(item):
+            balancers = (status.get("loadBalancer") or {}).get("ingress") or ()
+            found += [balancer.get("ip") or balancer.get("hostname") for balancer in balancers]
+    return list(dict.fromkeys(found))

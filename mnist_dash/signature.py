@@ -1,10 +1,9 @@
-"""What a signature takes and gives, and the way from 28x28 digits to it and back; needs no model."""
+"""Fit 28x28 digits to a SavedModel's signature, and turn its output into probabilities."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import prod
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,11 +12,10 @@ from mnist_dash.domain import DIGITS
 from mnist_dash.errors import ModelError
 
 SERVING_DEFAULT = "serving_default"
-"""The signature that TensorFlow Serving uses when a request names none."""
-PIXELS = 784
+"""The signature that TensorFlow Serving uses when a request names no other."""
 FLOATS = frozenset({"DT_FLOAT", "DT_DOUBLE", "DT_HALF"})
 SUM_TOLERANCE = 1e-2
-"""How far from 1 a row of probabilities may add up to; ten half-precision numbers stay well below."""
+"""How far the sum of ten probabilities may be from 1; half-precision numbers stay well below."""
 
 _DIGIT_SHAPES = ((28, 28, 1), (28, 28), (784,), (1, 28, 28), (784, 1), (1, 784))
 _EXPORT_SHAPE = "Export it with an input of shape (None, 28, 28, 1), (None, 28, 28) or (None, 784)."
@@ -25,19 +23,19 @@ _EXPORT_SHAPE = "Export it with an input of shape (None, 28, 28, 1), (None, 28, 
 
 @dataclass(frozen=True)
 class Tensor:
-    """One input or output of a signature, as saved_model.pb says it."""
+    """An input or output of a signature, as in saved_model.pb."""
 
     name: str
-    """In the graph: `serving_default_x:0`."""
+    """The name in the graph: `serving_default_x:0`."""
     dtype: str
-    """TensorFlow's name: `DT_FLOAT`."""
+    """TensorFlow's name of the type: `DT_FLOAT`."""
     shape: tuple[int, ...] | None
     """-1 where a size is free; None if not even the rank is known."""
 
 
 @dataclass(frozen=True)
 class Signature:
-    """One way to call a model: named inputs and outputs."""
+    """A way to call a model: named inputs and outputs."""
 
     name: str
     inputs: Mapping[str, Tensor]
@@ -47,26 +45,26 @@ class Signature:
 
 @dataclass(frozen=True)
 class Adapter:
-    """How digits go into one signature, and which of its outputs is the answer."""
+    """How digits are passed to a signature, and which of its outputs holds the answer."""
 
     input_name: str
     input_shape: tuple[int, ...]
     """With the leading batch; -1 where a size is free."""
     output_name: str
     where: str = "The model"
-    """What the sentences of its errors begin with."""
+    """The start of the errors' sentences."""
 
     def inputs(self, images: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-        """The inputs for (n, 28, 28) float32 digits."""
+        """Return the inputs for (n, 28, 28) float32 digits."""
         return {self.input_name: shape_for(images, self.input_shape, self.where)}
 
     def probabilities(self, outputs: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
-        """The (n, 10) probabilities among the outputs, as `to_probabilities` gives them."""
+        """Return the (n, 10) probabilities from the outputs, as `to_probabilities` does."""
         return to_probabilities(outputs[self.output_name], self.where)
 
 
 def adapter_of(signatures: Mapping[str, Signature], where: str = "The model") -> Adapter:
-    """Find out how MNIST digits fit the signature `serving_default`; `where` begins the errors' sentences.
+    """Return how MNIST digits fit the signature `serving_default`; `where` starts the errors' sentences.
 
     Raises ModelError unless there is one float input of 784 values with a free leading batch, and one output
     of ten. Among several outputs of ten, the one with "prob" in its name is taken.
@@ -84,7 +82,7 @@ def adapter_of(signatures: Mapping[str, Signature], where: str = "The model") ->
 def shape_for(
     images: NDArray[np.float32], input_shape: tuple[int, ...], where: str = "The model"
 ) -> NDArray[np.float32]:
-    """Reshape (n, 28, 28) digits to what an input of `input_shape` wants, without copying where possible.
+    """Reshape (n, 28, 28) digits for an input of `input_shape`, without copying where possible.
 
     An input without a leading batch, or with a fixed one, is refused: a request may hold any number of
     digits, and TensorFlow Serving's row format always adds the batch. Raises ModelError.
@@ -93,12 +91,12 @@ def shape_for(
 
 
 def to_probabilities(outputs: ArrayLike, where: str = "The model") -> NDArray[np.float64]:
-    """Turn what a model answered, (n, 10) probabilities or logits, into float64 probabilities.
+    """Turn a model's output, (n, 10) probabilities or logits, into float64 probabilities.
 
-    The answer is taken for probabilities if every number of the batch is in [0, 1] and every row adds up to
-    1 within SUM_TOLERANCE; then each row is only divided by its sum. Anything else is taken for logits and
-    goes through softmax, the whole batch alike; log-probabilities come out right, too. Ten independent
-    sigmoids keep their order but look less sure. Raises ModelError if it is not (n, 10) finite numbers.
+    The output counts as probabilities if every number of the batch is in [0, 1] and every row adds up to 1
+    within SUM_TOLERANCE; then each row is only divided by its sum. Anything else counts as logits and goes
+    through softmax, the whole batch alike, which is right for log-probabilities, too. Independent sigmoids
+    keep their order but look less certain. Raises ModelError if it is not (n, 10) finite numbers.
     """
     values = np.asarray(outputs, np.float64)
     if values.ndim != 2 or values.shape[1] != DIGITS:
@@ -106,9 +104,8 @@ def to_probabilities(outputs: ArrayLike, where: str = "The model") -> NDArray[np
         raise ModelError(problem, "Its output must be ten probabilities or logits for each digit.")
     if not np.isfinite(values).all():
         problem = f"{where} answered with numbers that are not finite (NaN or infinity)."
-        raise ModelError(
-            problem, "Its weights are probably damaged, or its training diverged: export it again."
-        )
+        step = "Its weights are probably damaged, or its training diverged: export it again."
+        raise ModelError(problem, step)
     if not _are_probabilities(values):
         values = np.exp(values - values.max(axis=1, keepdims=True))
     rows: NDArray[np.float64] = values / values.sum(axis=1, keepdims=True)
@@ -116,7 +113,7 @@ def to_probabilities(outputs: ArrayLike, where: str = "The model") -> NDArray[np
 
 
 def show(shape: tuple[int, ...] | None) -> str:
-    """A shape for people: (n, 28, 28, 1), with n for a free batch and ? for other free sizes."""
+    """Write a shape for people: (n, 28, 28, 1), with n for a free batch and ? for other free sizes."""
     if shape is None:
         return "(unknown)"
     sizes = ["?" if size < 0 else str(size) for size in shape]
@@ -133,16 +130,12 @@ def _are_probabilities(values: NDArray[np.float64]) -> bool:
 def _input_of(signature: Signature, where: str) -> tuple[str, tuple[int, ...]]:
     if len(signature.inputs) != 1:
         names = ", ".join(f"`{name}`" for name in sorted(signature.inputs)) or "none"
-        problem = (
-            f"{where} takes {len(signature.inputs)} inputs ({names}) in its signature `{signature.name}`."
-        )
+        problem = f"{where} takes {len(signature.inputs)} inputs ({names}) in `{signature.name}`."
         raise ModelError(problem, "Export it with the digit as its only input.")
     ((name, tensor),) = signature.inputs.items()
     if tensor.dtype not in FLOATS:
         problem = f"{where} takes {tensor.dtype} for its input `{name}`, not floats."
-        step = (
-            "Export it with a float32 input from 0 to 1; if it wants other numbers, let it scale them itself."
-        )
+        step = "Export it with a float32 input from 0 to 1; let the model itself scale it."
         raise ModelError(problem, step)
     if tensor.shape is None:
         raise ModelError(f"{where} does not say the shape of its input `{name}`.", _EXPORT_SHAPE)
@@ -151,14 +144,14 @@ def _input_of(signature: Signature, where: str) -> tuple[str, tuple[int, ...]]:
 
 
 def _digit_shape(input_shape: tuple[int, ...], where: str) -> tuple[int, ...]:
-    rest = _fitting(input_shape[1:])
+    rest = _arrangement(input_shape[1:])
     if rest is None or not input_shape or input_shape[0] >= 0:
         raise ModelError(f"{where} {_misfit(input_shape, rest)}", _EXPORT_SHAPE)
     return rest
 
 
-def _fitting(shape: tuple[int, ...]) -> tuple[int, ...] | None:
-    """The first arrangement of a digit that a shape allows, a free size allowing anything."""
+def _arrangement(shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Return the first arrangement of a digit that a shape allows; a free size allows any."""
     for digit in _DIGIT_SHAPES:
         if len(digit) == len(shape) and all(size in (-1, d) for size, d in zip(shape, digit, strict=True)):
             return digit
@@ -169,13 +162,9 @@ def _misfit(shape: tuple[int, ...], rest: tuple[int, ...] | None) -> str:
     if rest is not None and shape:
         digits = f"{shape[0]} digit{'s' * (shape[0] != 1)}"
         return f"takes exactly {digits} at a time: its input is {show(shape)}, with a fixed batch."
-    if _fitting(shape) is not None and shape[0] >= 0:
+    if _arrangement(shape) is not None and shape[0] >= 0:
         return f"takes one digit alone: its input is {show(shape)}, without a leading batch."
-    if len(shape) < 2 or min(shape[1:]) < 0:
-        return f"takes an input of shape {show(shape)}, into which the 784 values of a digit do not fit."
-    if (values := prod(shape[1:])) == PIXELS:
-        return f"takes 784 values, but as {show(shape)}, which is not how the rows of a digit lie."
-    return f"takes an input of shape {show(shape)}: {values} values, not the 784 of a digit (28x28)."
+    return f"takes an input of shape {show(shape)}, which does not fit the 28x28 pixels of a digit."
 
 
 def _output_of(signature: Signature, where: str) -> str:
@@ -186,10 +175,8 @@ def _output_of(signature: Signature, where: str) -> str:
         return found[0]
     if found:
         names = ", ".join(f"`{name}`" for name in found)
-        problem = (
-            f"{where} has {len(found)} outputs of ten values ({names}): which is the answer is not known."
-        )
-        raise ModelError(problem, "Export one of them only, or name the right one `probabilities`.")
+        problem = f"{where} has {len(found)} outputs of ten values ({names}), so the answer is ambiguous."
+        raise ModelError(problem, "Export only the right output, or name it `probabilities`.")
     answers = ", ".join(
         f"`{name}` of shape {show(tensor.shape)} ({tensor.dtype})"
         for name, tensor in sorted(signature.outputs.items())
@@ -199,7 +186,7 @@ def _output_of(signature: Signature, where: str) -> str:
 
 
 def _outputs_of_ten(signature: Signature) -> list[str]:
-    """Outputs that have ten columns; if there are none, those that may have, since their shape is open."""
+    """Return the outputs with ten columns; if there are none, those of an open shape that may have ten."""
     floats = {
         name: tensor.shape for name, tensor in sorted(signature.outputs.items()) if tensor.dtype in FLOATS
     }

@@ -1,4 +1,4 @@
-"""Whether a model base holds a model of MNIST digits that can be served: find it, load it, try it."""
+"""Check that a model base holds a model of MNIST digits that can be served: find, load and try it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 CHECK_DIGITS = 200
 LOW_ACCURACY = 0.5
-"""A model that gets fewer right than this is deployed with a warning: it may be meant so."""
+"""A less accurate model is deployed with a warning, because that may be intended."""
 
 
 def check_model(
@@ -35,32 +35,32 @@ def check_model(
     max_bytes: int = MAX_BYTES,
     progress: Progress | None = None,
 ) -> ModelCheck:
-    """Look at a model base, load its highest version, and try it on 200 bundled digits.
+    """Load the highest version of a model base, and try it on 200 bundled digits.
 
-    `client` talks to Cloud Storage for a `gs://` base, from which at most `max_bytes` are copied, with
-    `progress` told. A model that is wrong about most digits is reported with a warning. Raises ModelError if
-    it cannot be served at all, or (then it is `unverified`) could not be looked at from here.
+    `client` talks to Cloud Storage for a `gs://` base, from which at most `max_bytes` are copied, reporting
+    `progress`. A model that is wrong about most digits is returned with a warning. Raises ModelError if
+    it cannot be served at all, or (then it is `unverified`) cannot be read from here.
     """
-    place = location_of(base, client)
-    version, folder = find_newest(place)
+    location = location_of(base, client)
+    version, folder = find_newest(location)
     with tempfile.TemporaryDirectory(prefix="mnist-dash-") as into:
         local = folder.fetch(Path(into) / MODEL_NAME / str(version), progress, max_bytes)
-        with _told_of(local, folder):
+        with _named(folder, local):
             shape = adapter_of(read_signatures(local), str(local)).input_shape
             model = Model.load(local)
             digits = load_digits().sample(CHECK_DIGITS)
             accuracy = _accuracy(model, digits.images, digits.labels)
-            warnings = (*_passed_over(place, version), *_low_accuracy(model, digits, accuracy))
-    return ModelCheck(str(place), version, shape, accuracy, warnings)
+            warnings = (*_warn_of_ignored(location, version), *_warn_of_accuracy(model, digits, accuracy))
+    return ModelCheck(str(location), version, shape, accuracy, warnings)
 
 
 @contextmanager
-def _told_of(local: Path, folder: Location) -> Iterator[None]:
-    """Let errors name the place that the user gave, not the copy that was made of it."""
+def _named(folder: Location, copy: Path) -> Iterator[None]:
+    """Let errors name the folder that the user gave, not its local copy."""
     try:
         yield
     except ModelError as err:
-        texts = (text.replace(str(local), str(folder)) for text in (err.problem, err.next_step))
+        texts = (text.replace(str(copy), str(folder)) for text in (err.problem, err.next_step))
         raise ModelError(*texts, unverified=err.unverified) from err
 
 
@@ -68,28 +68,27 @@ def _accuracy(model: Model, images: NDArray[np.float32], labels: NDArray[np.int6
     return float((model.probabilities(images).argmax(axis=1) == labels).mean())
 
 
-def _passed_over(base: Location, version: int) -> list[str]:
-    """Folders beside the versions that look like one but are none."""
+def _warn_of_ignored(base: Location, version: int) -> list[str]:
+    """Warn of folders beside the versions that TensorFlow Serving ignores, such as `v4`."""
     entries = (base / MODEL_NAME).entries()
-    others = sorted(set(entries.folders) - set(version_folders(entries).values()))
-    there = ", ".join(f"`{name}`" for name in others[:3])
-    return (
-        [f"Version {version} is served; only folders named by a number are versions, unlike {there}."]
-        if others
-        else []
-    )
+    ignored = sorted(set(entries.folders) - set(version_folders(entries).values()))
+    if not ignored:
+        return []
+    names = ", ".join(f"`{name}`" for name in ignored[:3])
+    return [f"Version {version} is served; only folders named by a number are versions, unlike {names}."]
 
 
-def _low_accuracy(model: Model, digits: Digits, accuracy: float) -> list[str]:
+def _warn_of_accuracy(model: Model, digits: Digits, accuracy: float) -> list[str]:
+    """Warn of low accuracy, naming the convention of pixels that the model seems to be trained with."""
     if accuracy >= LOW_ACCURACY:
         return []
-    others = {
+    conventions = {
         "pixels from 0 to 255": digits.images * 255,
         "black ink on white": 1 - digits.images,
         "pixels from -1 to 1": digits.images * 2 - 1,
     }
-    guesses = {what: _accuracy(model, images, digits.labels) for what, images in others.items()}
-    what, best = max(guesses.items(), key=lambda guess: guess[1])
+    accuracies = {name: _accuracy(model, images, digits.labels) for name, images in conventions.items()}
+    name, best = max(accuracies.items(), key=lambda item: item[1])
     text = f"It gets only {accuracy:.0%} of {len(digits)} known digits right."
-    hint = f" With {what} it would get {best:.0%}; it is given white ink on black, from 0 to 1."
+    hint = f" With {name} it would get {best:.0%}; it is given white ink on black, from 0 to 1."
     return [text + hint if best >= max(LOW_ACCURACY, 2 * accuracy) else text]

@@ -27,13 +27,13 @@ _SHARD = re.compile(r"variables\.data-\d{5}-of-(\d{5})")
 def check_variables(folder: Path, needed: bool) -> None:
     """Check that the variables of a version folder are complete and readable; raises ModelError.
 
-    A model without variables (`needed` is false) may do without the folder, as TensorFlow says.
+    A model without variables (`needed` is false) may lack the folder, as TensorFlow allows.
     """
     variables = folder / FOLDER_NAME
     try:
         names = {path.name for path in variables.iterdir()}
-        # Opened and closed: who may not read a file should be told so, and not that it is damaged.
-        for name in _desired(names) if needed or INDEX_NAME in names else ():
+        # Opened and closed, because OpenVINO reports a file without read permission as damaged.
+        for name in _required_files(names) if needed or INDEX_NAME in names else ():
             (variables / name).open("rb").close()
     except (FileNotFoundError, NotADirectoryError) as err:
         if needed or Path(err.filename) != variables:
@@ -43,8 +43,8 @@ def check_variables(folder: Path, needed: bool) -> None:
         raise ModelError(f"{err.filename} cannot be read: {err.strerror}.", step) from err
 
 
-def _desired(names: Iterable[str]) -> Iterator[str]:
-    """The files that must be there, as the names of those that are there tell."""
+def _required_files(names: Iterable[str]) -> Iterator[str]:
+    """Yield the files that must exist, given the names of the existing ones, which hold the shard count."""
     yield INDEX_NAME
     totals = [int(match[1]) for name in names if (match := _SHARD.fullmatch(name))]
     total = max(totals, default=1)
@@ -54,10 +54,10 @@ def _desired(names: Iterable[str]) -> Iterator[str]:
 _DAMAGED = (
     r"variables\.|variables? index|index file|requested variable|Variable or resource|[Bb]undle|\bCMO\b"
 )
-"""What OpenVINO says only if the files in `variables` do not fit the graph."""
+"""Parts of OpenVINO's messages that occur only if the files in `variables` do not fit the graph."""
 _CONFIG = {
     "INFERENCE_PRECISION_HINT": "f32",  # the CPU's bf16 is up to 8.5e-3 away from TensorFlow
-    "INFERENCE_NUM_THREADS": 1,  # a digit is too small to be shared out; replicas are what scales
+    "INFERENCE_NUM_THREADS": 1,  # one digit is too little work to share; replicas scale instead
 }
 
 
@@ -74,9 +74,9 @@ class Model:
 
     @classmethod
     def load(cls, folder: Path) -> Model:
-        """Load a version folder, `<base>/model/<version>`; its signature `serving_default` is made ready.
+        """Load a version folder, `<base>/model/<version>`, and compile its signature `serving_default`.
 
-        The files are not needed afterwards. Raises ModelError if they are missing or damaged, or hold
+        The files are not needed afterwards. Raises ModelError if they are missing or damaged, or use
         operations that OpenVINO does not have.
         """
         graph = read_graph(folder)
@@ -89,15 +89,15 @@ class Model:
     def run(
         self, inputs: Mapping[str, NDArray[Any]], signature: str = SERVING_DEFAULT
     ) -> dict[str, NDArray[Any]]:
-        """Call one signature; keys are the signature's names of its inputs and outputs.
+        """Call a signature; keys are the signature's names of its inputs and outputs.
 
-        Inputs are cast to what the graph takes. Floats come back as float32, whole numbers as they are.
+        Inputs are cast to the graph's types. Floats are returned as float32, whole numbers as they are.
         Raises ModelError if a name is wrong or the shapes do not fit.
         """
         return self._program(signature).run(inputs)
 
     def probabilities(self, images: NDArray[np.float32]) -> NDArray[np.float64]:
-        """The (n, 10) probabilities of (n, 28, 28) digits in [0, 1].
+        """Return the (n, 10) float64 probabilities of (n, 28, 28) digits in [0, 1].
 
         Raises ModelError if the signature `serving_default` is not one of MNIST digits.
         """
@@ -114,17 +114,17 @@ class Model:
 
 
 class _Program:
-    """One signature, compiled."""
+    """A compiled signature."""
 
     def __init__(self, folder: Path, graph: ServingGraph, signature: Signature) -> None:
         tensors = [*signature.inputs.values(), *signature.outputs.values()]
-        # OpenVINO reads `serving_default` only, and renames what has the same name twice (`x`, `x_1`). As the
-        # only signature, and under names of our own, every tensor is found again for certain.
+        # OpenVINO reads `serving_default` only, and renames tensors of the same name (`x`, `x_1`). In the
+        # only signature, and under names of our own, every tensor is certain to be found again.
         names = {tensor.name: f"mnist_dash_{number}" for number, tensor in enumerate(tensors)}
         self._folder = folder
-        self._compiled = _compile(folder, graph.alone(signature.name, names))
-        self._inputs = _find(signature.inputs, names, self._compiled.inputs)
-        self._outputs = _find(signature.outputs, names, self._compiled.outputs)
+        self._compiled = _compile(folder, graph.with_one_signature(signature.name, names))
+        self._inputs = _ports_of(signature.inputs, names, self._compiled.inputs)
+        self._outputs = _ports_of(signature.outputs, names, self._compiled.outputs)
         self._of_thread = threading.local()
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -132,7 +132,7 @@ class _Program:
             problem = f"{self._folder} takes {sorted(self._inputs)}, but was given {sorted(inputs)}."
             raise ModelError(problem)
         request = self._request()
-        # Kept until the end of the call: the request reads the arrays where they lie.
+        # Kept until the end of the call: the request reads the arrays in place.
         arrays = {
             port: np.require(inputs[name], dtype, ["C", "W"]) for name, (port, dtype) in self._inputs.items()
         }
@@ -141,27 +141,26 @@ class _Program:
                 request.set_input_tensor(port, _openvino().Tensor(array, shared_memory=True))
             request.infer()
         except RuntimeError as err:
-            raise ModelError(
-                f"{self._folder} could not answer. OpenVINO says: {_last_line(err)}", EXPORT
-            ) from err
+            problem = f"{self._folder} could not answer. OpenVINO says: {_last_line(err)}"
+            raise ModelError(problem, EXPORT) from err
         return {name: _array(request.get_output_tensor(port)) for name, (port, _) in self._outputs.items()}
 
     def _request(self) -> Any:
-        """One for each thread: two threads on one request get each other's rows."""
+        """Return the request of this thread: two threads on the same request get each other's rows."""
         if not hasattr(self._of_thread, "request"):
             self._of_thread.request = self._compiled.create_infer_request()
         return self._of_thread.request
 
 
 def _openvino() -> Any:
-    """OpenVINO, imported when it is first needed: 0.2 s that a process without models need not spend."""
+    """Import OpenVINO when it is first needed: 0.2 s that a process without models saves."""
     import openvino  # type: ignore[import-untyped]  # its stubs lack py.typed
 
     return openvino
 
 
 def _compile(folder: Path, saved_model: bytes) -> Any:
-    """Compile a changed saved_model.pb with the variables that lie in `folder`."""
+    """Compile a changed saved_model.pb with the variables in `folder`."""
     core = _openvino().Core()
     core.set_property({"ENABLE_MMAP": False})  # exporting over the files must not change a loaded model
     with tempfile.TemporaryDirectory(prefix="mnist-dash-") as staged:
@@ -171,20 +170,20 @@ def _compile(folder: Path, saved_model: bytes) -> Any:
         try:
             return core.compile_model(core.read_model(staged), "CPU", _CONFIG)
         except RuntimeError as err:
-            raise _unfit(folder, str(err)) from err
+            raise _explain_failure(folder, str(err)) from err
 
 
 def _link(variables: Path, staged: Path) -> None:
     try:
         staged.symlink_to(variables, target_is_directory=True)
-    except OSError:  # Windows allows links to few
+    except OSError:  # Windows allows links to few users
         shutil.copytree(variables, staged)
 
 
-def _find(
+def _ports_of(
     tensors: Mapping[str, Tensor], names: Mapping[str, str], ports: Sequence[Any]
 ) -> dict[str, tuple[int, Any]]:
-    """The number and the dtype of the port that each tensor of a signature became."""
+    """Return the number and the dtype of the port of each tensor of a signature."""
     return {
         key: (number, port.element_type.to_dtype())
         for key, tensor in tensors.items()
@@ -200,20 +199,18 @@ def _array(tensor: Any) -> NDArray[Any]:
     return data.astype(np.float32 if np.issubdtype(data.dtype, np.floating) else data.dtype)
 
 
-def _unfit(folder: Path, message: str) -> ModelError:
+def _explain_failure(folder: Path, message: str) -> ModelError:
     if found := re.search(r"No conversion rule found for operations?: (.+)", message):
         problem = f"{folder} uses operations that OpenVINO does not have: {found[1].strip()}."
-        return ModelError(
-            problem, "Leave them out of the exported model; prepare images and text outside of it."
-        )
+        step = "Leave them out of the exported model; prepare images and text outside of it."
+        return ModelError(problem, step)
     if re.search(_DAMAGED, message):
-        return ModelError(
-            f"The variables of {folder} are damaged. OpenVINO says: {_last_line(message)}", COPY
-        )
+        problem = f"The variables of {folder} are damaged. OpenVINO says: {_last_line(message)}"
+        return ModelError(problem, COPY)
     return ModelError(f"OpenVINO cannot load {folder}. It says: {_last_line(message)}", EXPORT)
 
 
 def _last_line(message: object) -> str:
-    """The last line of OpenVINO's report that says something, with a full stop."""
+    """Return the last line of OpenVINO's report that holds a word, with a full stop."""
     lines = [line.strip(" -\t") for line in str(message).splitlines() if re.search(r"\w", line)]
-    return f"{(lines or ['it does not say why'])[-1].rstrip('.')}."
+    return f"{(lines or ['nothing'])[-1].rstrip('.')}."

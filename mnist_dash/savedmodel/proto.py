@@ -1,4 +1,4 @@
-"""What saved_model.pb says: the few messages of TensorFlow's that matter here, read with protobuf."""
+"""Read saved_model.pb: the few of TensorFlow's protobuf messages that are needed here."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from mnist_dash.signature import SERVING_DEFAULT, Signature, Tensor
 
 FILE_NAME = "saved_model.pb"
 SERVE = {"serve"}
-"""The tags of the graph that is for serving; TensorFlow Serving wants exactly these."""
+"""The tags of the graph for serving; TensorFlow Serving requires exactly these."""
 INIT_OP = "__saved_model_init_op"
 VARIABLE_OPS = frozenset({"VarHandleOp", "VariableV2", "Variable"})
 EXPORT = "Export the model again, with model.export(...) in Keras or tf.saved_model.save(...) in TensorFlow."
 
 # Message -> number -> (field, type, repeated), from saved_model.proto and meta_graph.proto in TensorFlow's
 # core/protobuf, and graph.proto, node_def.proto and tensor_shape.proto in its core/framework. protobuf keeps
-# what is not declared as it is, so that a message can be changed and written back whole.
+# undeclared fields as they are, so that a message can be changed and written back without loss.
 _FIELDS: dict[str, dict[int, tuple[str, str, bool]]] = {
     "SavedModel": {2: ("meta_graphs", "MetaGraphDef", True)},
     "MetaGraphDef": {
@@ -78,22 +78,22 @@ _DTYPES = {
 
 @dataclass(frozen=True)
 class ServingGraph:
-    """The graph of a saved_model.pb that is for serving."""
+    """The graph for serving of a saved_model.pb."""
 
     signatures: Mapping[str, Signature]
     has_variables: bool
-    """Whether it reads variables, so that it is nothing without its `variables` folder."""
+    """Whether it reads variables, so that it needs its `variables` folder."""
     _graph: Any
 
-    def alone(self, signature: str, names: Mapping[str, str]) -> bytes:
-        """A saved_model.pb with this graph and one signature only, `serving_default`.
+    def with_one_signature(self, signature: str, names: Mapping[str, str]) -> bytes:
+        """Return a saved_model.pb with this graph and only this signature, named `serving_default`.
 
-        `names` maps graph names of the tensors to the names they shall have in the new signature.
+        `names` maps the tensors' names in the graph to their names in the new signature.
         """
         (old,) = [entry.value for entry in self._graph.signature_def if entry.key == signature]
         new = type(self._graph.signature_def[0])(key=SERVING_DEFAULT)
         for tensors, kept in ((old.inputs, new.value.inputs), (old.outputs, new.value.outputs)):
-            # Two keys may stand for one tensor, which then has one name.
+            # Two keys may name the same tensor, which then has one name.
             for name, info in {entry.value.name: entry.value for entry in tensors}.items():
                 kept.add(key=names[name], value=info)
         whole: Any = saved_model_class()()
@@ -107,20 +107,18 @@ class ServingGraph:
 def read_signatures(folder: Path) -> dict[str, Signature]:
     """Read the signatures of a version folder's graph for serving; raises ModelError.
 
-    The signature by which TensorFlow initialises a model is left out: nobody may call it.
+    The signature by which TensorFlow initialises a model is left out: it is not for clients.
     """
     return dict(read_graph(folder).signatures)
 
 
 def read_graph(folder: Path) -> ServingGraph:
-    """Read saved_model.pb of a version folder; raises ModelError if it is missing, unreadable or foreign."""
+    """Read saved_model.pb of a version folder; raises ModelError if it is missing, unreadable or unfit."""
     message = _parse(folder / FILE_NAME)
     graph = _serving(message)
     if graph is None:
         found = "; ".join(", ".join(graph.meta_info_def.tags) or "none" for graph in message.meta_graphs)
-        problem = (
-            f"{folder / FILE_NAME} has no graph with the tag `serve` and no other; its tags are: {found}."
-        )
+        problem = f"{folder / FILE_NAME} has no graph whose only tag is `serve`; its tags are: {found}."
         raise ModelError(problem, "Export the model for serving, with the tag `serve`.")
     ops = {node.op for node in graph.graph_def.node}
     signatures = {signature.name: signature for signature in _signatures(graph)}
@@ -135,10 +133,8 @@ def _parse(path: Path) -> Any:
     except DecodeError:
         message = None
     if message is None or not any(graph.HasField("graph_def") for graph in message.meta_graphs):
-        raise ModelError(
-            f"{path} is not a SavedModel: it is {'damaged or another kind of file' if content else 'empty'}.",
-            EXPORT,
-        )
+        reason = "damaged or another kind of file" if content else "empty"
+        raise ModelError(f"{path} is not a SavedModel: it is {reason}.", EXPORT)
     return message
 
 
@@ -182,7 +178,8 @@ def _shape(info: Any) -> tuple[int, ...] | None:
 
 @cache
 def saved_model_class() -> type[Message]:
-    pool = DescriptorPool()  # its own, so that TensorFlow's messages may live in the same process
+    """Return the class of the message SavedModel, built from the table above."""
+    pool = DescriptorPool()  # separate, so that TensorFlow's messages may be loaded in the same process
     file = FileDescriptorProto(name="saved_model.proto", package="mnist_dash", syntax="proto3")
     for message_name, fields in _FIELDS.items():
         message = file.message_type.add(name=message_name)

@@ -13,9 +13,10 @@ PIXELS = Tensor("x:0", "DT_FLOAT", (-1, 784))
 TEN = Tensor("y:0", "DT_FLOAT", (-1, 10))
 
 
-def signatures(**outputs: Tensor) -> dict[str, Signature]:
-    """A signature `serving_default` of one input with these outputs."""
-    return {"serving_default": Signature("serving_default", {"x": PIXELS}, outputs, "")}
+def signatures(*inputs: Tensor, **outputs: Tensor) -> dict[str, Signature]:
+    """A signature `serving_default` with these inputs, or PIXELS, and outputs."""
+    names = {f"x{number or ''}": tensor for number, tensor in enumerate(inputs or [PIXELS])}
+    return {"serving_default": Signature("serving_default", names, outputs, "")}
 
 
 @pytest.mark.parametrize(
@@ -46,28 +47,19 @@ def test_digits_are_reshaped(desired: tuple[int, ...], given: tuple[int, ...]) -
         ((784,), "takes one digit alone: its input is (784,), without a leading batch."),
         ((1, 28, 28), "takes exactly 1 digit at a time: its input is (1, 28, 28), with a fixed batch."),
         ((8, 784), "takes exactly 8 digits at a time: its input is (8, 784), with a fixed batch."),
-        (
-            (-1, 32, 32, 3),
-            "takes an input of shape (n, 32, 32, 3): 3072 values, not the 784 of a digit (28x28).",
+        *(
+            (shape, f"takes an input of shape {show(shape)}, which does not fit the 28x28 pixels of a digit.")
+            for shape in ((-1, 32, 32, 3), (-1, 14, 56), (-1, -1, -1, 3), (-1,), ())
         ),
-        ((-1, 14, 56), "takes 784 values, but as (n, 14, 56), which is not how the rows of a digit lie."),
-        (
-            (-1, -1, -1, 3),
-            "takes an input of shape (n, ?, ?, 3), into which the 784 values of a digit do not fit.",
-        ),
-        ((-1,), "takes an input of shape (n,), into which the 784 values of a digit do not fit."),
-        ((), "takes an input of shape (), into which the 784 values of a digit do not fit."),
     ],
 )
 def test_a_shape_that_is_no_digit_is_refused(shape: tuple[int, ...], problem: str) -> None:
-    """The error says which shape was found and which ones are fit."""
+    """The error names the shape and those that fit."""
     with pytest.raises(ModelError) as caught:
         shape_for(DIGITS, shape, "m/model/1")
     assert caught.value.problem == f"m/model/1 {problem}"
-    assert (
-        caught.value.next_step
-        == "Export it with an input of shape (None, 28, 28, 1), (None, 28, 28) or (None, 784)."
-    )
+    step = "Export it with an input of shape (None, 28, 28, 1), (None, 28, 28) or (None, 784)."
+    assert caught.value.next_step == step
 
 
 def test_probabilities_stay_as_they_are() -> None:
@@ -119,7 +111,7 @@ def test_an_answer_that_is_not_finite_is_refused(value: float) -> None:
 
 @pytest.mark.parametrize("shape", [(10,), (1, 9), (1, 1, 10)])
 def test_an_answer_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
-    """The error says which shape came."""
+    """The error names the shape."""
     with pytest.raises(ModelError) as caught:
         to_probabilities(np.zeros(shape))
     assert caught.value.problem == f"The model answered with shape {show(shape)}, not (n, 10)."
@@ -143,8 +135,40 @@ def test_an_output_of_open_shape_may_be_the_answer(shape: tuple[int, ...] | None
     assert adapter_of(signatures(y=Tensor("y:0", "DT_FLOAT", shape))).output_name == "y"
 
 
-def test_an_adapter_is_there_and_back() -> None:
-    """It makes the inputs of digits and the probabilities of outputs."""
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({}, "has no signature `serving_default`; its signatures: none."),
+        (
+            {"other": Signature("other", {"x": PIXELS}, {"y": TEN}, "")},
+            "has no signature `serving_default`; its signatures: `other`.",
+        ),
+        ({"serving_default": Signature("s", {}, {"y": TEN}, "")}, "takes 0 inputs (none) in `s`."),
+        (signatures(PIXELS, PIXELS, y=TEN), "takes 2 inputs (`x`, `x1`) in `serving_default`."),
+        (
+            signatures(Tensor("x:0", "DT_UINT8", (-1, 784)), y=TEN),
+            "takes DT_UINT8 for its input `x`",
+        ),
+        (signatures(Tensor("x:0", "DT_FLOAT", None), y=TEN), "does not say the shape of its input `x`."),
+        (signatures(Tensor("x:0", "DT_FLOAT", (28, 28)), y=TEN), "takes one digit alone"),
+        (
+            signatures(y=Tensor("y:0", "DT_FLOAT", (-1, 1000))),
+            "does not answer with ten values for each digit; its output is `y` of shape (n, 1000)",
+        ),
+        (signatures(y=Tensor("y:0", "DT_INT64", (-1,))), "does not answer with ten values for each digit"),
+        (signatures(y=TEN, z=TEN), "has 2 outputs of ten values (`y`, `z`), so the answer is ambiguous."),
+    ],
+)
+def test_a_signature_that_is_unfit_for_digits_is_refused(given: dict[str, Signature], problem: str) -> None:
+    """The problem says what is there, the next step how to export the model."""
+    with pytest.raises(ModelError) as caught:
+        adapter_of(given, "/v")
+    assert caught.value.problem.startswith(f"/v {problem}")
+    assert caught.value.next_step.startswith("Export ")
+
+
+def test_an_adapter_makes_inputs_and_reads_outputs() -> None:
+    """Digits become the signature's inputs, its outputs become probabilities."""
     adapter = adapter_of(signatures(y=TEN))
     assert adapter.inputs(DIGITS)["x"].shape == (3, 784)
     assert np.allclose(adapter.probabilities({"y": np.zeros((3, 10))}), 0.1)

@@ -150,6 +150,8 @@ def _explain(err: Any, target: str, bucket: str, login_step: str) -> tuple[str, 
     from google.auth.exceptions import GoogleAuthError, InvalidOperation, TransportError
     from requests import RequestException
 
+    from mnist_dash.network_errors import explain_network_error
+
     status = getattr(err, "code", None)
     # A client without credentials cannot renew them, so the library turns a 401 into InvalidOperation.
     if status == 401 or isinstance(err, InvalidOperation):
@@ -158,7 +160,8 @@ def _explain(err: Any, target: str, bucket: str, login_step: str) -> tuple[str, 
             login_step,
         )
     if isinstance(err, RequestException | TransportError):
-        return f"Cloud Storage could not be reached for {target} ({type(err).__name__}).", _CHECK_NETWORK
+        reason = explain_network_error(err).reason
+        return f"Cloud Storage could not be reached for {target}: {reason}.", _CHECK_NETWORK
     if isinstance(err, GoogleAuthError):
         return f"The Google credentials cannot be used: {_first_line(err)}", login_step
     if status == 403:

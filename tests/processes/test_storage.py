@@ -189,10 +189,8 @@ def test_a_refused_connection_is_reported(unused_port: int, monkeypatch: pytest.
     monkeypatch.setattr(cloud_storage, "RETRY_SECONDS", 0.1)
     with pytest.raises(ModelError) as caught:
         versions_of("gs://abc/mnist", client_of(f"http://127.0.0.1:{unused_port}"))
-    assert (
-        caught.value.problem
-        == "Cloud Storage could not be reached for gs://abc/mnist/model (ConnectionError)."
-    )
+    problem = "Cloud Storage could not be reached for gs://abc/mnist/model: Connection refused."
+    assert caught.value.problem == problem
     assert caught.value.next_step == "Check the network, then try again."
     assert caught.value.unverified
 
@@ -203,7 +201,7 @@ def test_a_server_that_does_not_answer_is_reported(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(cloud_storage, "TIMEOUT", (0.2, 0.2))
     with (
         socket.create_server(("127.0.0.1", 0)) as silent,
-        pytest.raises(ModelError, match=r"could not be reached for .* \(ReadTimeout\)\."),
+        pytest.raises(ModelError, match=r"could not be reached for .*: it did not answer in time\."),
     ):
         versions_of("gs://abc/mnist", client_of(f"http://127.0.0.1:{silent.getsockname()[1]}"))
 

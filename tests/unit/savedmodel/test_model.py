@@ -144,9 +144,10 @@ def test_a_wrong_call_is_a_model_error(inputs: dict[str, Any], signature: str, p
 
 
 def _declare_two_shards(folder: Path) -> None:
-    (folder / SHARD).rename(folder / SHARD.replace("-of-00001", "-of-00002"))
+    (folder / SHARD).rename(folder / "variables/variables.data-00000-of-00002")
 
 
+SECOND_SHARD = "variables/variables.data-00001-of-00002"
 MISSING = "The variables of /v are missing: no"
 DAMAGED = "The variables of /v are damaged. OpenVINO says:"
 # Fault -> (model, how to break its version folder, problem, next step); /v is the version folder.
@@ -158,7 +159,7 @@ FAULTS: dict[str, tuple[str, Callable[[Path], object], str, str]] = {
     "one shard of two": (
         ROWS,
         _declare_two_shards,
-        f"{MISSING} /v/variables/variables.data-00001-of-00002.",
+        f"{MISSING} /v/{SECOND_SHARD}.",
         COPY,
     ),
     "index cut off": (ROWS, lambda v: cut_off(v / INDEX), DAMAGED, COPY),

@@ -37,7 +37,7 @@ from mnist_dash.domain import (
     UndoPromote,
 )
 from mnist_dash.errors import EngineError, ServingError
-from mnist_dash.serving import ServingClient
+from mnist_dash.serving.client import ServingClient
 from mnist_dash.settings import EngineKind, Settings
 from mnist_dash.storage.location import Progress
 

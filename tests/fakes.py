@@ -34,7 +34,7 @@ from mnist_dash.domain import (
 )
 from mnist_dash.errors import EngineError, MnistDashError
 from mnist_dash.service import Dashboard
-from mnist_dash.serving import ServingClient
+from mnist_dash.serving.client import ServingClient
 from mnist_dash.storage.location import Progress
 
 LINEAR, CNN = "/models/linear", "/models/cnn"

@@ -61,7 +61,7 @@ from mnist_dash.domain import (
     Suggestion,
 )
 from mnist_dash.errors import EngineError, MnistDashError, SettingsError
-from mnist_dash.serving import ServingClient
+from mnist_dash.serving.client import ServingClient
 from mnist_dash.settings import RouterKind, Settings
 from mnist_dash.storage.discovery import bases_in_buckets
 from mnist_dash.storage.key_file import client_for

@@ -12,7 +12,7 @@ from mnist_dash.cluster.route_state import RouteConfig
 from mnist_dash.domain import Image, Prediction, Release, Role, Route
 from mnist_dash.errors import ServingError
 from mnist_dash.route_check import ambiguous_image
-from mnist_dash.serving import ServingClient
+from mnist_dash.serving.client import ServingClient
 
 PROBES = 20
 """Requests on the split in one sample."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any, TypeVar
+from typing import Any, Final
 from urllib.parse import urlsplit
 from urllib.request import parse_http_list, parse_keqv_list
 
@@ -27,10 +27,15 @@ from mnist_dash.domain import (
     Route,
 )
 from mnist_dash.errors import ModelError, ServingError
-from mnist_dash.serving.http_errors import raise_for_status, unreached
+from mnist_dash.serving.http_errors import raise_for_status, translate_network_error
 from mnist_dash.signature import shape_for, to_probabilities
 
-CONNECTIONS = 16
+CONNECTIONS: Final = 16
+CONNECT_SECONDS: Final = 3.0
+READ_SECONDS: Final = 15.0
+STATUS_SECONDS: Final = 2.0
+ATTEMPTS: Final = 3
+DEFAULT_INPUT_SHAPE: Final = (-1, 28, 28, 1)
 
 
 class AddressAdapter(HTTPAdapter):
@@ -43,114 +48,12 @@ class AddressAdapter(HTTPAdapter):
     def build_connection_pool_key_attributes(
         self, request: requests.PreparedRequest, verify: bool | str, cert: Any = None
     ) -> tuple[Any, Any]:
-        """Scheme, host and port to connect to, and what TLS has to know."""
-        where, tls = super().build_connection_pool_key_attributes(request, verify, cert)
+        """Return scheme, host and port to connect to, and the arguments of TLS."""
+        host, tls = super().build_connection_pool_key_attributes(request, verify, cert)
         if not self._address.hostname:
-            return where, tls
-        named = {"server_hostname": where["host"]} if where["scheme"] == "https" else {}
-        return {**where, "host": self._address.hostname, "port": self._address.port}, {**tls, **named}
-
-
-DEFAULT_INPUT_SHAPE = (-1, 28, 28, 1)
-AVAILABLE = "AVAILABLE"
-
-E = TypeVar("E", Role, Release)
-
-
-def prediction(response: requests.Response, milliseconds: float) -> Prediction:
-    """The prediction in an answer; raises ServingError if there is none, or one that no model can mean."""
-    served = served_by(response)
-    return Prediction(
-        probabilities=_probabilities(_json(response)),
-        role=_member(Role, served.get("role")),
-        release=_member(Release, served.get("release")),
-        version=_integer(response.headers.get(VERSION_HEADER)),
-        replica=served.get("replica", ""),
-        milliseconds=milliseconds,
-    )
-
-
-def input_shape(response: requests.Response) -> tuple[int, ...]:
-    """Shape of the input that the metadata declare, -1 where it is free; MNIST's usual one if they do not."""
-    try:
-        signatures = _json(response)["metadata"]["signature_def"]["signature_def"]
-        (tensor,) = signatures["serving_default"]["inputs"].values()
-        return tuple(int(dim["size"]) for dim in tensor["tensor_shape"]["dim"])
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return DEFAULT_INPUT_SHAPE
-
-
-def available(response: requests.Response) -> tuple[int | None, str]:
-    """The highest version that is served, by the model's status, or None and how the highest one is."""
-    try:
-        versions = {int(v["version"]): v for v in _json(response)["model_version_status"]}
-        served = [number for number, v in versions.items() if v["state"] == AVAILABLE]
-        return (max(served), "") if served else (None, _unserved(versions))
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return None, "The answer is not a model's status."
-
-
-def _unserved(versions: dict[int, Any]) -> str:
-    if not versions:
-        return "The model server knows no version of the model."
-    highest = versions[max(versions)]
-    reason = str(highest.get("status", {}).get("error_message", ""))
-    return f"Version {max(versions)} is in the state {highest['state']}. {reason}".strip()
-
-
-def served_by(response: requests.Response) -> dict[str, str]:
-    """Who answered, by the header: role, release and replica, as far as they are told."""
-    header = response.headers.get(SERVED_BY_HEADER, "")  # other programs put other things in it
-    return parse_keqv_list([item for item in parse_http_list(header) if "=" in item])
-
-
-def _json(response: requests.Response) -> Any:
-    try:
-        return json.loads(response.content)  # NaN comes as a bare token, which the standard library reads
-    except (ValueError, RecursionError):
-        raise ServingError(
-            "The answer is not JSON: something other than a model server answered.",
-            "Check the gateway's address.",
-        ) from None
-
-
-def _probabilities(answer: Any) -> NDArray[np.float64]:
-    try:
-        rows = answer["predictions"]
-        row = rows[0]
-        if isinstance(row, dict):
-            row = _answering(row)
-        values = np.asarray(row, dtype=np.float64)
-    except (KeyError, IndexError, TypeError, ValueError, StopIteration):
-        raise ServingError("The answer holds no predictions.", "Is it a model of MNIST digits?") from None
-    if values.shape != (DIGITS,):
-        raise ServingError(
-            f"The answer has the shape {values.shape} instead of ten probabilities.",
-            "Is it a model of MNIST digits?",
-        )
-    if not np.isfinite(values).all():
-        raise ServingError("The model answered with NaN or infinity.", "It is broken: deploy another one.")
-    probabilities: NDArray[np.float64] = to_probabilities(values[np.newaxis])[0]
-    return probabilities
-
-
-def _answering(outputs: dict[str, Any]) -> Any:
-    """Of several outputs the one with ten values; if there are more, the one that is called probabilities."""
-    ten = {name: value for name, value in outputs.items() if np.shape(value) == (DIGITS,)}
-    return next((value for name, value in ten.items() if "prob" in name.lower()), next(iter(ten.values())))
-
-
-def _member(kind: type[E], value: str | None) -> E | None:
-    return kind(value) if value in set(kind) else None
-
-
-def _integer(text: str | None) -> int | None:
-    return int(text) if text and text.isdecimal() else None
-
-
-CONNECT_SECONDS, READ_SECONDS = 3.0, 15.0
-STATUS_SECONDS = 2.0
-ATTEMPTS = 3
+            return host, tls
+        names = {"server_hostname": host["host"]} if host["scheme"] == "https" else {}
+        return {**host, "host": self._address.hostname, "port": self._address.port}, {**tls, **names}
 
 
 class ServingClient:
@@ -162,7 +65,7 @@ class ServingClient:
     def __init__(self, gateway: Gateway, *, transport: BaseAdapter | None = None) -> None:
         self._gateway = gateway
         self._session = requests.Session()
-        self._session.trust_env = False  # a proxy of the environment must not stand before the gateway
+        self._session.trust_env = False  # the gateway is not behind the environment's proxy
         self._session.verify = gateway.ca_file or True
         self._session.mount(gateway.url, transport or AddressAdapter(gateway))
         if gateway.address:  # else the Host header would name the address
@@ -174,28 +77,28 @@ class ServingClient:
         self._session.close()
 
     def predict(self, image: Image, route: Route = Route.SPLIT) -> Prediction:
-        """Ask about one digit, (28, 28) float32 in [0, 1]; raises ServingError with a plain sentence.
+        """Predict one digit, (28, 28) float32 in [0, 1]; raises ServingError.
 
-        The model's signature decides the shape that is sent. On the split the body fits Current; if the
-        gateway then chose a New model that wants another shape, New is asked again by header, so that the
-        choice stays the gateway's.
+        The model's signature decides the shape of the request. On the split the body fits Current; if the
+        gateway chose a New model that needs another shape, the request is repeated to New by header, so that
+        the choice stays the gateway's.
         """
-        asked = route
-        chosen: Route = Route.CURRENT if route is Route.SPLIT else route
-        for _ in range(ATTEMPTS):  # models may change roles between the question and the answer
-            shape = self._shape(chosen)
+        destination = route
+        model: Route = Route.CURRENT if route is Route.SPLIT else route
+        for _ in range(ATTEMPTS):  # models may change roles between a request and its answer
+            shape = self._input_shape(model)
             started = time.perf_counter()
-            response = self._post(image, shape, asked)
+            response = self._post(image, shape, destination)
             milliseconds = (time.perf_counter() - started) * 1000
             if response.status_code != requests.codes.bad_request:
                 break
-            asked = chosen = _refuser(response, asked)
-            self._shapes.pop(chosen, None)
+            destination = model = _route_to_answering_model(response, destination)
+            self._shapes.pop(model, None)
         raise_for_status(response)
-        return prediction(response, milliseconds)
+        return read_prediction(response, milliseconds)
 
     def status(self, route: Route, *, seconds: float = STATUS_SECONDS) -> tuple[int | None, str]:
-        """The version that is served on a forced route, or None and why there is none, in words.
+        """Return the version that is served on a forced route, or None and the reason why there is none.
 
         Waits at most `seconds` for the connection and as long for the answer. A controller may answer for New
         with Current while New has no ready replica.
@@ -203,24 +106,24 @@ class ServingClient:
         try:
             response = self._send("GET", "", route, seconds=seconds)
             raise_for_status(response)
-            return available(response)
+            return read_version(response)
         except ServingError as error:
             return None, str(error)
 
     def _post(self, image: Image, shape: tuple[int, ...], route: Route) -> requests.Response:
         try:
             instances = np.ascontiguousarray(shape_for(image[np.newaxis], shape), dtype=np.float32)
-        except ModelError as error:  # no check saw it: a newer version in the folder, or another's model
+        except ModelError as error:  # an unchecked model: a newer version in the folder, or another program's
             raise ServingError(error.problem, error.next_step) from error
         body = orjson.dumps({"instances": instances}, option=orjson.OPT_SERIALIZE_NUMPY)
         return self._send("POST", ":predict", route, body)
 
-    def _shape(self, route: Route) -> tuple[int, ...]:
-        """Shape of the input that the model on this route declares, read once and kept until a 400."""
+    def _input_shape(self, route: Route) -> tuple[int, ...]:
+        """Return the input shape that the model on this route declares, read once and kept until a 400."""
         if not (shape := self._shapes.get(route)):
             response = self._send("GET", "/metadata", route)
             raise_for_status(response)
-            shape = self._shapes[route] = input_shape(response)
+            shape = self._shapes[route] = read_input_shape(response)
         return shape
 
     def _send(
@@ -235,12 +138,88 @@ class ServingClient:
                 timeout=(min(seconds, CONNECT_SECONDS), seconds),
                 allow_redirects=False,
             )
-        except OSError as error:  # also what requests raises for a file of authorities that is not there
-            raise unreached(error, self._gateway) from error
+        except OSError as error:  # requests' errors are OSErrors, and so is that of a missing --ca-file
+            raise translate_network_error(error, self._gateway) from error
 
 
-def _refuser(response: requests.Response, asked: Route) -> Route:
-    """The route to the model that refused; if nobody says, New: on the split, Current's shape was sent."""
-    if role := served_by(response).get("role"):
+def read_prediction(response: requests.Response, milliseconds: float) -> Prediction:
+    """Read the prediction from an answer; raises ServingError if it holds none, or an impossible one."""
+    served_by = _read_served_by(response)
+    role, release = served_by.get("role"), served_by.get("release")
+    version = response.headers.get(VERSION_HEADER, "")
+    return Prediction(
+        probabilities=_read_probabilities(_parse_json(response)),
+        role=Role(role) if role in set(Role) else None,
+        release=Release(release) if release in set(Release) else None,
+        version=int(version) if version.isdecimal() else None,
+        replica=served_by.get("replica", ""),
+        milliseconds=milliseconds,
+    )
+
+
+def read_input_shape(response: requests.Response) -> tuple[int, ...]:
+    """Read the input shape from a model's metadata, -1 for a free dimension; MNIST's usual one by default."""
+    try:
+        signatures = _parse_json(response)["metadata"]["signature_def"]["signature_def"]
+        (tensor,) = signatures["serving_default"]["inputs"].values()
+        return tuple(int(dim["size"]) for dim in tensor["tensor_shape"]["dim"])
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return DEFAULT_INPUT_SHAPE
+
+
+def read_version(response: requests.Response) -> tuple[int | None, str]:
+    """Read the highest available version from a model's status, or None and the state of the highest."""
+    try:
+        versions = {int(v["version"]): v for v in _parse_json(response)["model_version_status"]}
+        available = [number for number, v in versions.items() if v["state"] == "AVAILABLE"]
+        if available:
+            return max(available), ""
+        if not versions:
+            return None, "The model server knows no version of the model."
+        latest = versions[max(versions)]
+        reason = str(latest.get("status", {}).get("error_message", ""))
+        return None, f"Version {max(versions)} is in the state {latest['state']}. {reason}".strip()
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None, "The answer is not a model's status."
+
+
+def _read_served_by(response: requests.Response) -> dict[str, str]:
+    """Read role, release and replica from the header, as far as it has them."""
+    header = response.headers.get(SERVED_BY_HEADER, "")  # other programs put other things in it
+    return parse_keqv_list([item for item in parse_http_list(header) if "=" in item])
+
+
+def _route_to_answering_model(response: requests.Response, route: Route) -> Route:
+    """Return the route to the model that answered 400; by default New, as a split has Current's shape."""
+    if role := _read_served_by(response).get("role"):
         return Route.CURRENT if role == Role.CURRENT else Route.NEW
-    return Route.NEW if asked is Route.SPLIT else asked
+    return Route.NEW if route is Route.SPLIT else route
+
+
+def _parse_json(response: requests.Response) -> Any:
+    try:
+        return json.loads(response.content)  # the standard library reads bare NaN tokens
+    except (ValueError, RecursionError):
+        problem = "The answer is not JSON: it does not come from a model server."
+        raise ServingError(problem, "Check the gateway's address.") from None
+
+
+def _read_probabilities(answer: Any) -> NDArray[np.float64]:
+    check_model = "Check that it is a model of MNIST digits."
+    try:
+        row = answer["predictions"][0]
+        values = np.asarray(_choose_output(row) if isinstance(row, dict) else row, dtype=np.float64)
+    except (KeyError, IndexError, TypeError, ValueError, StopIteration):
+        raise ServingError("The answer holds no predictions.", check_model) from None
+    if values.shape != (DIGITS,):
+        raise ServingError(f"The answer has the shape {values.shape}, not ten probabilities.", check_model)
+    if not np.isfinite(values).all():
+        raise ServingError("The model answered with NaN or infinity.", "Deploy another model.")
+    probabilities: NDArray[np.float64] = to_probabilities(values[np.newaxis])[0]
+    return probabilities
+
+
+def _choose_output(outputs: dict[str, Any]) -> Any:
+    """Return the output with ten values; of several, the one that is called probabilities."""
+    ten = {name: value for name, value in outputs.items() if np.shape(value) == (DIGITS,)}
+    return next((value for name, value in ten.items() if "prob" in name.lower()), next(iter(ten.values())))

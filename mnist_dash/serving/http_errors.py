@@ -1,188 +1,107 @@
-"""Translate failed requests to a model server into ServingError."""
+"""Translate failed requests to a gateway into ServingError."""
 
 from __future__ import annotations
 
 import json
-import socket
-import ssl
-from typing import NoReturn
+from typing import Final, NoReturn
 from urllib.parse import urlsplit
 
 import requests
 
 from mnist_dash.domain import Gateway
 from mnist_dash.errors import ServingError
+from mnist_dash.network_errors import NetworkProblem, explain_network_error
 
-MOST_WORDS = 300
-SPEAK_TLS = ("to an https server", "to https port")
-"""What Go's and nginx's servers say to HTTP on a port of HTTPS."""
+MOST_CHARACTERS: Final = 300
+PLAIN_HTTP_REFUSED: Final = ("to an https server", "to https port")
+"""Go's and nginx's answers to plain HTTP on a port for HTTPS."""
+
+_NEXT_STEPS: Final = {
+    NetworkProblem.DNS: "Set --ingress-address to the IP address and port of the ingress controller.",
+    NetworkProblem.READ_TIMEOUT: "The model may be overloaded or restarting: try again.",
+    NetworkProblem.CUT: "Try again.",
+    NetworkProblem.NOT_TLS: "Use --scheme http, or the port for https.",
+    NetworkProblem.CERTIFICATE_HOST: "Give the ingress controller a certificate for {host}.",
+    NetworkProblem.CERTIFICATE_DATE: "Renew the ingress controller's certificate.",
+    NetworkProblem.CERTIFICATE_UNTRUSTED: "Name the authority that signed it with --ca-file FILE.pem.",
+}
 
 
 def raise_for_status(response: requests.Response) -> None:
-    """Raise a ServingError with what refused, why, and what to do, unless the status is 200."""
-    if response.status_code == requests.codes.ok:
+    """Raise a ServingError with what refused, why, and a next step, unless the status is 200."""
+    code, message = response.status_code, _model_server_message(response)
+    if code == requests.codes.ok:
         return
-    if response.is_redirect or response.is_permanent_redirect:
-        _redirected(response)
-    words = _error_of_model_server(response)
-    if words is None:
-        _by_others(response)
-    _by_model_server(response.status_code, words)
+    if response.is_redirect:
+        _raise_for_redirect(response)
+    if code == 503:
+        raise ServingError(f"No model is ready to answer (503).{message or ''}", "Wait for a ready replica.")
+    if code in (502, 504):
+        raise ServingError(f"The model broke off or took too long ({code}).{message or ''}", "Try again.")
+    if message is None:
+        _raise_for_other_program(response)
+    if code == 404:
+        step = "It may still be loading it, or have found no version: see its log under Objects."
+        raise ServingError(f"The model server knows no such model (404).{message}", step)
+    if code < 500:
+        problem = f"The model refused the request ({code}).{message}"
+        raise ServingError(problem, "Check that it is a model of MNIST digits.")
+    raise ServingError(f"The model server failed ({code}).{message}", "See its log under Objects.")
 
 
-def _by_model_server(code: int, words: str) -> NoReturn:
-    if code == requests.codes.service_unavailable:
-        raise ServingError(f"No model is there to answer (503).{words}", "Wait for a ready replica.")
-    if code in (requests.codes.bad_gateway, requests.codes.gateway_timeout):
-        raise ServingError(f"The model broke off or took too long ({code}).{words}", "Try again.")
-    if code == requests.codes.not_found:
+def _raise_for_other_program(response: requests.Response) -> NoReturn:
+    """Explain an error of an ingress controller, or of another program in front of the models."""
+    code, host = response.status_code, urlsplit(response.url).netloc
+    if code == 404:
+        step = "Check under Objects that the controller reads the routes; it may need seconds for new ones."
         raise ServingError(
-            f"The model server knows no such model (404).{words}",
-            "It may still be loading it, or have found no version: see its log under Objects.",
+            f"What answers for {host} is no model server, and has no route to one (404).", step
         )
-    if 400 <= code < 500:
-        raise ServingError(
-            f"The model refused the request ({code}).{words}", "Is it a model of MNIST digits?"
-        )
-    raise ServingError(f"The model server failed ({code}).{words}", "See its log under Objects.")
+    if any(text in response.text[:MOST_CHARACTERS].lower() for text in PLAIN_HTTP_REFUSED):
+        raise ServingError(f"The gateway for {host} expects https on this port.", "Use --scheme https.")
+    problem = f"A program in front of the models refused the request ({code}).{_sentence(response.reason)}"
+    if code in (401, 403):
+        raise ServingError(problem, f"Let requests to {host}/v1/models through without a login.")
+    raise ServingError(problem, "See the ingress controller's log.")
 
 
-def _by_others(response: requests.Response) -> NoReturn:
-    code, host = response.status_code, _host(response.url)
-    words = _sentence(response.reason or "")
-    if code == requests.codes.service_unavailable:
-        raise ServingError(
-            "The ingress controller has no model server that is ready (503).", "Wait for a ready replica."
-        )
-    if code in (requests.codes.bad_gateway, requests.codes.gateway_timeout):
-        raise ServingError(f"The model broke off or took too long ({code}).{words}", "Try again.")
-    if code == requests.codes.not_found:
-        raise ServingError(
-            f"Something answers for {host}, but it knows no models there (404): it is no model server.",
-            "Is it the controller that reads the routes, and do they name this host? See under Objects; "
-            "it may also need a few seconds to take up new ones.",
-        )
-    if any(said in response.text[:MOST_WORDS].lower() for said in SPEAK_TLS):
-        raise ServingError(f"The gateway for {host} speaks https on this port.", "Use --scheme https.")
-    if code in (requests.codes.unauthorized, requests.codes.forbidden):
-        raise ServingError(
-            f"Something before the models wants to know who asks ({code}).{words}",
-            f"Let requests to {host}/v1/models through without a login.",
-        )
-    raise ServingError(
-        f"Something before the models refused the request ({code}).{words}",
-        "See the ingress controller's log.",
-    )
+def _raise_for_redirect(response: requests.Response) -> NoReturn:
+    target = response.headers["Location"].partition("?")[0]  # without what identifies the visitor
+    source, destination = urlsplit(response.url), urlsplit(target)
+    if (source.scheme, source.hostname, "https") == ("http", destination.hostname, destination.scheme):
+        raise ServingError("The gateway redirects all requests to https.", "Use --scheme https.")
+    problem = f"The gateway redirects the request to {target[:MOST_CHARACTERS]}."
+    raise ServingError(problem, f"Let requests to {source.netloc}/v1/models through without a redirect.")
 
 
-def _redirected(response: requests.Response) -> NoReturn:
-    code, target = response.status_code, response.headers["Location"]
-    asked, told = urlsplit(response.url), urlsplit(target)
-    if (asked.scheme, told.scheme) == ("http", "https") and told.hostname == asked.hostname:
-        raise ServingError(f"The gateway sends every request on to https ({code}).", "Use --scheme https.")
-    raise ServingError(
-        f"The gateway sends the request on to {target[:MOST_WORDS]} ({code}) instead of answering.",
-        f"Let requests to {_host(response.url)}/v1/models through without a redirection.",
-    )
-
-
-def _error_of_model_server(response: requests.Response) -> str | None:
-    """What a model server or the local gateway says; None if the answer is of neither."""
+def _model_server_message(response: requests.Response) -> str | None:
+    """Return the error of a model server or the local gateway, or None if another program answered."""
     try:
         return _sentence(str(json.loads(response.content)["error"]))
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
-def _sentence(text: str) -> str:
-    """What somebody else said, as a sentence that follows another one; empty if nothing."""
-    text = " ".join(text.split())[:MOST_WORDS]
+def _sentence(text: str | None) -> str:
+    """Return a foreign text as a sentence that follows another, or nothing for nothing."""
+    text = " ".join((text or "").split())[:MOST_CHARACTERS]
     return f" {text}{'' if text.endswith(('.', '!', '?')) else '.'}" if text else ""
 
 
-def _host(url: str) -> str:
-    return urlsplit(url).netloc
+def translate_network_error(error: OSError, gateway: Gateway) -> ServingError:
+    """Return the error for a request that got no answer, with the next step for its reason."""
+    failure = explain_network_error(error)
+    place = f"{gateway.url} ({gateway.address})" if gateway.address else gateway.url
+    problem = f"The gateway at {place} cannot be reached: {failure.reason}."
+    return ServingError(problem, _next_step(failure.problem, gateway))
 
 
-HERE = {"localhost", "127.0.0.1", "::1"}
-OTHER_HOST, EXPIRED = {62, 64}, 10
-"""OpenSSL's numbers of what is wrong with a certificate."""
-NOT_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG")
-"""OpenSSL's names for an answer that is not TLS."""
-
-
-def unreached(error: OSError, gateway: Gateway) -> ServingError:
-    """The error for a request that got no answer, with the next step for its reason."""
-    reason = _innermost(error)
-    there = f"The gateway at {_place(gateway)}"
-    if isinstance(reason, socket.gaierror):
-        return _unresolved(gateway)
-    if isinstance(reason, ssl.SSLError):
-        return _untrusted(reason, gateway)
-    if isinstance(error, requests.ConnectTimeout):
-        return ServingError(f"{there} did not answer in time: no connection came about.", _where(gateway))
-    if isinstance(error, requests.Timeout):
-        return ServingError(
-            f"{there} did not answer in time.", "The model may be overloaded or restarting: try again."
-        )
-    if isinstance(error, requests.ConnectionError):
-        return ServingError(f"{there} cannot be reached: {_words(reason)}.", _where(gateway))
-    if isinstance(error, requests.RequestException):
-        return ServingError(f"The gateway's answer broke off: {_words(reason)}.", "Try again.")
-    return ServingError(f"{there} cannot be asked: {_words(error)}.", "Is --ca-file right?")
-
-
-def _unresolved(gateway: Gateway) -> ServingError:
-    if gateway.address:
-        name = urlsplit(f"//{gateway.address}").hostname
-        return ServingError(f"The name {name} of --ingress-address does not resolve here.", "Use its number.")
-    name = urlsplit(gateway.url).hostname
-    return ServingError(
-        f"The name {name} does not resolve here.",
-        "Say where the ingress controller listens with --ingress-address HOST:PORT, or enter it in DNS.",
-    )
-
-
-def _untrusted(reason: ssl.SSLError, gateway: Gateway) -> ServingError:
+def _next_step(problem: NetworkProblem, gateway: Gateway) -> str:
     host = urlsplit(gateway.url).hostname
-    if isinstance(reason, ssl.SSLCertVerificationError):
-        problem = f"The certificate of {_place(gateway)} is not trusted: {reason.verify_message.rstrip('.')}."
-        if reason.verify_code in OTHER_HOST:
-            return ServingError(problem, f"Give the ingress controller a certificate for {host}.")
-        if reason.verify_code == EXPIRED:
-            return ServingError(problem, "Have it renewed.")
-        return ServingError(problem, "Name the authority that signed it with --ca-file FILE.pem.")
-    if reason.reason in NOT_TLS:
-        return ServingError(
-            f"{_place(gateway)} does not speak https.", "Use --scheme http, or its port for https."
-        )
-    return ServingError(
-        f"No secure connection to {_place(gateway)} came about: {_words(reason)}.",
-        f"Does {gateway.ca_file} hold certificates as PEM? (--ca-file)"
-        if gateway.ca_file
-        else "Is it the port for https?",
-    )
-
-
-def _where(gateway: Gateway) -> str:
-    if urlsplit(gateway.url).hostname in HERE and not gateway.address:
+    if problem in _NEXT_STEPS:
+        return _NEXT_STEPS[problem].format(host=host)
+    if problem in (NetworkProblem.TLS, NetworkProblem.OTHER) and gateway.ca_file:
+        return f"Check that {gateway.ca_file} (--ca-file) holds certificates as PEM."
+    if host in ("localhost", "127.0.0.1", "::1") and not gateway.address:
         return "See under Objects whether it runs."
-    if gateway.address:
-        return "Does the ingress controller run, and listen where --ingress-address says?"
-    return "Does the ingress controller run? If it listens elsewhere, say where with --ingress-address."
-
-
-def _place(gateway: Gateway) -> str:
-    return f"{gateway.url} ({gateway.address})" if gateway.address else gateway.url
-
-
-def _innermost(error: BaseException) -> BaseException:
-    """The reason at the bottom: the HTTP libraries hand it on as cause or as argument."""
-    while inner := error.__cause__ or next((a for a in error.args if isinstance(a, Exception)), None):
-        error = inner
-    return error
-
-
-def _words(error: BaseException) -> str:
-    """A foreign error without its class name and addresses."""
-    return str(getattr(error, "strerror", None) or error).rstrip(".")
+    return "Check that the ingress controller runs and listens there; --ingress-address sets another address."

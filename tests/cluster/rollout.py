@@ -13,7 +13,7 @@ from mnist_dash.cluster.engine import KubernetesEngine
 from mnist_dash.cluster.promotion import INTERRUPTED_SECONDS
 from mnist_dash.domain import ModelCheck, Role, Snapshot
 from mnist_dash.service import Dashboard
-from mnist_dash.serving import ServingClient
+from mnist_dash.serving.client import ServingClient
 from mnist_dash.settings import RouterKind, Settings
 from tests.cluster.bed.api_server import Object, path_of
 from tests.cluster.bed.bed import Bed

@@ -1,4 +1,4 @@
-"""How the REST client reaches a gateway: address, host, certificate; and what it says where it does not."""
+"""The REST client over real connections: address, host and certificate, and its errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from mnist_dash.domain import Gateway, Route
 from mnist_dash.errors import ServingError
-from mnist_dash.serving import ServingClient
+from mnist_dash.serving.client import ServingClient
 from tests.cluster.bed.certificates import Authority
 from tests.fake_ingress import running
 
@@ -22,7 +22,7 @@ HOST = "mnist.invalid"
 
 
 @contextmanager
-def asking(gateway: Gateway) -> Iterator[ServingClient]:
+def serving_client(gateway: Gateway) -> Iterator[ServingClient]:
     """A client that is closed afterwards."""
     client = ServingClient(gateway)
     yield client
@@ -31,133 +31,101 @@ def asking(gateway: Gateway) -> Iterator[ServingClient]:
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """Whom only the tests trust."""
+    """An authority that only the tests trust."""
     return Authority(tmp_path_factory.mktemp("authority") / "files")
 
 
-def refusal(gateway: Gateway) -> ServingError:
-    """What a prediction fails with."""
-    with asking(gateway) as client, pytest.raises(ServingError) as caught:
+def prediction_error(gateway: Gateway) -> ServingError:
+    """The error of a prediction."""
+    with serving_client(gateway) as client, pytest.raises(ServingError) as caught:
         client.predict(IMAGE)
     return caught.value
 
 
-def test_it_connects_to_the_address_and_asks_for_the_host() -> None:
-    """On one kept-alive connection, though no resolver knows the host."""
-    with running() as controller, asking(Gateway(f"http://{HOST}", controller.address)) as client:
+def test_requests_name_the_host_and_connect_to_the_address() -> None:
+    """On one kept-alive connection, though the host does not resolve."""
+    with running() as controller, serving_client(Gateway(f"http://{HOST}", controller.address)) as client:
         assert [client.predict(IMAGE).digit for _ in range(2)] == [0, 0]
     assert controller.hosts == [HOST] * 3
     assert len(controller.callers) == 1
 
 
-def test_a_port_of_the_url_is_part_of_the_host() -> None:
-    """As browsers and curl send it."""
-    with running() as controller, asking(Gateway(f"http://{HOST}:8888", controller.address)) as client:
-        client.predict(IMAGE)
-    assert set(controller.hosts) == {f"{HOST}:8888"}
+def test_the_host_header_has_the_url_s_port() -> None:
+    """As browsers and curl send it; without an address, the client connects to the URL's host."""
+    with running() as controller:
+        for url, address in (
+            (f"http://{HOST}:8888", controller.address),
+            (f"http://{controller.address}", ""),
+        ):
+            with serving_client(Gateway(url, address)) as client:
+                client.predict(IMAGE)
+    assert set(controller.hosts) == {f"{HOST}:8888", controller.address}
 
 
-def test_without_an_address_it_connects_to_the_urls_host() -> None:
-    """The port is the URL's."""
-    with running() as controller, asking(Gateway(f"http://{controller.address}")) as client:
-        client.predict(IMAGE)
-    assert set(controller.hosts) == {controller.address}
-
-
-def test_over_https_name_and_certificate_are_the_hosts(authority: Authority) -> None:
+def test_over_https_name_and_certificate_are_the_host_s(authority: Authority) -> None:
     """Whatever the address is."""
-    context = authority.issue("host", HOST).context()
-    with running(context) as controller:
+    with running(authority.issue("host", HOST).context()) as controller:
         gateway = Gateway(f"https://{HOST}", controller.address, str(authority.file))
-        with asking(gateway) as client:
+        with serving_client(gateway) as client:
             assert [client.predict(IMAGE).digit for _ in range(2)] == [0, 0]
     assert controller.names == [HOST]
     assert set(controller.hosts) == {HOST}
 
 
-def test_a_certificate_for_the_address_is_not_enough(authority: Authority) -> None:
-    """The host is who is to be spoken to."""
+def test_a_certificate_that_does_not_verify_is_reported(authority: Authority) -> None:
+    """It is for the address instead of the host, or of an unknown authority."""
     with running(authority.issue("address", "127.0.0.1").context()) as controller:
-        error = refusal(Gateway(f"https://{HOST}", controller.address, str(authority.file)))
-    assert f"The certificate of https://{HOST} ({controller.address}) is not trusted" in error.problem
-    assert error.next_step == f"Give the ingress controller a certificate for {HOST}."
+        error = prediction_error(Gateway(f"https://{HOST}", controller.address, str(authority.file)))
+        place = f"The gateway at https://{HOST} ({controller.address}) cannot be reached: "
+        assert error.problem.startswith(f"{place}its certificate is not trusted (Hostname mismatch")
+        assert error.next_step == f"Give the ingress controller a certificate for {HOST}."
+        error = prediction_error(Gateway(f"https://{HOST}", controller.address))
+        assert "--ca-file" in error.next_step
 
 
-def test_an_unknown_authority_is_told_with_the_flag_that_names_it(authority: Authority) -> None:
-    """The usual authorities are trusted only."""
-    with running(authority.issue("unknown", HOST).context()) as controller:
-        error = refusal(Gateway(f"https://{HOST}", controller.address))
-    assert "is not trusted: " in error.problem
-    assert "--ca-file" in error.next_step
-
-
-def test_a_controller_that_does_not_speak_https_is_told() -> None:
-    """Its port is that of http."""
+def test_a_controller_without_https_is_reported() -> None:
+    """With the flag for it."""
     with running() as controller:
-        error = refusal(Gateway(f"https://{HOST}", controller.address))
-    assert "does not speak https" in error.problem
+        error = prediction_error(Gateway(f"https://{HOST}", controller.address))
+    assert "it does not speak TLS" in error.problem
     assert "--scheme http" in error.next_step
 
 
 @pytest.mark.parametrize("content", [None, "", "no certificate"])
-def test_a_file_of_authorities_that_is_none_is_told(
-    authority: Authority, tmp_path: Path, content: str | None
-) -> None:
+def test_an_unusable_ca_file_is_reported(authority: Authority, tmp_path: Path, content: str | None) -> None:
     """It is missing, or holds something else."""
     file = tmp_path / "ca.pem"
     if content is not None:
         file.write_text(content)
     with running(authority.issue(f"none-{content}", HOST).context()) as controller:
-        error = refusal(Gateway(f"https://{HOST}", controller.address, str(file)))
-    assert "--ca-file" in error.next_step
+        error = prediction_error(Gateway(f"https://{HOST}", controller.address, str(file)))
+    assert f"{file} (--ca-file)" in error.next_step
 
 
-def test_a_name_that_does_not_resolve_is_told_with_the_way_round(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An ingress host often is in no DNS."""
-    forget_all_names(monkeypatch)
-    error = refusal(Gateway(f"http://{HOST}"))
-    assert error.problem == f"The name {HOST} does not resolve here."
-    assert "--ingress-address HOST:PORT" in error.next_step
+def test_a_name_that_does_not_resolve_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The usual ingress host is not in DNS."""
 
-
-def test_an_address_that_does_not_resolve_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may be a name too."""
-    forget_all_names(monkeypatch)
-    error = refusal(Gateway(f"http://{HOST}", "controller.invalid:80"))
-    assert error.problem == "The name controller.invalid of --ingress-address does not resolve here."
-
-
-def forget_all_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no name resolve, without asking a real resolver."""
-
-    def unknown(*_: object, **__: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    error = prediction_error(Gateway(f"http://{HOST}"))
+    assert error.problem == f"The gateway at http://{HOST} cannot be reached: its name cannot be resolved."
+    assert "--ingress-address" in error.next_step
 
 
-@pytest.mark.parametrize(
-    ("url", "address", "next_step"),
-    [
-        ("http://127.0.0.1:{port}", "", "See under Objects"),
-        (f"http://{HOST}", "127.0.0.1:{port}", "listen where --ingress-address says"),
-    ],
-)
-def test_a_refused_connection_is_told_in_the_systems_words(
-    unused_port: int, url: str, address: str, next_step: str
-) -> None:
-    """With where to look, which depends on whose gateway it is."""
-    error = refusal(Gateway(url.format(port=unused_port), address.format(port=unused_port)))
-    assert "cannot be reached: Connection refused." in error.problem
-    assert next_step in error.next_step
+def test_a_refused_connection_is_reported(unused_port: int) -> None:
+    """In the system's words."""
+    error = prediction_error(Gateway(f"http://127.0.0.1:{unused_port}"))
+    assert error.problem.endswith("cannot be reached: Connection refused.")
 
 
 def test_a_status_gives_up_in_time() -> None:
-    """Whoever polls must not hang: here somebody listens, and says nothing."""
+    """A poller must not hang on a silent listener."""
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
-        asking(Gateway(f"http://127.0.0.1:{listener.getsockname()[1]}")) as client,
+        serving_client(Gateway(f"http://127.0.0.1:{listener.getsockname()[1]}")) as client,
     ):
-        version, why = client.status(Route.NEW, seconds=0.05)
+        version, reason = client.status(Route.NEW, seconds=0.05)
     assert version is None
-    assert "did not answer in time" in why
+    assert "did not answer in time" in reason

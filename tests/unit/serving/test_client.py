@@ -1,4 +1,4 @@
-"""The REST client: what it sends, what it makes of answers, and a plain sentence for each way to fail."""
+"""The REST client: its requests, what it reads from answers, and the translation of HTTP errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from urllib3 import HTTPResponse
 
 from mnist_dash.domain import Gateway, Release, Role, Route
 from mnist_dash.errors import ServingError
-from mnist_dash.serving import ServingClient
+from mnist_dash.serving.client import ServingClient
 
 IMAGE = np.linspace(0, 1, 784, dtype=np.float32).reshape(28, 28)
 GATEWAY = Gateway("http://my.example.com", "10.0.0.1:8080")
@@ -75,25 +75,17 @@ def client(handler: Handler) -> tuple[ServingClient, Transport]:
     return ServingClient(GATEWAY, transport=transport), transport
 
 
-def test_a_prediction_says_who_answered() -> None:
-    """From the headers of gateway and replica."""
+def test_a_prediction_has_the_model_that_answered() -> None:
+    """From the headers of gateway and replica; another gateway may send others."""
     headers = {"X-Served-By": "role=new, release=green, replica=green-3", "X-Model-Version": "12"}
     prediction = client(model(headers=headers))[0].predict(IMAGE)
     assert (prediction.role, prediction.release) == (Role.NEW, Release.GREEN)
     assert (prediction.replica, prediction.version) == ("green-3", 12)
     assert (prediction.digit, prediction.confidence) == (7, 0.9)
     np.testing.assert_allclose(prediction.probabilities, TEN)
-
-
-def test_without_those_headers_it_says_nothing_rather_than_guess() -> None:
-    """Another gateway may not tell."""
     prediction = client(model(headers={"X-Served-By": "role=boss"}))[0].predict(IMAGE)
-    assert (prediction.role, prediction.release, prediction.version, prediction.replica) == (
-        None,
-        None,
-        None,
-        "",
-    )
+    assert (prediction.role, prediction.release, prediction.version) == (None, None, None)
+    assert prediction.replica == ""
 
 
 @pytest.mark.parametrize("shape", [(-1, 28, 28, 1), (-1, 28, 28), (-1, 784)])
@@ -118,16 +110,16 @@ def test_a_route_is_forced_by_header(route: Route, header: str | None) -> None:
     assert transport.requests[-1].url == "http://my.example.com/v1/models/model:predict"
 
 
-def test_the_shape_is_asked_for_once() -> None:
-    """One request a prediction from then on."""
+def test_the_shape_is_read_once() -> None:
+    """Each further prediction is one request."""
     serving, transport = client(model())
     for _ in range(3):
         serving.predict(IMAGE)
     assert [r.method for r in transport.requests] == ["GET", "POST", "POST", "POST"]
 
 
-def test_a_new_model_of_another_shape_is_asked_again_where_the_gateway_sent_the_request() -> None:
-    """The choice stays the gateway's: the second request is forced to the model that was chosen."""
+def test_a_new_model_of_another_shape_gets_a_second_request() -> None:
+    """It is forced to the model that the gateway chose."""
 
     def handle(request: requests.PreparedRequest) -> Answer:
         to_new = request.headers.get("X-Mnist-Route") != "never"  # the split always chooses New here
@@ -143,8 +135,8 @@ def test_a_new_model_of_another_shape_is_asked_again_where_the_gateway_sent_the_
     assert serving.predict(IMAGE, Route.CURRENT).role is Role.CURRENT
 
 
-def test_a_model_that_was_replaced_by_one_of_another_shape_is_asked_anew() -> None:
-    """A remembered shape is forgotten with the first refusal."""
+def test_a_replaced_model_of_another_shape_gets_its_own_shape() -> None:
+    """A 400 removes the remembered shape."""
     shapes: list[tuple[int, ...]] = [(-1, 28, 28)]
 
     def handle(request: requests.PreparedRequest) -> Answer:
@@ -163,8 +155,8 @@ def test_a_model_that_was_replaced_by_one_of_another_shape_is_asked_anew() -> No
     assert serving.predict(IMAGE).digit == 7
 
 
-def test_a_model_that_refuses_its_own_shape_is_asked_three_times() -> None:
-    """Then the refusal is told as it is."""
+def test_a_model_that_refuses_its_own_shape_gets_three_requests() -> None:
+    """Then its error is passed on."""
     serving, transport = client(model(answer={"error": "no"}, status=400))
     with pytest.raises(ServingError, match=r"refused the request \(400\)\. no\."):
         serving.predict(IMAGE)
@@ -178,8 +170,8 @@ def test_logits_become_probabilities() -> None:
     assert prediction.probabilities.sum() == pytest.approx(1)
 
 
-def test_of_several_outputs_the_one_with_ten_values_counts() -> None:
-    """TensorFlow Serving answers with objects then."""
+def test_of_several_outputs_the_probabilities_are_chosen() -> None:
+    """TensorFlow Serving answers with an object for several outputs."""
     answer = {"predictions": [{"features": [1.0, 2.0], "probabilities": TEN}]}
     assert client(model(answer=answer))[0].predict(IMAGE).digit == 7
 
@@ -193,8 +185,8 @@ def test_of_several_outputs_the_one_with_ten_values_counts() -> None:
         (502, b"<html>", r"broke off or took too long \(502\)"),
         (
             503,
-            {"error": "No Current model is ready."},
-            r"No model is there to answer \(503\)\. No Current model is ready\.",
+            {"error": "Current is starting."},
+            r"No model is ready to answer \(503\)\. Current is starting\.",
         ),
         (504, b"", r"took too long \(504\)"),
         (200, b"<html>hello</html>", "not JSON"),
@@ -209,54 +201,56 @@ def test_of_several_outputs_the_one_with_ten_values_counts() -> None:
         (200, b'{"predictions": [[Infinity, 0, 0, 0, 0, 0, 0, 0, 0, 0]]}', "NaN or infinity"),
     ],
 )
-def test_each_useless_answer_has_its_sentence(status: int, answer: Any, words: str) -> None:
-    """One family of errors, whatever came."""
+def test_an_unusable_answer_is_explained(status: int, answer: Any, words: str) -> None:
+    """By a ServingError with the model server's own message."""
     with pytest.raises(ServingError, match=words):
         client(model(answer=answer, status=status))[0].predict(IMAGE)
 
 
 @pytest.mark.parametrize(
-    ("error", "words"),
+    ("gateway", "error", "next_step"),
     [
-        (requests.ConnectTimeout(), "did not answer in time"),
-        (requests.ReadTimeout(), "did not answer in time"),
-        (requests.ConnectionError("Connection refused"), "cannot be reached: Connection refused"),
-        (requests.exceptions.ChunkedEncodingError("cut"), "broke off: cut"),
+        (GATEWAY, requests.ConnectTimeout(), "--ingress-address"),
+        (Gateway("http://127.0.0.1:8501"), requests.ConnectTimeout(), "See under Objects"),
+        (GATEWAY, requests.ReadTimeout(), "overloaded or restarting"),
+        (GATEWAY, requests.exceptions.ChunkedEncodingError("cut"), "Try again"),
     ],
 )
-def test_each_way_not_to_get_an_answer_has_its_sentence(error: Exception, words: str) -> None:
-    """None of the HTTP library's own errors gets out."""
+def test_a_request_without_an_answer_has_a_next_step(
+    gateway: Gateway, error: Exception, next_step: str
+) -> None:
+    """The reasons are those of tests/unit/test_network_errors.py."""
 
     def fail(_: requests.PreparedRequest) -> Answer:
         raise error
 
-    with pytest.raises(ServingError, match=words):
-        client(fail)[0].predict(IMAGE)
+    with pytest.raises(ServingError, match=f"The gateway at {gateway.url}.* cannot be reached: ") as caught:
+        ServingClient(gateway, transport=Transport(fail)).predict(IMAGE)
+    assert next_step in caught.value.next_step
 
 
 @pytest.mark.parametrize(
-    ("status", "headers", "body", "words", "next_step"),
+    ("status", "location", "body", "problem", "next_step"),
     [
-        (404, {}, b"404 page not found\n", "no model server", "do they name this host"),
-        (404, {}, b"default backend - 404", "no model server", "do they name this host"),
-        (503, {}, b"no available server\n", "no model server that is ready (503)", "Wait"),
-        (503, {}, b"<html>503 Service Temporarily Unavailable</html>", "ready (503)", "Wait"),
-        (400, {}, b"Client sent an HTTP request to an HTTPS server.", "speaks https", "--scheme https"),
-        (400, {}, b"<html>The plain HTTP request was sent to HTTPS port", "speaks https", "--scheme https"),
-        (401, {}, b"<html>", "wants to know who asks (401)", "without a login"),
-        (418, {}, b"<html>", "refused the request (418)", "controller's log"),
-        (308, {"Location": "https://my.example.com/v1"}, b"", "on to https (308)", "--scheme https"),
-        (302, {"Location": "http://my.example.com/login"}, b"", "/login (302)", "without a redirection"),
-        (302, {"Location": "https://login.example.com/"}, b"", "login.example.com", "without a redirection"),
+        (404, "", b"404 page not found\n", "is no model server", "reads the routes"),
+        (503, "", b"no available server\n", "No model is ready to answer (503)", "Wait"),
+        (400, "", b"Client sent an HTTP request to an HTTPS server.", "expects https", "--scheme https"),
+        (400, "", b"<html>The plain HTTP request was sent to HTTPS port", "expects https", "--scheme https"),
+        (401, "", b"<html>", "refused the request (401)", "without a login"),
+        (418, "", b"<html>", "refused the request (418)", "controller's log"),
+        (308, "https://my.example.com/v1", b"", "all requests to https", "--scheme https"),
+        (302, "http://my.example.com/login", b"", "/login.", "without a redirect"),
+        (302, "https://login.example.com/?state=hidden", b"", "login.example.com/.", "without a redirect"),
     ],
 )
-def test_what_is_no_model_server_is_called_so(
-    status: int, headers: dict[str, str], body: bytes, words: str, next_step: str
+def test_an_error_of_another_program_is_explained(
+    status: int, location: str, body: bytes, problem: str, next_step: str
 ) -> None:
-    """Controllers and what stands before them do not answer in JSON."""
+    """Ingress controllers and programs in front of them do not answer in JSON."""
+    headers = {"Location": location} if location else {}
     with pytest.raises(ServingError) as caught:
         client(lambda _: (status, body, headers))[0].predict(IMAGE)
-    assert words in caught.value.problem
+    assert problem in caught.value.problem
     assert next_step in caught.value.next_step
 
 
@@ -286,13 +280,13 @@ def status_of(*versions: tuple[str, str, str]) -> dict[str, Any]:
         (200, {"ok": True}, None, "The answer is not a model's status."),
         (200, [], None, "The answer is not a model's status."),
         (404, {"error": "Servable not found"}, None, "knows no such model (404)"),
-        (503, b"no available server", None, "no model server that is ready"),
+        (503, b"no available server", None, "No model is ready"),
     ],
 )
-def test_the_status_names_the_version_that_is_served(
+def test_the_status_is_the_highest_available_version(
     code: int, document: Any, version: int | None, why: str
 ) -> None:
-    """The highest one that is available, or why there is none."""
+    """Or the reason why there is none."""
     serving, transport = client(lambda _: (code, document, {}))
     assert serving.status(Route.NEW)[0] == version
     assert why in serving.status(Route.NEW)[1]

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from mnist_dash.cluster.managed_fields import Manager, describe_field, is_managed, managers_of
-from mnist_dash.cluster.resources import CONTAINER, Object
+from mnist_dash.cluster.managed_fields import Manager, is_managed, managers_of
+from mnist_dash.cluster.resources import CONTAINER, Object, describe_field
 
 _APPLIED: Final = (
     ".metadata.labels.app.kubernetes.io/",

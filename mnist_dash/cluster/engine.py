@@ -14,6 +14,8 @@ from mnist_dash.cluster import model_checks
 from mnist_dash.cluster.api_client import KubernetesClient
 from mnist_dash.cluster.api_errors import ApiError
 from mnist_dash.cluster.drift import find_drift
+from mnist_dash.cluster.http_route import GatewayRoutes
+from mnist_dash.cluster.ingress import IngressRoutes
 from mnist_dash.cluster.inventory import engine_objects
 from mnist_dash.cluster.key_rotation import KeyFile
 from mnist_dash.cluster.kubeconfig import connect
@@ -42,7 +44,7 @@ from mnist_dash.cluster.polling import (
 from mnist_dash.cluster.promotion import INTERRUPTED_SECONDS, STEP_SECONDS, Promoter, reconcile_split
 from mnist_dash.cluster.route_diagnosis import RouteController, diagnose
 from mnist_dash.cluster.route_faults import published_addresses
-from mnist_dash.cluster.routes import routes_for
+from mnist_dash.cluster.routes import Routes
 from mnist_dash.cluster.snapshot import faults, is_swapped, snapshot_of
 from mnist_dash.cluster.traffic_probe import AppliedRoutes, GatewayMonitor
 from mnist_dash.cluster.yaml_diff import to_yaml
@@ -361,3 +363,10 @@ class KubernetesEngine:
 def _applied_routes(seen: Observation) -> AppliedRoutes:
     ready = [role for role in Role if seen.ready_addresses(role)]
     return AppliedRoutes(seen.written, {role: seen.pointer(role) for role in Role}, ready)
+
+
+def routes_for(settings: Settings) -> Routes:
+    """Return the routes that the settings choose."""
+    if settings.router is RouterKind.GATEWAY:
+        return GatewayRoutes(settings.ingress_host, settings.gateway, settings.namespace)
+    return IngressRoutes(settings.ingress_host, settings.ingress_class, settings.namespace, settings.scheme)

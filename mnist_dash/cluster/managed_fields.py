@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -47,11 +46,6 @@ def is_as_applied(live: Object, path: str) -> bool:
 def is_managed(path: str, fields: Iterable[str]) -> bool:
     """Whether a field, a part of it, or the atomic list or map around it is among these."""
     return any(_is_within(path, field) or _is_within(field, path) for field in fields)
-
-
-def describe_field(path: str) -> str:
-    """Return `spec.replicas` for `.spec.replicas`, and `annotation a/b` for `.metadata.annotations.a/b`."""
-    return re.sub(r"^\.metadata\.(annotation|label)s\.", r"\1 ", path).removeprefix(".")
 
 
 def _is_within(path: str, outer: str) -> bool:

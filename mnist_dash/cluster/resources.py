@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -135,3 +136,8 @@ def labels_of(one: Object) -> dict[str, str]:
 def annotations_of(one: Object) -> dict[str, str]:
     """The annotations of any object or Pod template; none is an empty dictionary."""
     return (one.get("metadata") or {}).get("annotations") or {}
+
+
+def describe_field(path: str) -> str:
+    """Return `spec.replicas` for `.spec.replicas`, and `annotation a/b` for `.metadata.annotations.a/b`."""
+    return re.sub(r"^\.metadata\.(annotation|label)s\.", r"\1 ", path).removeprefix(".")

@@ -5,8 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from mnist_dash.cluster.managed_fields import describe_field
-from mnist_dash.cluster.resources import GATEWAY, Kind, Object, annotations_of, is_ours, kind_of, name_of
+from mnist_dash.cluster.resources import (
+    GATEWAY,
+    Kind,
+    Object,
+    annotations_of,
+    describe_field,
+    is_ours,
+    kind_of,
+    name_of,
+)
 
 REPAIR: Final = "Set the split again to repair it."
 _OWN_PREFIX: Final = "mnist-dash/"

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from mnist_dash.cluster.http_route import GatewayRoutes
-from mnist_dash.cluster.ingress import IngressRoutes
 from mnist_dash.cluster.resources import Kind, Object
 from mnist_dash.cluster.route_state import RouteConfig
-from mnist_dash.settings import RouterKind, Settings
 
 
 class Routes(Protocol):
@@ -34,10 +31,3 @@ class Routes(Protocol):
 
     def is_weight_ours(self, live: Sequence[Object]) -> bool:
         """Whether the weight is still the one that the dashboard applied; True while there is none."""
-
-
-def routes_for(settings: Settings) -> Routes:
-    """Return the routes that the settings choose."""
-    if settings.router is RouterKind.GATEWAY:
-        return GatewayRoutes(settings.ingress_host, settings.gateway, settings.namespace)
-    return IngressRoutes(settings.ingress_host, settings.ingress_class, settings.namespace, settings.scheme)

@@ -19,6 +19,7 @@ import yaml
 import mnist_dash
 import mnist_dash.domain
 from mnist_dash.cluster.api_client import KubernetesClient
+from mnist_dash.cluster.engine import routes_for
 from mnist_dash.cluster.manifests import READY_PATH
 from mnist_dash.cluster.observation import Observation
 from mnist_dash.cluster.operations import Apply, Site, operations_for
@@ -37,7 +38,6 @@ from mnist_dash.cluster.resources import (
     kind_of,
     service_name,
 )
-from mnist_dash.cluster.routes import routes_for
 from mnist_dash.domain import (
     ROUTE_HEADER,
     SERVED_BY_HEADER,

@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from mnist_dash.cluster.engine import routes_for
 from mnist_dash.cluster.http_route import GatewayRoutes
 from mnist_dash.cluster.ingress import IngressRoutes
 from mnist_dash.cluster.resources import INGRESS, SPLIT, Object, annotations_of, is_ours, kind_of, name_of
 from mnist_dash.cluster.route_faults import published_addresses
 from mnist_dash.cluster.route_state import PendingPromotion, RouteConfig, RouteState
-from mnist_dash.cluster.routes import Routes, routes_for
+from mnist_dash.cluster.routes import Routes
 from mnist_dash.domain import HistoryEntry, Release
 from mnist_dash.settings import EngineKind, RouterKind, Scheme, Settings
 

@@ -10,11 +10,11 @@ of the machine affects both. Takes about 25 s.
 from __future__ import annotations
 
 import asyncio
-import json
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -25,7 +25,7 @@ import uvloop
 
 from mnist_dash.dataset import load_digits
 from mnist_dash.domain import Release
-from mnist_dash.local.gateway.protocol import Backend, Event, EventName, RoutingTable, RoutingUpdate
+from mnist_dash.local.protocol import Applied, Backend, Listening, RoutingTable, RoutingUpdate, parse_event
 
 ROUND_SECONDS, ROUNDS = 1.0, 5
 CONCURRENCY = (1, 8)
@@ -67,13 +67,15 @@ def predict_request() -> bytes:
 
 
 @contextmanager
-def child(module: str, *flags: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+def child(module: str, *flags: str, fds: Sequence[int] = ()) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """Run a child process that reports its port and exits when its stdin is closed."""
-    argv = [sys.executable, "-m", f"mnist_dash.local.{module}", "--port", "0", *flags]
+    argv = [sys.executable, "-m", f"mnist_dash.local.{module}", *flags]
     pipe = subprocess.PIPE
-    with subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, pass_fds=fds) as process:
         assert process.stdout
-        yield process, json.loads(process.stdout.readline())["port"]
+        listening = parse_event(process.stdout.readline())
+        assert isinstance(listening, Listening)
+        yield process, listening.port
 
 
 def tell(gateway: subprocess.Popen[bytes], server_port: int) -> None:
@@ -83,7 +85,7 @@ def tell(gateway: subprocess.Popen[bytes], server_port: int) -> None:
     member = Backend("blue-1", Release.BLUE, f"http://127.0.0.1:{server_port}")
     gateway.stdin.write(RoutingUpdate(1, RoutingTable(0, (member,))).to_line())
     gateway.stdin.flush()
-    assert Event.from_line(gateway.stdout.readline()).event is EventName.APPLIED
+    assert parse_event(gateway.stdout.readline()) == Applied(1)
 
 
 async def ask(port: int, request: bytes, until: float, milliseconds: list[float]) -> None:
@@ -135,8 +137,11 @@ def main() -> None:
     base = str(files("mnist_dash") / "data" / "models" / "cnn")
     request = predict_request()
     print(f"one prediction: {len(request):,} bytes")
-    with child("server", "--model-base", base, "--supervised") as (_, server), child("gateway") as gateway:
-        process, port = gateway
+    with (
+        socket.create_server(("127.0.0.1", 0), backlog=1024) as listener,
+        child("server", "--port", "0", "--model-base", base, "--supervised") as (_, server),
+        child("gateway", "--fd", str(listener.fileno()), fds=[listener.fileno()]) as (process, port),
+    ):
         tell(process, server)
         for concurrency in CONCURRENCY:
             report(concurrency, *uvloop.run(compare((server, port), request, concurrency)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -11,67 +10,70 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import IO, Any
+from dataclasses import dataclass
+from typing import IO, Generic, TypeVar
 
 GRACE_SECONDS = 1.0
-"""Between asking the process to end and ending it."""
-
-
-def exit_with_parent(descriptor: int, ask_to_end: Callable[[], None]) -> None:
-    """End this process soon after `descriptor` (stdin) has reached its end, as it does when its writer dies.
-
-    A thread waits for it, so that neither a busy event loop nor a running inference is in its way; it first
-    calls `ask_to_end`. It is a daemon: a process that ends otherwise does not wait for it.
-    """
-    threading.Thread(target=_watch, args=(descriptor, ask_to_end), name="lifeline", daemon=True).start()
-
-
-def _watch(descriptor: int, ask_to_end: Callable[[], None]) -> None:
-    while _read(descriptor):
-        pass
-    ask_to_end()
-    time.sleep(GRACE_SECONDS)
-    os._exit(0)
-
-
-def _read(descriptor: int) -> bytes:
-    try:
-        return os.read(descriptor, 4096)
-    except OSError:
-        return b""
-
-
+"""Between asking this process to end and ending it."""
 LOG_LINES = 200
 
-Event = dict[str, Any]
+Event = TypeVar("Event")
 
 
-class ChildProcess:
+def exit_with_parent(
+    on_line: Callable[[bytes], object] = len, *, ask_to_end: Callable[[], object] | None = None
+) -> None:
+    """End this process when its stdin reaches end of file, as it does when the parent dies.
+
+    A thread reads stdin, so that neither a busy event loop nor a running inference delays the end; it passes
+    each line to `on_line`. At the end it calls `ask_to_end`, if given, and waits a second before it exits.
+    """
+
+    def read() -> None:
+        # Not sys.stdin: a thread that waits in it holds a lock that the interpreter needs at its exit.
+        with contextlib.suppress(OSError), open(0, "rb", closefd=False) as lines:
+            for line in lines:
+                on_line(line)
+        if ask_to_end:
+            ask_to_end()
+            time.sleep(GRACE_SECONDS)
+        os._exit(0)
+
+    threading.Thread(target=read, name="stdin", daemon=True).start()
+
+
+@dataclass(frozen=True)
+class Exited:
+    """The last event of every child process."""
+
+    reason: str
+    """The child's last line if it ended with an error of its own, else its signal or exit code."""
+
+
+class ChildProcess(Generic[Event]):
     """Runs `argv` in a session of its own, so that a Ctrl-C in the terminal does not reach it.
 
-    The child ends by itself when its stdin reaches end of file: it cannot outlive this process, however that
-    ends. Each JSON line on its stdout becomes `on_event(self, event)`; its end becomes
-    `on_event(self, {"event": "exit", "code": N})`, last and exactly once. Both come from a thread of it.
+    The child must call `exit_with_parent`: then it cannot outlive this process. `parse` turns each line of
+    its stdout into an event; lines for which it raises ValueError go to the log. `on_event` receives each
+    event, and `Exited` last and exactly once, from a thread of the child's.
     """
 
     def __init__(
         self,
         name: str,
         argv: Sequence[str],
-        on_event: Callable[[ChildProcess, Event], None],
+        parse: Callable[[bytes], Event],
+        on_event: Callable[[ChildProcess[Event], Event | Exited], None],
         *,
         pass_fds: Sequence[int] = (),
     ) -> None:
         self.name = name
+        self._parse = parse
         self._on_event = on_event
         self._log: deque[str] = deque(maxlen=LOG_LINES)
+        pipe = subprocess.PIPE
         self._process = subprocess.Popen(
-            list(argv),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-            pass_fds=tuple(pass_fds),
+            argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True, pass_fds=pass_fds
         )
         threading.Thread(target=self._watch, name=f"watch-{name}", daemon=True).start()
 
@@ -85,29 +87,22 @@ class ChildProcess:
         """The last lines that it wrote to stderr."""
         return "\n".join(tuple(self._log))
 
-    @property
-    def last_words(self) -> str:
-        """Why it ended: its last line if it ended with an error of its own, else how it was ended."""
-        code = self._process.poll()
-        said = next((line for line in reversed(tuple(self._log)) if line.strip()), "")
-        return said if said and (code is None or code > 0) else _ending(code)
-
     def send(self, line: bytes) -> None:
-        """Write one line to its stdin; nothing happens if it is gone."""
+        """Write one line to its stdin; nothing happens if the child has ended."""
         with contextlib.suppress(OSError, ValueError):
             assert self._process.stdin is not None
             self._process.stdin.write(line)
             self._process.stdin.flush()
 
-    def end_input(self) -> None:
-        """Close its stdin, which tells it to end at once."""
+    def close_stdin(self) -> None:
+        """Make it exit at once."""
         with contextlib.suppress(OSError, ValueError):
             assert self._process.stdin is not None
             self._process.stdin.close()
 
     def terminate(self) -> None:
-        """Ask it to finish what it is doing and end."""
-        self._process.send_signal(signal.SIGTERM)  # a process that is gone already is no error
+        """Ask it to finish its work and end."""
+        self._process.terminate()  # does nothing if the process has ended
 
     def kill(self) -> None:
         """End it now."""
@@ -115,43 +110,41 @@ class ChildProcess:
 
     def wait(self, timeout: float) -> bool:
         """Whether it ended within `timeout` seconds."""
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
+        return self._process.poll() is not None
 
     def _watch(self) -> None:
         errors = threading.Thread(target=self._read_log, name=f"log-{self.name}", daemon=True)
         errors.start()
         for line in _lines(self._process.stdout):
             try:
-                event = json.loads(line)
+                event = self._parse(line)
             except ValueError:
-                self._log.append(line)
+                self._log.append(_decode(line))
             else:
-                self._on_event(self, event if isinstance(event, dict) else {})
+                self._on_event(self, event)
         code = self._process.wait()
         errors.join()
-        self.end_input()
-        self._on_event(self, {"event": "exit", "code": code})
+        self.close_stdin()
+        self._on_event(self, Exited(self._reason(code)))
 
     def _read_log(self) -> None:
-        for line in _lines(self._process.stderr):
-            self._log.append(line)
+        self._log.extend(map(_decode, _lines(self._process.stderr)))
+
+    def _reason(self, code: int) -> str:
+        if code < 0:
+            known = {number.value: number.name for number in signal.Signals}
+            return f"It was ended by signal {known.get(-code, -code)}."
+        last_line = next((line for line in reversed(self._log) if line.strip()), "")
+        return last_line if code and last_line else f"It ended with exit code {code}."
 
 
-def _lines(stream: IO[bytes] | None) -> Iterator[str]:
+def _lines(stream: IO[bytes] | None) -> Iterator[bytes]:
     assert stream is not None
     with stream:
-        for line in stream:
-            yield line.decode(errors="replace").rstrip("\n")
+        yield from stream
 
 
-def _ending(code: int | None) -> str:
-    if code is None:
-        return ""
-    if code < 0:
-        known = {number.value: number.name for number in signal.Signals}
-        return f"It was ended by signal {known.get(-code, -code)}."
-    return f"It ended with exit code {code}."
+def _decode(line: bytes) -> str:
+    return line.decode(errors="replace").rstrip("\n")

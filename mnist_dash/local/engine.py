@@ -1,4 +1,4 @@
-"""`LocalEngine`: models as processes on this machine, supervised, behind a gateway of their own."""
+"""`LocalEngine`: models as supervised processes on this machine, behind a gateway of their own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import contextlib
 import errno
 import getpass
 import logging
-import queue
 import socket
 import threading
 import time
@@ -35,23 +34,26 @@ from mnist_dash.domain import (
     UndoPromote,
     describe,
 )
-from mnist_dash.errors import EngineError, MnistDashError, ModelError
-from mnist_dash.local.desired_state import BUNDLED, DesiredState, Spec, StateFile
+from mnist_dash.errors import EngineError, ModelError
+from mnist_dash.local.desired_state import BUNDLED, DesiredState, StateFile
 from mnist_dash.local.plan import Phase
-from mnist_dash.local.snapshot import objects, observe
-from mnist_dash.local.supervisor import PROBE_SECONDS, UNHEALTHY_AFTER, Replica, Supervisor, answers
+from mnist_dash.local.processes import Child, ChildEvent, Process
+from mnist_dash.local.snapshot import engine_objects_of, snapshot_of
+from mnist_dash.local.supervisor import Supervisor
 from mnist_dash.route_check import diagnose_route
+from mnist_dash.savedmodel.background_checks import BackgroundChecks
 from mnist_dash.savedmodel.isolated_check import check_model_isolated
 from mnist_dash.settings import Settings
 from mnist_dash.storage.location import Progress
-from mnist_dash.subprocesses import ChildProcess, Event
 
 HOST = "127.0.0.1"
 TICK_SECONDS = 0.1
+PROBE_SECONDS = 1.0
+UNHEALTHY_AFTER = 3
+"""Health probes in a row without an answer after which a process is replaced."""
 PORTS_TO_TRY = 100
 BACKLOG = 1024
 
-Check = Callable[[str], ModelCheck]
 log = logging.getLogger("mnist_dash")
 
 
@@ -68,7 +70,7 @@ class LocalEngine:
         state: StateFile,
         desired: DesiredState,
         *,
-        check: Check = check_model_isolated,
+        check: Callable[[str], ModelCheck] = check_model_isolated,
     ) -> None:
         self._lock = threading.RLock()
         self._closing = threading.Event()
@@ -78,20 +80,19 @@ class LocalEngine:
         self._desired = desired
         self._check = check
         self._user = _user()
-        self._found: dict[int, ModelCheck] = {}
-        self._to_check: queue.SimpleQueue[tuple[Spec, int] | None] = queue.SimpleQueue()
-        self._fleet = Supervisor(listener, self._on_event)
+        self._checks = BackgroundChecks(check)
+        self._supervisor = Supervisor(listener, self._on_event)
         with self._lock:
             self._step()
         atexit.register(self.close)
-        for work in (self._keep_stepping, self._keep_probing, self._keep_checking):
+        for work in (self._keep_stepping, self._keep_probing):
             threading.Thread(target=work, name=work.__name__, daemon=True).start()
 
     @classmethod
     def start(cls, settings: Settings) -> LocalEngine:
-        """Bind the gateway's port and bring back what was deployed; at a first start, the bundled models.
+        """Bind the gateway's port and restore the deployed models; at a first start, the bundled ones.
 
-        Raises EngineError if no port can be had.
+        Raises EngineError if no port is free.
         """
         with contextlib.ExitStack() as undo:
             state = StateFile(settings.state_dir)
@@ -124,7 +125,7 @@ class LocalEngine:
                 HistoryEntry(time.time(), context.by or self._user, describe(change))
             )
             if isinstance(change, Deploy):
-                self._found[self._desired.generation] = change.check
+                self._checks.add(change.check)
 
     def _after(self, change: Change) -> DesiredState:
         desired = self._desired
@@ -159,7 +160,7 @@ class LocalEngine:
 
     def objects(self) -> tuple[EngineObject, ...]:
         with self._lock:
-            return objects(self._desired, self._fleet, self._url)
+            return engine_objects_of(self._desired, self._supervisor, self._url)
 
     def suggestions(self) -> tuple[Suggestion, ...]:
         return tuple(Suggestion(f"Bundled: {base.name}", str(base)) for base in sorted(BUNDLED.iterdir()))
@@ -169,10 +170,10 @@ class LocalEngine:
             if self._closing.is_set():
                 return
             self._closing.set()
-            self._fleet.close()
+            self._supervisor.close()
             self._listener.close()
             self._state.close()
-        self._to_check.put(None)
+        self._checks.close()
         atexit.unregister(self.close)
 
     @contextlib.contextmanager
@@ -180,75 +181,51 @@ class LocalEngine:
         with self._lock:
             if self._closing.is_set():
                 raise EngineError("The dashboard has been closed.", "Start it again.")
-            self._fleet.failed_redeploys.clear()  # whoever changes something has read why the last one failed
+            self._supervisor.failed_redeploys.clear()  # the user has read why the last one failed
             yield
             self._state.save(self._desired)
             self._step()
 
     def _step(self) -> None:
-        desired = self._fleet.step(self._desired)
+        desired = self._supervisor.step(self._desired)
         if desired != self._desired:
             self._desired = desired
             self._state.save(desired)
-        self._snapshot = observe(desired, self._fleet, self._found, self._state.notices)
+        self._snapshot = snapshot_of(desired, self._supervisor, self._checks.find, self._state.notices)
 
-    def _on_event(self, child: ChildProcess, event: Event) -> None:
-        with self._lock, _going_on():
-            if self._closing.is_set():
-                return
-            self._fleet.handle(child, event)
-            replica = self._fleet.replicas.get(child.name)
-            if replica and replica.version and self._unchecked(replica):
-                self._to_check.put((replica.spec, replica.version))
-            self._step()
-
-    def _unchecked(self, replica: Replica) -> bool:
-        """Whether the version that a replica serves has not been tried on the check digits."""
-        found = self._found.get(replica.spec.generation)
-        return found is None or found.version != replica.version
+    def _on_event(self, child: Child, event: ChildEvent) -> None:
+        with self._lock, _logging_errors():
+            if not self._closing.is_set():
+                self._supervisor.handle(child, event)
+                self._step()
 
     def _keep_stepping(self) -> None:
-        """What depends on time (back-off, time-outs) needs no event to go on."""
+        """Step without an event too: back-off and time-outs depend on time alone."""
         while not self._closing.wait(TICK_SECONDS):
-            with self._lock, _going_on():
+            with self._lock, _logging_errors():
                 if not self._closing.is_set():
                     self._step()
 
     def _keep_probing(self) -> None:
-        """Replace a replica that runs but no longer answers."""
-        failures: dict[str, int] = {}
+        """Replace processes that run but no longer answer."""
+        failures: dict[Process, int] = {}
         with ThreadPoolExecutor(max_workers=16, thread_name_prefix="probe") as pool:
             while not self._closing.wait(PROBE_SECONDS):
                 with self._lock:
-                    ready = {r.name: r for r in self._fleet.replicas.values() if r.phase is Phase.READY}
-                healthy = pool.map(lambda r: answers(r.port), ready.values())
+                    ready = [p for p in self._supervisor.processes if p.phase is Phase.READY]
+                answering = pool.map(Process.is_answering, ready)
                 failures = {
-                    name: 0 if ok else failures.get(name, 0) + 1
-                    for name, ok in zip(ready, healthy, strict=True)
+                    process: 0 if is_answering else failures.get(process, 0) + 1
+                    for process, is_answering in zip(ready, answering, strict=True)
                 }
-                self._condemn([ready[name] for name, count in failures.items() if count >= UNHEALTHY_AFTER])
-
-    def _condemn(self, replicas: list[Replica]) -> None:
-        with self._lock:
-            for replica in replicas:
-                if replica.phase is Phase.READY:  # else it was taken out of the traffic meanwhile
-                    self._fleet.condemn(replica, f"It had not answered {UNHEALTHY_AFTER} health checks.")
-
-    def _keep_checking(self) -> None:
-        """Try models that came without a check: brought back at the start, or newer in the folder."""
-        while job := self._to_check.get():
-            spec, version = job
-            known = self._found.get(spec.generation)
-            if known and known.version == version:
-                continue  # another replica of it came first
-            with contextlib.suppress(ModelError), _going_on():  # the replica itself tells what is wrong
-                found = self._check(spec.base)
                 with self._lock:
-                    self._found[spec.generation] = found
+                    for process, count in failures.items():
+                        if count >= UNHEALTHY_AFTER and process.phase is Phase.READY:
+                            process.kill(f"It had not answered {UNHEALTHY_AFTER} health checks.")
 
 
 def _user() -> str:
-    """Who runs this process; a container's user may have no name."""
+    """The user who runs this process; a container's user may have no name."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -256,14 +233,12 @@ def _user() -> str:
 
 
 @contextlib.contextmanager
-def _going_on() -> Iterator[None]:
-    """Log what nobody foresaw instead of ending the thread that keeps everything running."""
+def _logging_errors() -> Iterator[None]:
+    """Log an unexpected error instead of ending the thread that keeps everything running."""
     try:
         yield
-    except MnistDashError:
-        raise
     except Exception:
-        log.exception("the local engine goes on after an unforeseen error")
+        log.exception("the local engine continues after an unexpected error")
 
 
 def first_deployment() -> DesiredState:
@@ -273,9 +248,9 @@ def first_deployment() -> DesiredState:
 
 
 def listen(port: int, notices: list[str], *, ports_to_try: int = PORTS_TO_TRY) -> socket.socket:
-    """A listening socket on this port of the loopback address, or on the next free one with a notice.
+    """Listen on this port of the loopback address, or on the next free one with a notice.
 
-    Port 0 is any free one. Raises EngineError if there is none, or if the user may not have it.
+    Port 0 is any free one. Raises EngineError if none is free, or if the user may not have it.
     """
     for candidate in range(port, min(port + ports_to_try, 65536)):
         try:
@@ -284,8 +259,8 @@ def listen(port: int, notices: list[str], *, ports_to_try: int = PORTS_TO_TRY) -
             if error.errno == errno.EADDRINUSE:
                 continue
             problem = f"The gateway cannot listen on port {candidate}: {error.strerror}."
-            raise EngineError(problem, "Choose another one with --gateway-port.") from error
+            raise EngineError(problem, "Choose another with --gateway-port.") from error
         if candidate != port:
             notices.append(f"Port {port} is taken: the gateway listens on {candidate}.")
         return listener
-    raise EngineError(f"No port from {port} on is free.", "Choose another one with --gateway-port.")
+    raise EngineError(f"No port from {port} on is free.", "Choose another with --gateway-port.")

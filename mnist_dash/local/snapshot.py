@@ -1,138 +1,121 @@
-"""What the page is told about the local engine: snapshots and objects, read off the fleet."""
+"""Make the snapshot and the objects of the page from the state of the supervisor."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeAlias
 
 from mnist_dash.domain import Deployment, EngineObject, ModelCheck, Role, Snapshot
 from mnist_dash.local.desired_state import DesiredState
-from mnist_dash.local.plan import Phase, condition
-from mnist_dash.local.supervisor import Replica, Supervisor
+from mnist_dash.local.plan import Phase, status_of
+from mnist_dash.local.processes import Replica
+from mnist_dash.local.supervisor import GATEWAY_GENERATION, Supervisor
 from mnist_dash.preconditions import differing_input
 from mnist_dash.rollout_status import GATEWAY_PENDING, SPLIT_HELD
 
-Found = Mapping[int, ModelCheck]
-"""What the check of each generation's model found."""
+FindCheck: TypeAlias = Callable[[str, int | None], ModelCheck | None]
+"""Returns what is known of a version (None while no version answers) of a model base."""
 
 
-def observe(desired: DesiredState, fleet: Supervisor, found: Found, notices: Sequence[str]) -> Snapshot:
-    """The state of everything, in words."""
-    current, new = (_deployment(role, desired, fleet, found) for role in Role)
+def snapshot_of(
+    desired: DesiredState, supervisor: Supervisor, find_check: FindCheck, notices: Sequence[str]
+) -> Snapshot:
+    """Return the snapshot of everything."""
+    current, new = (_deployment(role, desired, supervisor, find_check) for role in Role)
+    if current and new and (warning := differing_input(current.input_shape, new.input_shape)):
+        new = replace(new, warnings=(*new.warnings, warning))
+    gateway = supervisor.gateway
+    split = gateway.applied.table.split if gateway and gateway.applied else 0
+    waiting_for = "" if gateway and gateway.is_up_to_date else GATEWAY_PENDING
     return Snapshot(
         taken_at=time.time(),
         current=current,
         new=new,
         split_desired=desired.split,
-        split_observed=fleet.gateway.applied_split,
-        waiting_for=_waiting_for(desired, fleet, new),
+        split_observed=split,
+        waiting_for=SPLIT_HELD if desired.split != split and new and new.ready == 0 else waiting_for,
         can_undo_promote=desired.can_undo,
-        trouble=_trouble(fleet),
+        trouble=_trouble(supervisor),
         notices=tuple(notices),
     )
 
 
-def _waiting_for(desired: DesiredState, fleet: Supervisor, new: Deployment | None) -> str:
-    if desired.split != fleet.gateway.applied_split and new and new.ready == 0:
-        return SPLIT_HELD
-    return "" if fleet.gateway.up_to_date else GATEWAY_PENDING
-
-
-def _trouble(fleet: Supervisor) -> str:
-    gateway = fleet.gateway
-    if gateway.listening:
+def _trouble(supervisor: Supervisor) -> str:
+    if supervisor.gateway and supervisor.gateway.phase is Phase.READY:
         return ""
-    if gateway.ends.words:
-        return f"The gateway is being restarted. {gateway.ends.words}"
-    return "The gateway is starting."
+    reason = supervisor.restarts_of(GATEWAY_GENERATION).reason
+    return f"The gateway is being restarted. {reason}" if reason else "The gateway is starting."
 
 
-def _deployment(role: Role, desired: DesiredState, fleet: Supervisor, found: Found) -> Deployment | None:
+def _deployment(
+    role: Role, desired: DesiredState, supervisor: Supervisor, find_check: FindCheck
+) -> Deployment | None:
+    """Describe a role's model; while a re-deploy is under way it is the former one, which answers."""
     release = desired.release(role)
     if not (spec := desired.specs.get(release)):
         return None
-    ready = [r for r in fleet.replicas.values() if r.release is release and r.phase is Phase.READY]
-    fresh = [r for r in ready if r.spec.generation == spec.generation]
-    answering = fresh if len(fresh) >= spec.replicas or len(fresh) == len(ready) else _others(ready, fresh)
-    shown = answering[0].spec if answering else spec
+    ready = [r for r in supervisor.replicas_of(release) if r.phase is Phase.READY]
+    fresh = [r for r in ready if r.generation == spec.generation]
+    former = [r for r in ready if r not in fresh]
+    answering = fresh if len(fresh) >= spec.replicas or not former else former
+    base = answering[0].spec.base if answering else spec.base
     version = max((r.version for r in answering if r.version), default=None)
-    check = found.get(shown.generation)
-    if check and version not in (None, check.version):
-        check = None  # it was of another version
-    seen, ends = fleet.seen(release), fleet.ends_of(spec)
-    state = condition(spec, seen, ends, failed_redeploy=fleet.failed_redeploys.get(release, ""))
+    check = find_check(base, version)
+    status = status_of(
+        spec,
+        supervisor.statuses_of(release),
+        supervisor.restarts_of(spec.generation),
+        failed_redeploy=supervisor.failed_redeploys.get(release, ""),
+    )
     return Deployment(
         role=role,
         release=release,
-        base=shown.base,
+        base=base,
         desired=spec.replicas,
         ready=len(answering),
-        state=state.state,
+        state=status.state,
         version=version,
         accuracy=check.accuracy if check else None,
         input_shape=check.input_shape if check else (),
-        cause=state.cause,
-        next_step=state.next_step,
-        warnings=(
-            *(check.warnings if check else ()),
-            *_differing_input(role, check, desired, found),
-            *sorted({r.trouble for r in answering if r.trouble}),
+        cause=status.cause,
+        next_step=status.next_step,
+        warnings=(*(check.warnings if check else ()), *sorted({r.problem for r in answering if r.problem})),
+    )
+
+
+def engine_objects_of(
+    desired: DesiredState, supervisor: Supervisor, gateway_url: str
+) -> tuple[EngineObject, ...]:
+    """Return the gateway, then the replicas of Current and of New."""
+    gateway = supervisor.gateway
+    process = {"Process": str(gateway.child.pid)} if gateway else {}
+    return (
+        EngineObject(
+            kind="Gateway",
+            name="gateway",
+            role=None,
+            state=gateway.phase.value if gateway else Phase.STARTING.value,
+            details={"Address": gateway_url, **process},
+            log=gateway.child.log if gateway else supervisor.restarts_of(GATEWAY_GENERATION).reason,
         ),
+        *(_replica_object(r, role) for role in Role for r in supervisor.replicas_of(desired.release(role))),
     )
 
 
-def _differing_input(
-    role: Role, check: ModelCheck | None, desired: DesiredState, found: Found
-) -> Iterator[str]:
-    """A word on New's card if one request cannot fit both models."""
-    current = desired.spec(Role.CURRENT)
-    other = found.get(current.generation) if current else None
-    if (
-        role is Role.NEW
-        and check
-        and other
-        and (words := differing_input(other.input_shape, check.input_shape))
-    ):
-        yield words
-
-
-def _others(ready: Sequence[Replica], fresh: Sequence[Replica]) -> list[Replica]:
-    return [r for r in ready if r not in fresh]
-
-
-def objects(desired: DesiredState, fleet: Supervisor, gateway_url: str) -> tuple[EngineObject, ...]:
-    """The gateway first, then the replicas of Current and of New."""
-    replicas = sorted(fleet.replicas.values(), key=lambda r: (desired.role(r.release) is Role.NEW, r.name))
-    return (_gateway_object(fleet, gateway_url), *(_replica_object(r, desired) for r in replicas))
-
-
-def _gateway_object(fleet: Supervisor, url: str) -> EngineObject:
-    child = fleet.gateway.child
-    details = {"Address": url}
-    if child:
-        details["Process"] = str(child.pid)
-    return EngineObject(
-        kind="Gateway",
-        name="gateway",
-        role=None,
-        state="ready" if fleet.gateway.listening else "starting",
-        details=details,
-        log=child.log if child else fleet.gateway.ends.words,
-    )
-
-
-def _replica_object(replica: Replica, desired: DesiredState) -> EngineObject:
+def _replica_object(replica: Replica, role: Role) -> EngineObject:
     details = {
         "Process": str(replica.child.pid),
-        "Address": replica.member.url if replica.port else "",
+        "Address": replica.backend.url if replica.port else "",
         "Model base": replica.spec.base,
         "Version": str(replica.version or ""),
         "Release": replica.release.value,
     }
     return EngineObject(
         kind="Model server",
-        name=replica.name,
-        role=desired.role(replica.release),
+        name=replica.child.name,
+        role=role,
         state=replica.phase.value,
         details={key: value for key, value in details.items() if value},
         log=replica.child.log,

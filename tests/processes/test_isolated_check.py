@@ -1,4 +1,4 @@
-"""A model in a bucket is checked in a process of its own, which tells how far it is."""
+"""The check of a model in a process of its own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ import psutil
 import pytest
 
 from mnist_dash.errors import ModelError
-from mnist_dash.savedmodel import isolated_check
 from mnist_dash.savedmodel.check import check_model
 from mnist_dash.savedmodel.isolated_check import check_model_isolated
 from tests.gcs import answering, emulating, needs_emulator, write_key
@@ -40,20 +39,22 @@ def bucket(emulator: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @needs_emulator
 @pytest.mark.usefixtures("bucket")
-def test_progress_is_told_while_the_model_is_copied() -> None:
+def test_progress_is_reported_while_the_model_is_copied() -> None:
     """Growing numbers that end with all bytes of the version."""
-    told: list[tuple[int, int]] = []
-    found = check_model_isolated("gs://models/mnist", progress=lambda done, total: told.append((done, total)))
+    steps: list[tuple[int, int]] = []
+    found = check_model_isolated(
+        "gs://models/mnist", progress=lambda done, total: steps.append((done, total))
+    )
     assert (found.base, found.version) == ("gs://models/mnist", 2)
-    assert len({total for _, total in told}) == 1
-    assert [done for done, _ in told] == sorted(done for done, _ in told)
-    assert len(told) > 2
-    assert told[-1][0] == told[-1][1]
+    assert len({total for _, total in steps}) == 1
+    assert [done for done, _ in steps] == sorted(done for done, _ in steps)
+    assert len(steps) > 2
+    assert steps[-1][0] == steps[-1][1]
 
 
 @needs_emulator
 @pytest.mark.usefixtures("bucket")
-def test_a_model_beyond_the_limit_is_unseen() -> None:
+def test_a_model_beyond_the_limit_is_unverified() -> None:
     """It may well be fit; nothing of it was copied."""
     with pytest.raises(ModelError, match=r"bytes, more than the 10,000 that are fetched\.") as caught:
         check_model_isolated("gs://models/mnist", max_bytes=10_000)
@@ -63,7 +64,7 @@ def test_a_model_beyond_the_limit_is_unseen() -> None:
 @needs_emulator
 @pytest.mark.usefixtures("bucket")
 @pytest.mark.parametrize("base", ["gs://nowhere/mnist", "gs://models/mnits", "gs://models/broken", "gs://m"])
-def test_a_model_that_was_looked_at_and_refused_is_not_unseen(base: str) -> None:
+def test_a_model_that_was_refused_is_not_unverified(base: str) -> None:
     """No such bucket, no such folder, no model that can be served, no address."""
     with pytest.raises(ModelError) as caught:
         check_model_isolated(base)
@@ -73,7 +74,7 @@ def test_a_model_that_was_looked_at_and_refused_is_not_unseen(base: str) -> None
 @needs_emulator
 @pytest.mark.usefixtures("bucket")
 def test_the_key_file_goes_with_the_check(tmp_path: Path) -> None:
-    """A fit one is taken; one that cannot be used says nothing of the model."""
+    """One that cannot be used says nothing about the model."""
     key = write_key(tmp_path / "key.json")
     assert check_model_isolated("gs://models/mnist", credentials=key).version == 2
     write_key(key, client_email=None)
@@ -83,8 +84,8 @@ def test_the_key_file_goes_with_the_check(tmp_path: Path) -> None:
     assert caught.value.unverified
 
 
-def test_a_refusal_is_unseen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The account that looks is not the one that will serve."""
+def test_a_refused_access_is_unverified(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The account that checks is not the account that will serve."""
     with answering(403) as url:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
         with pytest.raises(ModelError, match=r"may not read gs://models/mnist/model") as caught:
@@ -92,7 +93,7 @@ def test_a_refusal_is_unseen(monkeypatch: pytest.MonkeyPatch) -> None:
     assert caught.value.unverified
 
 
-def test_a_network_that_says_nothing_does_not_hold_the_check(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_network_does_not_hold_the_check(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is stopped in the middle of its call, and the model is unverified."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{silent.getsockname()[1]}")
@@ -103,7 +104,7 @@ def test_a_network_that_says_nothing_does_not_hold_the_check(monkeypatch: pytest
 
 @needs_emulator
 @pytest.mark.usefixtures("bucket")
-def test_what_a_callback_raises_ends_the_check() -> None:
+def test_an_exception_in_a_callback_ends_the_check() -> None:
     """As it does when the user leaves the page meanwhile."""
 
     def leave(done: int, total: int) -> None:
@@ -124,7 +125,7 @@ def test_a_base_may_look_like_an_option(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_the_command_prints_lines_of_json(tmp_path: Path) -> None:
     """The last line is the result."""
-    command = [sys.executable, "-m", "mnist_dash.savedmodel", str(make_base(tmp_path))]
+    command = [sys.executable, "-m", "mnist_dash.savedmodel.isolated_check", str(make_base(tmp_path))]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert json.loads(ended.stdout.splitlines()[-1])["version"] == 1
 
@@ -136,8 +137,8 @@ def test_a_check_in_a_process_of_its_own_finds_the_same(name: str, tmp_path: Pat
     assert check_model_isolated(base) == check_model(base)
 
 
-def test_an_unfit_model_is_told_from_a_process_of_its_own(tmp_path: Path) -> None:
-    """Problem and next step are the same as they are here."""
+def test_an_unfit_model_is_reported_from_a_process_of_its_own(tmp_path: Path) -> None:
+    """Problem and next step are the same as in this process."""
     with pytest.raises(ModelError) as here:
         check_model(str(tmp_path))
     with pytest.raises(ModelError) as isolated:
@@ -152,7 +153,7 @@ def test_a_check_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
 
 
 def test_a_check_does_not_outlive_its_parent(tmp_path: Path) -> None:
-    """Also if that is killed while the check is stuck, here at a pipe that nobody writes to."""
+    """Also if that is killed while the check is stuck, here at a pipe without a writer."""
     pipe = make_base(tmp_path) / "model" / "1" / "saved_model.pb"
     pipe.unlink()
     os.mkfifo(pipe)
@@ -171,22 +172,24 @@ def test_a_check_does_not_outlive_its_parent(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "ending"),
+    ("script", "reason"),
     [
-        (
-            "import os, sys; print('corrupted double-linked list', file=sys.stderr); os.abort()",
-            "SIGABRT: corrupted",
-        ),
-        ("import sys; sys.exit('no room left')", "exit code 1: no room left"),
-        ("import os; os._exit(3)", "exit code 3: it said nothing"),
+        ("kill -ABRT $$", "It was ended by signal SIGABRT."),
+        ("echo no room left >&2; exit 1", "no room left"),
+        ("exit 3", "It ended with exit code 3."),
     ],
 )
-def test_a_crash_is_told_with_the_last_words(code: str, ending: str) -> None:
+def test_a_crash_is_reported_with_its_reason(
+    script: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A library that takes its process down leaves an error, not a dead dashboard."""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\n{script}\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
     with pytest.raises(ModelError) as caught:
-        isolated_check.answer_of("/m", done)
-    assert f"Checking /m ended with {'signal ' * ('SIG' in ending)}{ending}" in caught.value.problem
+        check_model_isolated("/m")
+    assert caught.value.problem == f"The check of /m crashed: {reason}"
 
 
 def test_openvino_is_imported_with_the_first_model_only() -> None:

@@ -10,105 +10,77 @@ from typing import Any
 
 import orjson
 from aiohttp import HttpVersion11, hdrs, web
-from aiohttp.abc import AbstractStreamWriter
-from aiohttp.http_parser import RawRequestMessage
-from aiohttp.streams import StreamReader
 
 from mnist_dash.domain import ROUTE_HEADER
 from mnist_dash.local.gateway.balancer import Dice, RoutingGeneration, UpstreamPool, decide
-from mnist_dash.local.gateway.protocol import RoutingUpdate
 from mnist_dash.local.gateway.proxy import (
     MAX_BODY,
     Proxy,
+    ProxyError,
     ProxyRequest,
     Timeouts,
-    UnansweredError,
     end_to_end,
+    read_body,
 )
+from mnist_dash.local.protocol import HEALTH_PATH, RoutingUpdate
+
+_OPTIONS: dict[str, Any] = {
+    "access_log": None,
+    "auto_decompress": False,
+    "lingering_time": 2.0,  # seconds for which the rest of a refused upload is read and dropped
+}
+
+log = logging.getLogger(__name__)
 
 
-async def received(request: web.BaseRequest, seconds: float) -> ProxyRequest:
-    """The request with its whole body, for which it waits `seconds`; raises UnansweredError."""
-    target = _target(request)
-    try:
-        async with asyncio.timeout(seconds):
-            body = await _body(request)
-    except TimeoutError as problem:
-        raise UnansweredError(408, f"The request did not come in whole within {seconds:g} s.") from problem
-    headers = end_to_end(request.headers)
-    headers["X-Forwarded-For"] = request.remote or "unknown"
-    headers["X-Forwarded-Host"] = request.headers.get(hdrs.HOST, "")
-    headers["X-Forwarded-Proto"] = "http"
-    return ProxyRequest(request.method, target, headers, body)
+class GatewayApp(web.Server):
+    """Answers requests by the routing in force.
 
-
-def _target(request: web.BaseRequest) -> str:
-    """The path and query byte for byte; a client that takes the gateway for a proxy sends a whole URL."""
-    if request.method == hdrs.METH_CONNECT:
-        raise UnansweredError(
-            400, "A CONNECT request cannot be sent on.", "Ask for a path such as /v1/models."
-        )
-    target = request.raw_path
-    return target if target.startswith(("/", "*")) else request.rel_url.raw_path_qs
-
-
-async def _body(request: web.BaseRequest) -> bytes:
-    try:
-        if int(request.headers.get(hdrs.CONTENT_LENGTH, "0")) > MAX_BODY:
-            raise web.HTTPRequestEntityTooLarge(MAX_BODY)
-        await _say_continue(request)
-        return await request.read()
-    except web.HTTPRequestEntityTooLarge as problem:
-        raise UnansweredError(
-            413, f"The request is larger than {MAX_BODY >> 20} MB.", "Send fewer images at once."
-        ) from problem
-    except web.RequestPayloadError as problem:
-        raise UnansweredError(400, f"The request's body cannot be read: {problem}.") from problem
-    except ConnectionError as problem:
-        raise UnansweredError(400, "The client left before it had sent its whole request.") from problem
-
-
-async def _say_continue(request: web.BaseRequest) -> None:
-    """Tell a client that waits for it to send the body; the low-level server leaves this to its handler."""
-    if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue" and request.version >= HttpVersion11:
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request.writer.output_size = 0
-
-
-class GatewayApp:
-    """Answers requests by the order in force; an aiohttp handler.
-
-    Requests that come before the first order wait for it: a gateway that was restarted inherits connections
-    that its predecessor left waiting.
+    Requests that come before the first routing update wait for it: a gateway that was restarted inherits
+    connections that its predecessor left waiting.
     """
 
     def __init__(
-        self, relay: Proxy, roster: UpstreamPool, patience: Timeouts, dice: Dice | None = None
+        self, proxy: Proxy, pool: UpstreamPool, timeouts: Timeouts, dice: Dice | None = None
     ) -> None:
-        self._relay = relay
-        self._roster = roster
-        self._patience = patience
+        super().__init__(self.answer)
+        self._proxy = proxy
+        self._pool = pool
+        self._timeouts = timeouts
         self._dice = dice or random.Random()
-        self._told = asyncio.Event()
+        self._has_routing = asyncio.Event()
 
-    def apply(self, order: RoutingUpdate) -> bool:
-        """Decide every later request under this order; returns whether its table is another one."""
-        before = self._roster.seating
-        self._roster.apply(order)
-        self._told.set()
-        return before is None or before.order.table != order.table
+    def __call__(self) -> web.RequestHandler:
+        """Return the protocol of one client connection."""
+        return _Connection(self, loop=asyncio.get_running_loop(), **_OPTIONS)
 
-    async def __call__(self, request: web.BaseRequest) -> web.Response:
-        """The answer to one request: a replica's, or a JSON error of the gateway's own."""
+    def apply(self, line: bytes) -> None:
+        """Decide every later request by the routing update in a line."""
+        update = RoutingUpdate.from_line(line)
+        table = update.table
+        self._pool.apply(update)
+        self._has_routing.set()
+        log.info(
+            "update %d: split %d, current %d, new %d",
+            update.id,
+            table.split,
+            len(table.current),
+            len(table.new),
+        )
+
+    async def answer(self, request: web.BaseRequest) -> web.Response:
+        """Answer one request: with a replica's answer, or with a JSON error of the gateway's own."""
+        if request.raw_path == HEALTH_PATH:
+            return web.Response()
         try:
-            asked = await received(request, self._patience.request)
-            return await self._answer(asked, request.headers.getall(ROUTE_HEADER, None))
-        except UnansweredError as problem:
-            return error_response(problem.status, str(problem))
+            received = await receive(request, self._timeouts.request)
+            return await self._forward(received, request.headers.getall(ROUTE_HEADER, None))
+        except ProxyError as error:
+            return error_response(error.status, str(error))
 
-    async def _answer(self, asked: ProxyRequest, route: list[str] | None) -> web.Response:
-        seating = await self._seating()
-        table = seating.order.table
+    async def _forward(self, request: ProxyRequest, route: list[str] | None) -> web.Response:
+        routing = await self._routing()
+        table = routing.update.table
         role = decide(
             current=bool(table.current),
             new=bool(table.new),
@@ -117,53 +89,62 @@ class GatewayApp:
             dice=self._dice,
         )
         if role is None:
-            raise UnansweredError(
-                503,
-                "No Current model is ready to answer.",
-                "Deploy a Current model, or wait until it is ready; New is never asked in its place.",
+            raise ProxyError(
+                503, "No Current model is ready to answer. Deploy a Current model, or wait until it is ready."
             )
-        with self._roster.decided(seating):
-            answer = await self._relay.send(asked, role, seating.seats[role])
-        return web.Response(
-            status=answer.status, reason=answer.reason, headers=answer.headers, body=answer.body
-        )
+        with self._pool.decided(routing):
+            return await self._proxy.send(request, role, routing.upstreams[role])
 
-    async def _seating(self) -> RoutingGeneration:
-        if self._roster.seating is None:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._told.wait(), self._patience.first_order)
-        if self._roster.seating is None:
-            raise UnansweredError(
-                503,
-                "The gateway has not been told which models there are.",
-                "The dashboard tells it when it has started; try again in a few seconds.",
-            )
-        return self._roster.seating
+    async def _routing(self) -> RoutingGeneration:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._timeouts.first_update):
+                await self._has_routing.wait()
+        if self._pool.routing is None:
+            raise ProxyError(503, "The gateway is starting. Try again in a few seconds.")
+        return self._pool.routing
+
+
+async def receive(request: web.BaseRequest, seconds: float) -> ProxyRequest:
+    """Read a request with its whole body within so many seconds; raises ProxyError."""
+    target = _target(request)
+    try:
+        async with asyncio.timeout(seconds):
+            body = await _body(request)
+    except TimeoutError as error:
+        raise ProxyError(408, f"The request did not come in whole within {seconds:g} s.") from error
+    except web.RequestPayloadError as error:
+        raise ProxyError(400, f"The request's body cannot be read: {error}.") from error
+    except ConnectionError as error:
+        raise ProxyError(400, "The client left before it had sent its whole request.") from error
+    headers = end_to_end(request.headers)
+    headers[hdrs.X_FORWARDED_FOR] = request.remote or "unknown"
+    headers[hdrs.X_FORWARDED_HOST] = request.headers.get(hdrs.HOST, "")
+    headers[hdrs.X_FORWARDED_PROTO] = "http"
+    return ProxyRequest(request.method, target, headers, body)
+
+
+def _target(request: web.BaseRequest) -> str:
+    """The path and query byte for byte; a client that takes the gateway for a proxy sends a whole URL."""
+    if request.method == hdrs.METH_CONNECT:
+        raise ProxyError(400, "The gateway does not forward CONNECT. Request a path such as /v1/models.")
+    target = request.raw_path
+    return target if target.startswith(("/", "*")) else request.rel_url.raw_path_qs
+
+
+async def _body(request: web.BaseRequest) -> bytes:
+    too_large = ProxyError(413, f"The request is larger than {MAX_BODY >> 20} MB. Send fewer images at once.")
+    if int(request.headers.get(hdrs.CONTENT_LENGTH, "0")) > MAX_BODY:
+        raise too_large
+    # A client may wait for this before it sends the body; the low-level server leaves it to its handler.
+    if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue" and request.version >= HttpVersion11:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0
+    return await read_body(request.content, too_large)
 
 
 def error_response(status: int, text: str) -> web.Response:
-    """A JSON error as TensorFlow Serving words it, `{"error": text}`."""
+    """Return an error in TensorFlow Serving's form, `{"error": text}`."""
     return web.Response(status=status, body=orjson.dumps({"error": text}), content_type="application/json")
-
-
-_OPTIONS: dict[str, Any] = {
-    "access_log": None,
-    "auto_decompress": False,
-    "lingering_time": 2.0,  # an upload that was refused is read and dropped this long
-}
-
-log = logging.getLogger(__name__)
-
-
-class HttpServer(web.Server):
-    """Accepts connections, and has their requests answered by an entrance."""
-
-    def __init__(self, entrance: GatewayApp) -> None:
-        super().__init__(entrance, request_factory=_request)
-
-    def __call__(self) -> web.RequestHandler:
-        """The protocol of one client connection."""
-        return _Connection(self, loop=asyncio.get_running_loop(), **_OPTIONS)
 
 
 class _Connection(web.RequestHandler):
@@ -176,27 +157,13 @@ class _Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer what is not HTTP, or a fault in the gateway, and close the connection."""
+        """Answer malformed HTTP, or a fault in the gateway, and close the connection."""
         if status < 500:
-            answer = error_response(status, f"This is no HTTP request: {_first_line(message)}.")
+            # The first line of the parser's message, without the drawing of the place below it.
+            problem = (message or "").partition("\n")[0].rstrip(" :.")
+            response = error_response(status, f"This is not an HTTP request: {problem}.")
         else:
-            log.error("The gateway itself failed.", exc_info=exc)
-            answer = error_response(status, "The gateway itself failed. Its log says why.")
-        answer.force_close()
-        return answer
-
-
-def _request(
-    message: RawRequestMessage,
-    payload: StreamReader,
-    protocol: web.RequestHandler,
-    writer: AbstractStreamWriter,
-    task: asyncio.Task[None],
-) -> web.BaseRequest:
-    loop = asyncio.get_running_loop()
-    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=MAX_BODY)
-
-
-def _first_line(message: str | None) -> str:
-    """What aiohttp's parser says, without the picture that it draws below."""
-    return (message or "").partition("\n")[0].rstrip(" :.")
+            log.error("The gateway failed.", exc_info=exc)
+            response = error_response(status, "The gateway failed. Its log has the details.")
+        response.force_close()
+        return response

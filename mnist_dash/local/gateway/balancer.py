@@ -5,33 +5,37 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from mnist_dash.domain import FORCING, Role
-from mnist_dash.local.gateway.protocol import Backend, Event, EventName, RoutingTable, RoutingUpdate
+from mnist_dash.local.protocol import Applied, Backend, Drained, RoutingTable, RoutingUpdate
 
 FORCED = {value: Role(route.value) for route, value in FORCING.items()}
 """The route header's values, exactly; any other leaves the request to the split."""
+AVOIDED_SECONDS = 1.0
+"""How long a replica that refused a connection is tried last, unless a routing update comes sooner."""
+
+_turns = itertools.count(1)
 
 
 class Dice(Protocol):
-    """Where the split's random numbers come from; `random.Random` is one."""
+    """The source of the split's random numbers; `random.Random` is one."""
 
     def randint(self, a: int, b: int, /) -> int:
         """A random integer from a to b, both included."""
 
 
 def decide(*, current: bool, new: bool, header: str | None, split: int, dice: Dice) -> Role | None:
-    """The role that answers one request, or None if nobody may.
+    """Return the role that answers a request, or None if there is none.
 
-    `current` and `new` say whether that role has a ready replica, `header` is the value of X-Mnist-Route
+    `current` and `new` are whether that role has a ready replica, `header` is the value of X-Mnist-Route
     (repeated ones joined by ", "; None if absent), and `split` the percentage of New. The rules are those
-    of ingress-nginx v1.15's balancer, in its order: without Current nobody answers, without New Current
-    does, then the header, then an independent draw.
+    of ingress-nginx v1.15's balancer, in its order: without Current no answer, without New Current, then
+    the header, then an independent draw.
     """
     if not current:
         return None
@@ -42,108 +46,97 @@ def decide(*, current: bool, new: bool, header: str | None, split: int, dice: Di
     return Role.NEW if dice.randint(1, 100) <= split else Role.CURRENT
 
 
-AVOIDED_SECONDS = 1.0
-"""How long a replica that refused a connection is asked last, unless a new order comes sooner."""
-
-_turns = itertools.count(1)
-
-
 @dataclass(eq=False, slots=True)
 class Upstream:
-    """One replica as the gateway sees it; it keeps its count from order to order."""
+    """One replica as the gateway sees it; it keeps its count from update to update."""
 
-    member: Backend
+    backend: Backend
     in_flight: int = 0
     avoided_until: float = -math.inf
     _last_turn: int = 0
 
     @contextmanager
-    def taken(self) -> Iterator[Backend]:
-        """Count one request as in flight here for as long as the block runs."""
+    def serving(self) -> Iterator[Backend]:
+        """Count one request as in flight here while the block runs."""
         self.in_flight += 1
         self._last_turn = next(_turns)
         try:
-            yield self.member
+            yield self.backend
         finally:
             self.in_flight -= 1
 
     def avoid(self, now: float) -> None:
-        """Ask the others first for a while."""
+        """Try the other replicas first for a while."""
         self.avoided_until = now + AVOIDED_SECONDS
 
     def rank(self, now: float) -> tuple[bool, int, int]:
-        """What the seats are chosen by, lowest first: not avoided, least in flight, longest not asked."""
+        """The order of choice, lowest first: not avoided, least in flight, longest without a request."""
         return self.avoided_until > now, self.in_flight, self._last_turn
 
 
-def attempts(seats: Collection[Upstream], clock: Callable[[], float] = time.monotonic) -> Iterator[Upstream]:
-    """Each of the seats once, the best first; each next one is chosen when it is asked for."""
-    untried = set(seats)
+def attempts(
+    upstreams: Collection[Upstream], clock: Callable[[], float] = time.monotonic
+) -> Iterator[Upstream]:
+    """Yield each upstream once, the best first; the next is chosen when it is needed."""
+    untried = set(upstreams)
     while untried:
         now = clock()
-        best = min(untried, key=lambda seat: seat.rank(now))
+        best = min(untried, key=lambda upstream: upstream.rank(now))
         untried.discard(best)
         yield best
 
 
-@dataclass(frozen=True)
-class RoutingGeneration:
-    """An order in force."""
-
-    order: RoutingUpdate
-    seats: Mapping[Role, tuple[Upstream, ...]]
-    generation: int
-
-
 @dataclass
+class RoutingGeneration:
+    """The routing by one update, and the requests in flight that were decided by it."""
+
+    update: RoutingUpdate
+    upstreams: Mapping[Role, tuple[Upstream, ...]]
+    in_flight: int = 0
+
+
 class UpstreamPool:
-    """The order in force, and the requests that earlier ones left in flight.
+    """The routing in force, and the earlier ones that still have requests in flight."""
 
-    `announce` is called with the events Applied and Drained.
-    """
+    def __init__(self, report: Callable[[Applied | Drained], None]) -> None:
+        self._report = report
+        self._generations: deque[RoutingGeneration] = deque()
+        """From the oldest that is not drained to the one in force."""
 
-    announce: Callable[[Event], None]
-    seating: RoutingGeneration | None = None
-    _in_flight: Counter[int] = field(default_factory=Counter)
-    """Requests in flight by the generation under which they were decided."""
-    _draining: deque[RoutingGeneration] = field(default_factory=deque)
+    @property
+    def routing(self) -> RoutingGeneration | None:
+        """The routing in force; None before the first update."""
+        return self._generations[-1] if self._generations else None
 
-    def apply(self, order: RoutingUpdate) -> None:
-        """Put an order in force for every later request."""
-        generation = self.seating.generation + 1 if self.seating else 1
-        self.seating = RoutingGeneration(order, self._seats(order.table), generation)
-        self.announce(Event(EventName.APPLIED, id=order.id))
-        self._draining.append(self.seating)
+    def apply(self, update: RoutingUpdate) -> None:
+        """Decide every later request by this update."""
+        is_first = not self._generations
+        self._generations.append(RoutingGeneration(update, self._upstreams(update.table)))
+        self._report(Applied(update.id))
+        if is_first:
+            self._report(Drained(update.id))
         self._report_drained()
 
     @contextmanager
-    def decided(self, seating: RoutingGeneration) -> Iterator[None]:
-        """Count one request as decided under a seating for as long as the block runs."""
-        self._in_flight[seating.generation] += 1
+    def decided(self, generation: RoutingGeneration) -> Iterator[None]:
+        """Count one request as decided by a generation while the block runs."""
+        generation.in_flight += 1
         try:
             yield
         finally:
-            self._leave(seating.generation)
-
-    def _seats(self, table: RoutingTable) -> dict[Role, tuple[Upstream, ...]]:
-        """One seat for each member, its old one if it had one in either role, and none of them avoided."""
-        old = (
-            {seat.member: seat for seats in self.seating.seats.values() for seat in seats}
-            if self.seating
-            else {}
-        )
-        seats = {member: old.get(member) or Upstream(member) for role in Role for member in table.of(role)}
-        for seat in seats.values():
-            seat.avoided_until = -math.inf
-        return {role: tuple(seats[member] for member in dict.fromkeys(table.of(role))) for role in Role}
-
-    def _leave(self, generation: int) -> None:
-        self._in_flight[generation] -= 1
-        if not self._in_flight[generation]:
-            del self._in_flight[generation]
+            generation.in_flight -= 1
             self._report_drained()
 
+    def _upstreams(self, table: RoutingTable) -> dict[Role, tuple[Upstream, ...]]:
+        """One upstream for each backend, its former one if it had one in either role, and none avoided."""
+        former = self.routing.upstreams.values() if self.routing else ()
+        known = {upstream.backend: upstream for upstreams in former for upstream in upstreams}
+        for backend in (*table.current, *table.new):
+            known.setdefault(backend, Upstream(backend)).avoided_until = -math.inf
+        return {role: tuple(known[backend] for backend in dict.fromkeys(table.of(role))) for role in Role}
+
     def _report_drained(self) -> None:
-        oldest = min(self._in_flight, default=math.inf)
-        while self._draining and self._draining[0].generation <= oldest:
-            self.announce(Event(EventName.DRAINED, id=self._draining.popleft().order.id))
+        # An update is drained once every generation before it has answered its requests.
+        while len(self._generations) > 1 and not self._generations[0].in_flight:
+            self._generations.popleft()
+            self._report(Drained(self._generations[0].update.id))

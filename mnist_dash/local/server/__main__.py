@@ -269,7 +269,7 @@ def _heed_the_end(ask_to_end: Callable[..., None], supervisor: Reporter | None) 
     signal.signal(signal.SIGTERM, last_call)
     # Ctrl-C goes to the whole terminal: what it means is for the supervisor to say.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    subprocesses.exit_with_parent(sys.stdin.fileno(), ask_to_end)
+    subprocesses.exit_with_parent(ask_to_end=ask_to_end)
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -1,9 +1,10 @@
-"""What several tests of the gateway need."""
+"""A gateway, its client, and its replicas."""
 
 from __future__ import annotations
 
 import http.client
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -11,9 +12,9 @@ from tests.processes.gateway.harness import Gateway, Replica, gateway, replicas
 
 
 @pytest.fixture(scope="module")
-def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """One gateway for a module; each test orders its own table."""
-    with gateway(tmp_path_factory.mktemp("gateway") / "log") as running:
+def gate() -> Iterator[Gateway]:
+    """One gateway for a module; each test sends its own routing table."""
+    with gateway() as running:
         yield running
 
 
@@ -42,5 +43,12 @@ def green() -> Iterator[Replica]:
 @pytest.fixture
 def current(gate: Gateway, blue: Replica) -> Replica:
     """The only replica: Current's."""
-    gate.order(current=[blue])
+    gate.route(current=[blue])
     return blue
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    """Threads for the requests that a test does not wait for."""
+    with ThreadPoolExecutor() as threads:
+        yield threads

@@ -1,4 +1,4 @@
-"""Real ends for the gateway's tests: replicas that listen in this process, and the gateway as a child."""
+"""Replicas that listen in this process, and the gateway as a child process."""
 
 from __future__ import annotations
 
@@ -6,19 +6,25 @@ import http.client
 import json
 import queue
 import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from types import TracebackType
-from typing import IO
 
 from mnist_dash.domain import Release
-from mnist_dash.local.gateway.protocol import Backend, Event, EventName, RoutingTable, RoutingUpdate
+from mnist_dash.local.protocol import (
+    Applied,
+    Backend,
+    Drained,
+    Listening,
+    ProcessEvent,
+    RoutingTable,
+    RoutingUpdate,
+    parse_event,
+)
+from mnist_dash.subprocesses import ChildProcess, Exited
 
 PATIENCE = 10.0
 """Seconds after which a test gives up waiting for what should come at once."""
@@ -29,7 +35,7 @@ BODY = b'{"predictions": [[1.0]]}'
 
 
 @dataclass(frozen=True)
-class Seen:
+class Received:
     """A request as a replica received it."""
 
     line: str
@@ -61,12 +67,12 @@ class Answer:
 
 
 class Replica:
-    """A backend that remembers what it was asked; while `free` is clear, its answers wait."""
+    """A replica that keeps the requests it received; while `free` is clear, its answers wait."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.answer = Answer()
-        self.seen: list[Seen] = []
+        self.requests: list[Received] = []
         self.asked = threading.Semaphore(0)
         self.free = threading.Event()
         self.free.set()
@@ -76,8 +82,8 @@ class Replica:
         self._thread.start()
 
     @property
-    def member(self) -> Backend:
-        """How an order names it."""
+    def backend(self) -> Backend:
+        """Its entry in a routing table."""
         host, port = self._server.server_address[:2]
         return Backend(self.name, Release(self.name.split("-")[0]), f"http://{host!s}:{port}")
 
@@ -86,19 +92,19 @@ class Replica:
         assert self.asked.acquire(timeout=PATIENCE)
 
     def drop_connections(self) -> None:
-        """Break off every connection, whatever is under way on it."""
+        """Break off every connection."""
         for connection in tuple(self._open):
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
     def kill(self) -> None:
-        """End as a process does that is killed: nobody listens any more, and every connection breaks off."""
+        """Stop listening and break off every connection, as a process does that is killed."""
         self._server.shutdown()
         self._server.server_close()
         self.drop_connections()
 
     def close(self) -> None:
-        """End, also if it was killed before."""
+        """End; may be called after `kill`."""
         self.free.set()
         self.kill()
 
@@ -125,8 +131,8 @@ class Replica:
 
             def serve(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                replica.seen.append(
-                    Seen(self.requestline, tuple(self.headers.items()), body, self.client_address)
+                replica.requests.append(
+                    Received(self.requestline, tuple(self.headers.items()), body, self.client_address)
                 )
                 replica.asked.release()
                 answer = replica.answer
@@ -139,11 +145,8 @@ class Replica:
         return Handler
 
 
-Member = Replica | Backend
-
-
-def _members(backends: Iterable[Member]) -> tuple[Backend, ...]:
-    return tuple(backend.member if isinstance(backend, Replica) else backend for backend in backends)
+def _backends(replicas: Iterable[Replica | Backend]) -> tuple[Backend, ...]:
+    return tuple(r.backend if isinstance(r, Replica) else r for r in replicas)
 
 
 class _Server(ThreadingHTTPServer):
@@ -151,74 +154,43 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A connection that a test broke off is no news."""
+        """Print nothing about a connection that a test broke off."""
 
 
 class Gateway:
     """A gateway process on an inherited socket."""
 
-    def __init__(self, listener: socket.socket, log: IO[bytes], flags: Iterable[str] = ()) -> None:
+    def __init__(self, listener: socket.socket, flags: Iterable[str] = ()) -> None:
         self.port: int = listener.getsockname()[1]
-        self._numbers = iter(range(1, 1_000_000))
-        self._events: queue.Queue[Event | None] = queue.Queue()
-        fd = str(listener.fileno())
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "mnist_dash.local.gateway", "--fd", fd, *flags],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            pass_fds=[listener.fileno()],
+        self._update = RoutingUpdate(0, RoutingTable())
+        self._events: queue.SimpleQueue[ProcessEvent | Exited] = queue.SimpleQueue()
+        fd = listener.fileno()
+        argv = [sys.executable, "-m", "mnist_dash.local.gateway", "--fd", str(fd), *flags]
+        self.process = ChildProcess(
+            "gateway", argv, parse_event, lambda _, event: self._events.put(event), pass_fds=[fd]
         )
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+        self.wait(Listening(self.port))
 
-    def __enter__(self) -> Gateway:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.process.kill()
-        self.process.wait(PATIENCE)
-        self._reader.join(PATIENCE)
-        for pipe in (self.process.stdin, self.process.stdout):
-            assert pipe
-            with suppress(BrokenPipeError):
-                pipe.close()
-
-    def write(self, line: bytes) -> None:
-        """Write one line of the control channel."""
-        assert self.process.stdin
-        self.process.stdin.write(line)
-        self.process.stdin.flush()
-
-    def order(self, split: int = 0, current: Iterable[Member] = (), new: Iterable[Member] = ()) -> int:
-        """Order a table, wait until it is applied, and return its number."""
-        number = next(self._numbers)
-        self.write(RoutingUpdate(number, RoutingTable(split, _members(current), _members(new))).to_line())
-        self.wait(EventName.APPLIED, number)
-        return number
-
-    def next_event(self, timeout: float = PATIENCE) -> Event | None:
-        """The next event, or None at the end of the gateway's stdout; raises queue.Empty."""
-        return self._events.get(timeout=timeout)
-
-    def wait(self, name: EventName, number: int | None = None) -> Event:
-        """The next event of this name (and number), past all others."""
-        while event := self.next_event():
-            if event.event is name and number in (None, event.id):
-                return event
-        raise AssertionError(f"the gateway ended before it was {name}")
+    def route(
+        self, split: int = 0, current: Iterable[Replica | Backend] = (), new: Iterable[Replica | Backend] = ()
+    ) -> int:
+        """Send a routing update, wait until it is applied, and return its number."""
+        self._send(RoutingTable(split, _backends(current), _backends(new)))
+        return self._update.id
 
     def has_drained(self, number: int) -> bool:
-        """Whether an order is reported as drained by the time that one more, senseless line is answered."""
-        self.write(b"senseless\n")
-        drained = False
-        while (event := self.next_event()) and event.event is not EventName.REFUSED:
-            drained |= event == Event(EventName.DRAINED, id=number)
-        return drained
+        """Whether an update is reported as drained before one more, with the same table, is applied."""
+        return Drained(number) in self._send(self._update.table)
 
-    def ask(self, headers: Iterable[tuple[str, str]] = ()) -> Got:
+    def wait(self, expected: ProcessEvent | Exited) -> list[ProcessEvent | Exited]:
+        """Wait for an event, and return those before it."""
+        earlier: list[ProcessEvent | Exited] = []
+        while (event := self._events.get(timeout=PATIENCE)) != expected:
+            assert not isinstance(event, Exited), f"{event.reason} {self.process.log}"
+            earlier.append(event)
+        return earlier
+
+    def ask(self, headers: Iterable[tuple[str, str]] = ()) -> Response:
         """One prediction on a connection of its own."""
         with closing(self.client()) as client:
             return ask(client, headers=headers)
@@ -227,11 +199,16 @@ class Gateway:
         """A client that keeps its connection."""
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
 
-    def _read(self) -> None:
-        assert self.process.stdout
-        for line in self.process.stdout:
-            self._events.put(Event.from_line(line))
-        self._events.put(None)
+    def close(self) -> None:
+        """End it; its log must hold no traceback."""
+        self.process.kill()
+        assert self.process.wait(PATIENCE)
+        assert "Traceback" not in self.process.log
+
+    def _send(self, table: RoutingTable) -> list[ProcessEvent | Exited]:
+        self._update = RoutingUpdate(self._update.id + 1, table)
+        self.process.send(self._update.to_line())
+        return self.wait(Applied(self._update.id))
 
 
 @contextmanager
@@ -246,20 +223,17 @@ def replicas(*names: str) -> Iterator[list[Replica]]:
 
 
 @contextmanager
-def gateway(log: Path, *flags: str) -> Iterator[Gateway]:
-    """A gateway that listens; at the end its log must hold no traceback."""
+def gateway(*flags: str) -> Iterator[Gateway]:
+    """A gateway that listens."""
     with (
         socket.create_server(("127.0.0.1", 0), backlog=1024) as listener,
-        log.open("wb") as lines,
-        Gateway(listener, lines, flags) as running,
+        closing(Gateway(listener, flags)) as running,
     ):
-        running.wait(EventName.LISTENING)
         yield running
-    assert "Traceback" not in log.read_text()
 
 
 @dataclass(frozen=True)
-class Got:
+class Response:
     """An answer as a client received it."""
 
     status: int
@@ -268,7 +242,7 @@ class Got:
 
     @property
     def replica(self) -> str:
-        """Who answered, by X-Served-By; empty for the gateway itself."""
+        """The replica that answered, by X-Served-By; empty for the gateway itself."""
         return self.headers.get("X-Served-By", "").rpartition("replica=")[2]
 
 
@@ -278,7 +252,7 @@ def ask(
     target: str = "/v1/models/model:predict",
     headers: Iterable[tuple[str, str]] = (),
     body: bytes = b"",
-) -> Got:
+) -> Response:
     """One request on a kept connection, with these headers and no others but Host and Content-Length."""
     client.putrequest(method, target, skip_accept_encoding=True)
     for name, value in headers:
@@ -287,21 +261,21 @@ def ask(
         client.putheader("Content-Length", str(len(body)))
     client.endheaders(body or None)
     response = client.getresponse()
-    return Got(response.status, response.headers, response.read())
+    return Response(response.status, response.headers, response.read())
 
 
-def ask_raw(port: int, request: bytes) -> Got:
+def ask_raw(port: int, request: bytes) -> Response:
     """One request as these very bytes on a connection of its own."""
     with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
         connection.sendall(request)
         with http.client.HTTPResponse(connection) as response:
             response.begin()
-            return Got(response.status, response.headers, response.read())
+            return Response(response.status, response.headers, response.read())
 
 
-def error_of(got: Got) -> str:
-    """The text of an error, which has exactly TensorFlow Serving's form."""
-    assert got.headers["Content-Type"] == "application/json"
-    error = json.loads(got.body)
+def error_of(response: Response) -> str:
+    """The text of an error of the gateway's own, which has exactly TensorFlow Serving's form."""
+    assert response.headers["Content-Type"] == "application/json"
+    error = json.loads(response.body)
     assert list(error) == ["error"]
     return str(error["error"])

@@ -1,67 +1,57 @@
-"""Stand-ins for the children of the local engine: no process is started, every event is the test's."""
+"""Fakes for the children of the local engine: no process is started, the tests make every event."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mnist_dash.subprocesses import ChildProcess, Event
+from mnist_dash.local.processes import Child, ChildEvent
+from mnist_dash.local.protocol import RoutingUpdate
 
 
-@dataclass
-class FakeClock:
-    """A clock that moves when it is told to."""
-
-    now: float = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@dataclass
+@dataclass(eq=False)
 class FakeChild:
-    """Remembers what it was told; `say` makes it report an event."""
+    """Records the calls; `report` makes it report an event."""
 
     name: str
     argv: Sequence[str]
-    on_event: Callable[[Any, Event], None]
+    parse: Callable[[bytes], Any]
+    on_event: Callable[[Any, ChildEvent], None]
     pass_fds: Sequence[int] = ()
-    last_words: str = "It went wrong."
     log: str = "It went wrong."
     pid: int = 1
-    told: list[str] = field(default_factory=list)
-    sent: list[dict[str, Any]] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
+    sent: list[RoutingUpdate] = field(default_factory=list)
 
-    def say(self, **event: Any) -> None:
+    def report(self, event: ChildEvent) -> None:
         self.on_event(self, event)
 
     def send(self, line: bytes) -> None:
-        self.sent.append(json.loads(line))
+        self.sent.append(RoutingUpdate.from_line(line))
 
     def terminate(self) -> None:
-        self.told.append("terminate")
+        self.calls.append("terminate")
 
     def kill(self) -> None:
-        self.told.append("kill")
+        self.calls.append("kill")
 
-    def end_input(self) -> None:
-        self.told.append("end input")
+    def close_stdin(self) -> None:
+        self.calls.append("close stdin")
 
     def wait(self, timeout: float) -> bool:
         return timeout >= 0
 
 
 class FakeChildren:
-    """Starts fake children in place of `ChildProcess` and remembers all of them."""
+    """Starts fake children in place of `ChildProcess` and keeps all of them."""
 
     def __init__(self) -> None:
         self.all: list[FakeChild] = []
 
-    def __call__(self, *args: Any, **kwargs: Any) -> ChildProcess:
+    def __call__(self, *args: Any, **kwargs: Any) -> Child:
         self.all.append(FakeChild(*args, **kwargs))
-        return self.all[-1]  # type: ignore[return-value]  # it has all of a child that the fleet uses
+        return self.all[-1]  # type: ignore[return-value]  # it has all of a child that the supervisor uses
 
     @property
     def gateway(self) -> FakeChild:

@@ -6,7 +6,7 @@ import pytest
 
 from mnist_dash.domain import State
 from mnist_dash.local.desired_state import Spec
-from mnist_dash.local.plan import Phase, Plan, ReplicaStatus, RestartHistory, condition, delay, plan
+from mnist_dash.local.plan import Phase, Plan, ReplicaStatus, RestartHistory, delay, plan, status_of
 
 OLD = [ReplicaStatus("blue-1", 1, Phase.READY), ReplicaStatus("blue-2", 1, Phase.READY)]
 SPEC = Spec("/models/a", replicas=2, generation=2)
@@ -26,56 +26,56 @@ BOTH_NEW = ("blue-3", "blue-4")
 
 
 @pytest.mark.parametrize(
-    ("spec", "seen", "expected"),
+    ("spec", "replicas", "expected"),
     [
         (None, [], Plan()),
         (None, OLD, Plan(drain=BOTH_OLD)),
         (SPEC, [], Plan(start=2)),
         (SPEC, fresh(STARTING), Plan(start=1)),
-        (SPEC, fresh(READY, STARTING), Plan(members=("blue-3",), taken_over=True)),
-        (SPEC, fresh(READY, READY), Plan(members=BOTH_NEW, taken_over=True)),
-        (SPEC, fresh(READY), Plan(members=("blue-3",), start=1, taken_over=True)),
+        (SPEC, fresh(READY, STARTING), Plan(backends=("blue-3",), taken_over=True)),
+        (SPEC, fresh(READY, READY), Plan(backends=BOTH_NEW, taken_over=True)),
+        (SPEC, fresh(READY), Plan(backends=("blue-3",), start=1, taken_over=True)),
         (SPEC, [ReplicaStatus("blue-3", 2, Phase.STOPPING)], Plan(start=2)),
         (SPEC, OLD, Plan(start=2, drain=BOTH_OLD)),
     ],
 )
 def test_a_release_is_kept_at_its_number_of_replicas(
-    spec: Spec | None, seen: list[ReplicaStatus], expected: Plan
+    spec: Spec | None, replicas: list[ReplicaStatus], expected: Plan
 ) -> None:
-    """Whatever is ready answers; replicas of a generation that nobody wants any more are drained."""
-    assert plan(spec, seen, RestartHistory()) == expected
+    """Ready replicas answer; those of a generation that is no longer desired are drained."""
+    assert plan(spec, replicas, RestartHistory()) == expected
 
 
 @pytest.mark.parametrize(
-    ("seen", "expected"),
+    ("replicas", "expected"),
     [
-        (OLD, Plan(members=BOTH_OLD, start=2)),
-        (OLD + fresh(STARTING, READY), Plan(members=BOTH_OLD)),
-        (OLD + fresh(READY, READY), Plan(members=BOTH_NEW, drain=BOTH_OLD, taken_over=True)),
-        (OLD[:1] + fresh(STARTING, STARTING), Plan(members=("blue-1",), start_former=1)),
+        (OLD, Plan(backends=BOTH_OLD, start=2)),
+        (OLD + fresh(STARTING, READY), Plan(backends=BOTH_OLD)),
+        (OLD + fresh(READY, READY), Plan(backends=BOTH_NEW, drain=BOTH_OLD, taken_over=True)),
+        (OLD[:1] + fresh(STARTING, STARTING), Plan(backends=("blue-1",), start_former=1)),
         (fresh(STARTING, STARTING), Plan(start_former=2)),
-        (fresh(STARTING, READY), Plan(members=("blue-4",), taken_over=True)),
+        (fresh(STARTING, READY), Plan(backends=("blue-4",), taken_over=True)),
         (
             [*OLD, ReplicaStatus("blue-9", 7, READY), *fresh(STARTING, STARTING)],
-            Plan(members=BOTH_OLD, drain=("blue-9",)),
+            Plan(backends=BOTH_OLD, drain=("blue-9",)),
         ),
         ([ReplicaStatus("blue-1", 1, Phase.DRAINING), *fresh(READY, READY)], Plan(BOTH_NEW, taken_over=True)),
     ],
 )
 def test_a_redeploy_rolls_all_at_once_beside_the_former_replicas(
-    seen: list[ReplicaStatus], expected: Plan
+    replicas: list[ReplicaStatus], expected: Plan
 ) -> None:
     """The former ones are replaced too if they end, and one that was superseded never gets requests."""
-    assert plan(SPEC, seen, RestartHistory(), FORMER) == expected
+    assert plan(SPEC, replicas, RestartHistory(), FORMER) == expected
 
 
 def test_a_redeploy_is_given_up_after_three_failed_starts() -> None:
     """The former replicas stay members, and no new one is started."""
-    assert plan(SPEC, OLD, RestartHistory(failed_starts=3), FORMER) == Plan(members=BOTH_OLD, give_up=True)
+    assert plan(SPEC, OLD, RestartHistory(failed_starts=3), FORMER) == Plan(backends=BOTH_OLD, give_up=True)
 
 
 @pytest.mark.parametrize(("failed", "former"), [(2, FORMER), (3, None), (50, None)])
-def test_starting_goes_on_before_that_or_without_a_former_model(failed: int, former: Spec | None) -> None:
+def test_starting_continues_before_that_or_without_a_former_model(failed: int, former: Spec | None) -> None:
     """Without one there is nothing to lose by trying again."""
     assert plan(SPEC, [], RestartHistory(failed_starts=failed), former).start == 2
 
@@ -94,16 +94,16 @@ def test_the_first_replacement_comes_at_once_and_a_crash_loop_backs_off() -> Non
 
 
 @pytest.mark.parametrize(
-    ("seen", "ends", "failed_redeploy", "state", "words"),
+    ("replicas", "restarts", "failed_redeploy", "state", "words"),
     [
         ([], RestartHistory(), "", State.STARTING, "0 of 2 replicas ready"),
         (fresh(READY, STARTING), RestartHistory(), "", State.STARTING, "1 of 2"),
         (fresh(READY, READY), RestartHistory(), "", State.READY, ""),
-        (fresh(READY), RestartHistory(words="Killed."), "", State.DEGRADED, "Killed."),
-        ([], RestartHistory(failed_starts=1, words="No file."), "", State.DEGRADED, "No file."),
+        (fresh(READY), RestartHistory(reason="Killed."), "", State.DEGRADED, "Killed."),
+        ([], RestartHistory(failed_starts=1, reason="No file."), "", State.DEGRADED, "No file."),
         (
             [],
-            RestartHistory(failed_starts=3, words="No file."),
+            RestartHistory(failed_starts=3, reason="No file."),
             "",
             State.FAILED,
             "3 times while starting. No file.",
@@ -115,7 +115,7 @@ def test_the_first_replacement_comes_at_once_and_a_crash_loop_backs_off() -> Non
             State.UPDATING,
             "Re-deploying: 0 of 2 new replicas ready",
         ),
-        (OLD, RestartHistory(failed_starts=1, words="No file."), "", State.UPDATING, "No file."),
+        (OLD, RestartHistory(failed_starts=1, reason="No file."), "", State.UPDATING, "No file."),
         (
             fresh(READY, READY),
             RestartHistory(),
@@ -125,18 +125,18 @@ def test_the_first_replacement_comes_at_once_and_a_crash_loop_backs_off() -> Non
         ),
         (
             fresh(READY),
-            RestartHistory(words="Killed."),
+            RestartHistory(reason="Killed."),
             "It failed.",
             State.DEGRADED,
             "It failed. 1 of 2 replicas",
         ),
     ],
 )
-def test_each_state_has_its_cause_in_words(
-    seen: list[ReplicaStatus], ends: RestartHistory, failed_redeploy: str, state: State, words: str
+def test_each_state_has_its_cause(
+    replicas: list[ReplicaStatus], restarts: RestartHistory, failed_redeploy: str, state: State, words: str
 ) -> None:
-    """The cause quotes what the replica itself said last."""
-    found = condition(SPEC, seen, ends, failed_redeploy=failed_redeploy)
-    assert found.state is state
-    assert words in found.cause
-    assert bool(found.cause) == (state is not State.READY)
+    """The cause quotes the reason of the last end."""
+    status = status_of(SPEC, replicas, restarts, failed_redeploy=failed_redeploy)
+    assert status.state is state
+    assert words in status.cause
+    assert bool(status.cause) == (state is not State.READY)

@@ -1,10 +1,9 @@
-"""Which replica is asked, and what happens when it does not answer."""
+"""The choice of the replica, and the errors when it does not answer."""
 
 from __future__ import annotations
 
 import asyncio
 import http.client
-import json
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,16 +13,24 @@ from multidict import CIMultiDict
 
 from mnist_dash.domain import Release, Role
 from mnist_dash.local.gateway.balancer import Upstream
-from mnist_dash.local.gateway.protocol import Backend, EventName
-from mnist_dash.local.gateway.proxy import Proxy, ProxyRequest, Timeouts, UnansweredError
-from tests.processes.gateway.harness import PATIENCE, Answer, Gateway, Got, Replica, ask, gateway, replicas
+from mnist_dash.local.gateway.proxy import Proxy, ProxyError, ProxyRequest, Timeouts
+from mnist_dash.local.protocol import Backend, Drained
+from tests.processes.gateway.harness import (
+    PATIENCE,
+    Answer,
+    Gateway,
+    Replica,
+    ask,
+    error_of,
+    gateway,
+    replicas,
+)
 
 
 @pytest.fixture(scope="module")
-def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """One gateway for this module, with little patience; each test orders its own table."""
-    flags = ("--connect-seconds=0.2", "--answer-seconds=0.5")
-    with gateway(tmp_path_factory.mktemp("gateway") / "log", *flags) as running:
+def gate() -> Iterator[Gateway]:
+    """One gateway for this module, with short time-outs; each test sends its own routing table."""
+    with gateway("--connect-seconds=0.2", "--answer-seconds=0.5") as running:
         yield running
 
 
@@ -36,7 +43,7 @@ def pair() -> Iterator[list[Replica]]:
 
 @pytest.fixture
 def refusing() -> Iterator[Backend]:
-    """A replica whose port refuses every connection: it is bound, but nobody listens."""
+    """A replica whose port refuses every connection: it is bound, but does not listen."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield Backend("blue-9", Release.BLUE, f"http://127.0.0.1:{bound.getsockname()[1]}")
@@ -53,24 +60,11 @@ def silent() -> Iterator[Backend]:
             yield Backend("blue-8", Release.BLUE, f"http://127.0.0.1:{address[1]}")
 
 
-@pytest.fixture
-def pool() -> Iterator[ThreadPoolExecutor]:
-    """Threads for the requests that a test does not wait for."""
-    with ThreadPoolExecutor() as threads:
-        yield threads
-
-
-def error_of(got: Got) -> str:
-    """The text of an error of the gateway's own."""
-    assert got.replica == ""
-    return str(json.loads(got.body)["error"])
-
-
 def test_equally_busy_replicas_take_turns(
     gate: Gateway, client: http.client.HTTPConnection, pair: list[Replica]
 ) -> None:
     """Each gets its half."""
-    gate.order(current=pair)
+    gate.route(current=pair)
     asked = [ask(client).replica for _ in range(10)]
     assert asked == asked[:2] * 5
     assert set(asked) == {"blue-1", "blue-2"}
@@ -82,10 +76,10 @@ def test_the_least_busy_replica_is_asked(
     """While one is at work the other gets everything."""
     busy, idle = pair
     busy.free.clear()
-    gate.order(current=[busy])
+    gate.route(current=[busy])
     slow = pool.submit(gate.ask)
     busy.wait_asked()
-    gate.order(current=pair)
+    gate.route(current=pair)
     assert [ask(client).replica for _ in range(5)] == [idle.name] * 5
     busy.free.set()
     assert slow.result(PATIENCE).replica == busy.name
@@ -95,29 +89,29 @@ def test_a_replica_that_refuses_is_passed_over(
     gate: Gateway, client: http.client.HTTPConnection, pair: list[Replica], refusing: Backend
 ) -> None:
     """Another one of the same model answers, every time."""
-    gate.order(current=[refusing, *pair])
+    gate.route(current=[refusing, *pair])
     assert {ask(client).replica for _ in range(6)} == {"blue-1", "blue-2"}
 
 
 def test_a_replica_that_refused_is_avoided(refusing: Backend) -> None:
     """The next request asks the others first."""
-    seat = Upstream(refusing)
-    asked = ProxyRequest("GET", "/x", CIMultiDict(), b"")
+    upstream = Upstream(refusing)
+    request = ProxyRequest("GET", "/x", CIMultiDict(), b"")
 
     async def send() -> None:
-        async with Proxy(Timeouts()) as relay:
-            await relay.send(asked, Role.CURRENT, [seat])
+        async with Proxy(Timeouts()) as proxy:
+            await proxy.send(request, Role.CURRENT, [upstream])
 
-    with pytest.raises(UnansweredError):
+    with pytest.raises(ProxyError):
         asyncio.run(send())
-    assert seat.avoided_until > 0
+    assert upstream.avoided_until > 0
 
 
 def test_a_replica_that_accepts_nothing_is_passed_over(
     gate: Gateway, client: http.client.HTTPConnection, pair: list[Replica], silent: Backend
 ) -> None:
     """After the time that a connection may take."""
-    gate.order(current=[silent, *pair])
+    gate.route(current=[silent, *pair])
     assert {ask(client).replica for _ in range(6)} == {"blue-1", "blue-2"}
 
 
@@ -125,22 +119,22 @@ def test_a_replica_that_accepts_nothing_is_passed_over(
 def test_the_other_model_is_never_asked_instead(
     gate: Gateway, client: http.client.HTTPConnection, pair: list[Replica], refusing: Backend, route: str
 ) -> None:
-    """If nobody of the one that was decided on accepts a connection, that is the answer."""
-    gate.order(0, *((pair, [refusing]) if route == "always" else ([refusing], pair)))
-    got = ask(client, headers=[("X-Mnist-Route", route)])
-    assert got.status == 502
+    """If no replica of the chosen model accepts a connection, that is the answer."""
+    gate.route(0, *((pair, [refusing]) if route == "always" else ([refusing], pair)))
+    response = ask(client, headers=[("X-Mnist-Route", route)])
+    assert response.status == 502
     model = {"always": "New", "never": "Current"}[route]
-    assert error_of(got).startswith(f"No replica of the {model} model accepts a connection (blue-9).")
-    assert [replica.seen for replica in pair] == [[], []]
+    assert error_of(response).startswith(f"No replica of the {model} model accepts a connection (blue-9).")
+    assert [replica.requests for replica in pair] == [[], []]
 
 
-def test_when_nobody_accepts_in_time_it_is_a_time_out(
+def test_no_replica_that_accepts_in_time_is_a_time_out(
     gate: Gateway, client: http.client.HTTPConnection, silent: Backend
 ) -> None:
     """And not a refusal."""
-    gate.order(current=[silent])
-    got = ask(client)
-    assert (got.status, error_of(got)[:55]) == (
+    gate.route(current=[silent])
+    response = ask(client)
+    assert (response.status, error_of(response)[:55]) == (
         504,
         "No replica of the Current model accepts a connection (b",
     )
@@ -157,12 +151,12 @@ def test_a_post_that_was_sent_is_not_repeated(
     """Neither on another replica nor on the other model, wherever its answer broke off."""
     for replica in pair:
         replica.answer = Answer(cut_after=cut_after)
-    gate.order(50, pair, [green])
-    got = ask(client, headers=[("X-Mnist-Route", "never")])
-    assert got.status == 502
-    assert "of the Current model broke off before it had answered." in error_of(got)
-    assert len(pair[0].seen) + len(pair[1].seen) == 1
-    assert green.seen == []
+    gate.route(50, pair, [green])
+    response = ask(client, headers=[("X-Mnist-Route", "never")])
+    assert response.status == 502
+    assert "of the Current model broke off before it had answered." in error_of(response)
+    assert len(pair[0].requests) + len(pair[1].requests) == 1
+    assert green.requests == []
 
 
 def test_a_replica_that_dies_at_work_is_not_asked_again(
@@ -171,14 +165,14 @@ def test_a_replica_that_dies_at_work_is_not_asked_again(
     """Its request fails once, and the next ones go to the other replica."""
     dying, other = pair
     dying.free.clear()
-    gate.order(current=[dying])
+    gate.route(current=[dying])
     lost = pool.submit(gate.ask)
     dying.wait_asked()
-    gate.order(current=pair)
+    gate.route(current=pair)
     dying.kill()
     assert lost.result(PATIENCE).status == 502
     assert [gate.ask().replica for _ in range(4)] == [other.name] * 4
-    assert len(dying.seen) == 1
+    assert len(dying.requests) == 1
 
 
 @pytest.mark.parametrize("at_once", [0, 20, 80], ids=["before", "in the head", "in the body"])
@@ -189,13 +183,13 @@ def test_an_answer_that_takes_too_long_is_a_time_out(
     slow, other = pair
     slow.answer = Answer(at_once=at_once)
     slow.free.clear()
-    gate.order(current=[slow])
-    got = ask(client)
-    assert got.status == 504
-    assert error_of(got).startswith("Replica blue-1 of the Current model did not answer within 0.5 s.")
-    gate.order(current=[other])
+    gate.route(current=[slow])
+    response = ask(client)
+    assert response.status == 504
+    assert error_of(response).startswith("Replica blue-1 of the Current model did not answer within 0.5 s.")
+    gate.route(current=[other])
     assert ask(client).replica == other.name
-    assert len(slow.seen) == 1
+    assert len(slow.requests) == 1
 
 
 def test_an_answer_that_is_no_http_is_a_bad_gateway(
@@ -203,33 +197,33 @@ def test_an_answer_that_is_no_http_is_a_bad_gateway(
 ) -> None:
     """In words, as every error."""
     pair[0].answer = Answer(headers=[("X Y", "no header")], cut_after=1000)
-    gate.order(current=pair[:1])
-    got = ask(client)
-    assert (got.status, error_of(got)[:41]) == (502, "Replica blue-1 of the Current model broke")
+    gate.route(current=pair[:1])
+    response = ask(client)
+    assert (response.status, error_of(response)[:41]) == (502, "Replica blue-1 of the Current model broke")
 
 
 def test_a_client_that_leaves_is_counted_until_its_replica_is_free(
     gate: Gateway, pair: list[Replica]
 ) -> None:
-    """And no longer: the order after it is drained then."""
+    """And no longer: the update after it is drained then."""
     busy, other = pair
     busy.free.clear()
-    gate.order(current=[busy])
+    gate.route(current=[busy])
     request = b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"
     with socket.create_connection(("127.0.0.1", gate.port), timeout=PATIENCE) as connection:
         connection.sendall(request)
         busy.wait_asked()
-    number = gate.order(current=[other])
+    number = gate.route(current=[other])
     assert not gate.has_drained(number)
     busy.free.set()
-    gate.wait(EventName.DRAINED, number)
+    gate.wait(Drained(number))
 
 
 def test_an_idle_connection_that_a_replica_closed_is_not_used(
     gate: Gateway, client: http.client.HTTPConnection, pair: list[Replica]
 ) -> None:
     """The next request gets a new one."""
-    gate.order(current=pair[:1])
+    gate.route(current=pair[:1])
     ask(client)
     pair[0].drop_connections()
     assert ask(client, "GET", "/x").replica == "blue-1"

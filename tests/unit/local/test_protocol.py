@@ -1,0 +1,58 @@
+"""The messages survive the pipe."""
+
+from __future__ import annotations
+
+import pytest
+
+from mnist_dash.domain import Release
+from mnist_dash.local.protocol import (
+    Applied,
+    Backend,
+    Drained,
+    Ending,
+    Listening,
+    ProcessEvent,
+    RoutingTable,
+    RoutingUpdate,
+    VersionFailed,
+    VersionServed,
+    event_line,
+    parse_event,
+)
+
+BLUE = Backend("blue-1", Release.BLUE, "http://127.0.0.1:4444")
+GREEN = Backend("green-1", Release.GREEN, "http://[::1]:80")
+
+
+def test_a_routing_update_is_one_line_that_is_read_as_the_same_update() -> None:
+    """With the complete table."""
+    update = RoutingUpdate(7, RoutingTable(20, (BLUE,), (GREEN, BLUE)))
+    assert RoutingUpdate.from_line(update.to_line()) == update
+    assert update.to_line().count(b"\n") == 1
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        Listening(80),
+        Listening(80, 2),
+        Applied(1),
+        Drained(1),
+        VersionServed(2),
+        VersionFailed("é\n"),
+        Ending(),
+    ],
+)
+def test_an_event_is_one_line_that_is_read_as_the_same_event(event: ProcessEvent) -> None:
+    """Whatever its text."""
+    assert parse_event(event_line(event)) == event
+    assert event_line(event).count(b"\n") == 1
+
+
+@pytest.mark.parametrize(
+    "line", [b"", b"Loading", b"[]", b"1", b'{"event": "gossip"}', b'{"event": "applied"}']
+)
+def test_other_output_of_a_process_is_not_an_event(line: bytes) -> None:
+    """A library may print anything; it belongs to the log."""
+    with pytest.raises(ValueError, match="not an event"):
+        parse_event(line)

@@ -3,22 +3,21 @@
 import streamlit as st
 
 from mnist_dash.panels import api_tab, dialogs, history, lifecycle, objects, predict, rollout, theme
-from mnist_dash.panels.predict import Known
 
 if __name__ == "app":  # imported once, by the server; for each visitor it then runs this file as a script
     lifecycle.start()
-    app = st.App(__file__, lifespan=lifecycle.lifespan, on_script_error=lifecycle.tell_unforeseen)
+    app = st.App(__file__, lifespan=lifecycle.lifespan, on_script_error=lifecycle.show_unexpected_error)
 else:
     st.set_page_config("MNIST Dash", page_icon=theme.favicon(), layout="wide")
-    dash = lifecycle.for_visitor(lifecycle.dashboard_or_stop())
-    known = Known.from_snapshot(dash.snapshot(), in_cluster=dash.in_cluster)
+    dash = lifecycle.dashboard_or_stop()
+    snapshot = dash.snapshot()
 
-    theme.show(dash)
+    theme.show_header(dash.gateway_url, snapshot.notices)
     main, side = st.columns([700, 390], gap="medium")
     with main:
-        predict.draw_and_ask(dash, known)
+        predict.draw_and_ask(dash, snapshot)
     with side:
-        rollout.roll_out(dash, known)
+        rollout.show(dash, snapshot)
 
     below = st.tabs(["History", "Objects", "Call it"], key="below", on_change="rerun")
     for tab, panel in zip(below, (history, objects, api_tab), strict=True):

@@ -32,38 +32,20 @@ if TYPE_CHECKING:
     from mnist_dash.service import Dashboard, Engine, open_dashboard
     from mnist_dash.settings import EngineKind, Settings
 
+# fmt: off
 __all__ = [
-    "Comparison",
-    "Dashboard",
-    "Deployment",
-    "DrawingError",
-    "Engine",
-    "EngineError",
-    "EngineKind",
-    "EngineObject",
-    "MnistDashError",
-    "ModelCheck",
-    "ModelError",
-    "Prediction",
-    "Release",
-    "Role",
-    "Route",
-    "ServingError",
-    "Settings",
-    "SettingsError",
-    "Snapshot",
-    "State",
-    "Strategy",
-    "Suggestion",
-    "open_dashboard",
-    "prepare",
+    "Comparison", "Dashboard", "Deployment", "DrawingError", "Engine", "EngineError", "EngineKind",
+    "EngineObject", "MnistDashError", "ModelCheck", "ModelError", "Prediction", "Release", "Role",
+    "Route", "ServingError", "Settings", "SettingsError", "Snapshot", "State", "Strategy", "Suggestion",
+    "open_dashboard", "prepare",
 ]
+# fmt: on
 
 _HOMES = ("errors", "domain", "settings", "preprocessing", "service")
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for: the engine's processes start sooner without."""
+    """Import a public name on first use: the engine's processes start sooner without all of them."""
     if name in __all__:
         for home in _HOMES:
             module = importlib.import_module(f"{__name__}.{home}")

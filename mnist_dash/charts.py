@@ -1,4 +1,4 @@
-"""Plotly figures of predictions, and the same in words; pure functions of values."""
+"""Plotly figures of predictions, and their descriptions; pure functions of values."""
 
 from __future__ import annotations
 
@@ -12,52 +12,52 @@ from mnist_dash.domain import DIGITS, Comparison, Prediction, Role
 COLOUR: Final = {Role.CURRENT: "#8459d8", Role.NEW: "#d0701c"}
 """Each role's colour: at least 3:1 against the background of either theme (.streamlit/config.toml)."""
 UNKNOWN: Final = "#707784"
-"""The colour of an answer of which it is not known who gave it."""
+"""The colour of an answer of unknown origin."""
 HATCH: Final = {Role.CURRENT: "", Role.NEW: "/"}
-"""New's bars are hatched, so that they are told apart by more than their colour."""
+"""New's bars are hatched, so that roles differ in more than colour."""
 CONFIG: Final[dict[str, Any]] = {"displayModeBar": False, "staticPlot": True, "responsive": True}
 HEIGHT: Final = 506
-"""Of the bars and the words above them together, in CSS pixels."""
+"""Of the bars and the text above them together, in CSS pixels."""
 INK: Final = "#12151a"
-"""Of the text; a dark page needs another one."""
+"""Of text on a light page."""
 FAINT: Final = 0.38
 TOP, TOP_OF_PAIRS = 1.08, 1.25
-"""The highest probability is 1; above it is room for its label, which stands upright on the narrow pairs."""
+"""The axis ends above 1 to leave room for labels, which are upright on the narrow pairs."""
 LABELLED_FROM: Final = 0.01
 
 
 def percent(share: float) -> str:
-    """A share of 0 to 1 as "97.3 %"; only a whole one is "100 %"."""
+    """Format a share of 0 to 1 as "97.3 %"; only 1 itself is "100 %"."""
     if share >= 1:
         return "100 %"
     return "> 99.9 %" if share >= 0.9995 else f"{share * 100:.1f} %"
 
 
 def bars(prediction: Prediction | None, ink: str = INK) -> go.Figure:
-    """Ten bars of one answer; the winner is solid and bold, the others faint. Ten empty places for None."""
+    """Draw ten bars, the winner solid and bold, the others faint; ten empty places for None."""
     if prediction is None:
         return _figure([], ink, winners=())
     return _figure([_trace(prediction, prediction.role)], ink, winners=[prediction.digit])
 
 
 def paired_bars(comparison: Comparison, ink: str = INK) -> go.Figure:
-    """Ten pairs of bars, Current's solid and New's hatched, each with its own winner."""
+    """Draw ten pairs of bars, Current's solid and New's hatched, each with its own winner."""
     both = {Role.CURRENT: comparison.current, Role.NEW: comparison.new}
     traces = [_trace(answer, role, paired=True) for role, answer in both.items()]
     return _figure(traces, ink, winners=[answer.digit for answer in both.values()], paired=True)
 
 
-def described(prediction: Prediction) -> str:
-    """What `bars` shows, in words: the digits with at least one percent, likeliest first."""
+def describe_prediction(prediction: Prediction) -> str:
+    """Describe `bars` in words: the digits with at least one percent, likeliest first."""
     shares = prediction.probabilities
     order = sorted(range(DIGITS), key=lambda digit: -shares[digit])
     named = [f"{digit}: {percent(shares[digit])}" for digit in order if shares[digit] >= LABELLED_FROM]
     return f"Probabilities of the digits. {', '.join(named)}."
 
 
-def described_pair(comparison: Comparison) -> str:
-    """What `paired_bars` shows, in words."""
-    return f"Current: {described(comparison.current)} New: {described(comparison.new)}"
+def describe_comparison(comparison: Comparison) -> str:
+    """Describe `paired_bars` in words."""
+    return f"Current: {describe_prediction(comparison.current)} New: {describe_prediction(comparison.new)}"
 
 
 def _trace(prediction: Prediction, role: Role | None, paired: bool = False) -> go.Bar:
@@ -97,14 +97,7 @@ def _figure(traces: list[go.Bar], ink: str, winners: Iterable[int], paired: bool
         bargroupgap=0.06,
         showlegend=paired,
         font={"color": ink},
-        legend={
-            "font": {"color": ink},
-            "orientation": "h",
-            "y": 1.0,
-            "yanchor": "bottom",
-            "x": 1,
-            "xanchor": "right",
-        },
+        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 1, "xanchor": "right"},
         uniformtext={"mode": "show", "minsize": 10},
         xaxis={
             "range": [-0.5, DIGITS - 0.5],

@@ -1,4 +1,4 @@
-"""The words of the product as frozen values and enums; the enums' values are what goes over the wire."""
+"""The product's vocabulary as frozen values and enums; enum values are the strings on the wire."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
-if TYPE_CHECKING:  # not at run time: the gateway's process has no other use for numpy, and starts sooner
+if TYPE_CHECKING:  # not at run time: the gateway's process starts sooner without numpy
     import numpy as np
     from numpy.typing import NDArray
 
 MODEL_NAME = "model"
-"""The name under which every model is served: `<base>/model/<version>/`, `/v1/models/model`."""
+"""The name of every served model: `<base>/model/<version>/`, `/v1/models/model`."""
 DIGITS = 10
 FIELD = 28
 """The height and the width of a digit in pixels."""
 ROUTE_HEADER = "X-Mnist-Route"
-"""Sends one request to one role, whatever the strategy: `always` is New, `never` is Current."""
+"""Request header that forces one role, whatever the strategy: `always` is New, `never` is Current."""
 SERVED_BY_HEADER = "X-Served-By"
-"""Who answered: `role=new, release=green, replica=green-1`, a dictionary of tokens as in RFC 8941."""
+"""Response header that names the model: `role=new, release=green, replica=green-1` (RFC 8941)."""
 VERSION_HEADER = "X-Model-Version"
-"""The version that answered."""
+"""Response header with the version that answered."""
 MIN_REPLICAS, MAX_REPLICAS = 1, 8
 MIN_CANARY, MAX_CANARY, DEFAULT_CANARY = 1, 99, 20
 
@@ -48,12 +48,12 @@ class Release(StrEnum):
 
     @property
     def other(self) -> Release:
-        """The other one of the two."""
+        """The other release."""
         return Release.GREEN if self is Release.BLUE else Release.BLUE
 
 
 class Route(StrEnum):
-    """How one request is sent: as the strategy says, or forced to one role by a header."""
+    """Where one request goes: as the strategy says, or forced to one role by a header."""
 
     SPLIT = "split"
     CURRENT = "current"
@@ -61,12 +61,12 @@ class Route(StrEnum):
 
     @property
     def headers(self) -> dict[str, str]:
-        """What a request must carry to be sent that way."""
+        """The headers that force the route; none on the split."""
         return {ROUTE_HEADER: FORCING[self]} if self in FORCING else {}
 
 
 FORCING = {Route.CURRENT: "never", Route.NEW: "always"}
-"""The route header's values, as the canary annotations of ingress-nginx have them."""
+"""The values of the route header, as in ingress-nginx's canary annotations."""
 
 
 class State(StrEnum):
@@ -88,41 +88,41 @@ class Strategy(StrEnum):
 
     @classmethod
     def from_split(cls, split: int) -> Strategy:
-        """The strategy that a split of 0 to 100 percent is called."""
+        """Return the strategy of a split of 0 to 100 percent."""
         return {0: cls.CURRENT_ONLY, 100: cls.NEW_ONLY}.get(split, cls.CANARY)
 
 
 @dataclass(frozen=True)
 class Gateway:
-    """Where the gateway answers."""
+    """The gateway's address."""
 
     url: str
     """Scheme, host and port, without a trailing slash."""
     address: str = ""
-    """HOST:PORT to connect to where the URL's host does not resolve; empty where it does."""
+    """HOST:PORT to connect to if the URL's host does not resolve; empty if it does."""
     ca_file: str = ""
     """PEM file of the authorities to trust for https; empty for the usual ones."""
 
 
 @dataclass(frozen=True)
 class ModelCheck:
-    """What was found when a SavedModel was looked at, loaded and tried."""
+    """The result of reading, loading and trying a SavedModel."""
 
     base: str
     version: int | None
-    """None if the model could not be looked at."""
+    """None if the model could not be read."""
     input_shape: tuple[int, ...]
-    """Shape of the signature's input, -1 where it is free; empty if it could not be looked at."""
+    """Shape of the signature's input, -1 where it is free; empty if the model could not be read."""
     accuracy: float | None
-    """Share of the bundled check digits that it got right, 0 to 1; None if it was not tried."""
+    """Share of the bundled check digits classified correctly, 0 to 1; None if the model was not tried."""
     warnings: tuple[str, ...] = ()
     unverified: str = ""
-    """Why the model could not be looked at from here, though it may well be fit; empty if it was."""
+    """Why the model could not be read from here, though it may be fit; empty if it was read."""
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """One role's model as it was observed."""
+    """One role's model as observed."""
 
     role: Role
     release: Release
@@ -133,18 +133,18 @@ class Deployment:
     version: int | None = None
     """The version that answers now, or None while nothing does."""
     accuracy: float | None = None
-    """Of the quick check, 0 to 1."""
+    """Accuracy of the check, 0 to 1."""
     input_shape: tuple[int, ...] = ()
-    """Of the model's signature, -1 where it is free; empty while it is not known."""
+    """Shape of the signature's input, -1 where it is free; empty while unknown."""
     cause: str = ""
-    """Why it is not ready, in words; empty when it is."""
+    """Why it is not ready, as a sentence; empty when it is."""
     next_step: str = ""
     warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What was observed at one moment."""
+    """Everything observed at one moment."""
 
     taken_at: float
     """Seconds since the epoch."""
@@ -153,29 +153,29 @@ class Snapshot:
     split_desired: int = 0
     split_observed: int = 0
     waiting_for: str = ""
-    """What keeps the split observed from being the split desired, in words; empty when they agree."""
+    """Why the observed split is not the desired one, as a sentence; empty when it is."""
     can_undo_promote: bool = False
     interrupted_promotion: str = ""
-    """That a promotion stopped half-way, in words: `promote` finishes it, `undo_promote` takes it back."""
+    """A sentence if a promotion stopped half-way: `promote` finishes it, `undo_promote` takes it back."""
     drift: tuple[str, ...] = ()
-    """What is not as the dashboard wrote it: somebody changed it (by kubectl, say); a sentence each."""
+    """Changes by others (with kubectl, say) to what the dashboard wrote, a sentence each."""
     trouble: str = ""
-    """What is wrong with the engine itself (its gateway is being restarted, say); empty when nothing is."""
+    """A problem of the engine itself (its gateway is being restarted, say); empty if there is none."""
     notices: tuple[str, ...] = ()
-    """What the user should know about how the dashboard started (another port, a damaged state file)."""
+    """Notes about the start of the dashboard (another port, a damaged state file)."""
 
     def of(self, role: Role) -> Deployment | None:
-        """The deployment of one role, or None if nothing is deployed there."""
+        """Return the deployment of a role, or None."""
         return self.current if role is Role.CURRENT else self.new
 
     @property
     def strategy(self) -> Strategy:
-        """The strategy that is desired."""
+        """The desired strategy."""
         return Strategy.from_split(self.split_desired)
 
     @property
     def settled(self) -> bool:
-        """Whether what is observed is what is desired."""
+        """Whether the observed state is the desired one."""
         ready = all(d is None or d.state is State.READY for d in (self.current, self.new))
         moving = self.trouble or self.waiting_for or self.split_observed != self.split_desired
         return ready and not moving
@@ -183,19 +183,19 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Prediction:
-    """One answer: the ten probabilities and who gave them."""
+    """One answer: the ten probabilities and the model that gave them."""
 
     probabilities: NDArray[np.float64]
     """(10,), in [0, 1], summing to 1 within rounding."""
     role: Role | None
-    """None where the gateway does not say and both models give this answer."""
+    """None if unknown: the gateway does not name the model, and both may have answered."""
     release: Release | None
     version: int | None
     replica: str
     milliseconds: float
-    """From sending the request to having read the answer."""
+    """Time from sending the request to having read the answer."""
     shared: bool = False
-    """Whether both models give this very answer, and nobody says which of them did: `role` is None then."""
+    """Whether both models give this same answer and nothing names the one that did; `role` is None then."""
 
     @property
     def digit(self) -> int:
@@ -217,13 +217,13 @@ class Comparison:
 
     @property
     def agree(self) -> bool:
-        """Whether both name the same digit."""
+        """Whether both answers are the same digit."""
         return self.current.digit == self.new.digit
 
 
 @dataclass(frozen=True)
 class EngineObject:
-    """One thing that the engine runs: a process here, an object in a cluster."""
+    """Something that the engine runs: a local process, or an object in a cluster."""
 
     kind: str
     name: str
@@ -231,11 +231,11 @@ class EngineObject:
     state: str
     details: dict[str, str] = field(default_factory=dict)
     log: str = ""
-    """The last lines that it wrote."""
+    """The last lines of its log."""
     events: tuple[str, ...] = ()
-    """What happened to it, a sentence each with its time, newest first."""
+    """Its events, a sentence each with the time, newest first."""
     yaml: str = ""
-    """What was applied, as a cluster takes it; empty for a process."""
+    """The applied manifest; empty for a process."""
 
 
 @dataclass(frozen=True)
@@ -245,24 +245,24 @@ class HistoryEntry:
     at: float
     """Seconds since the epoch."""
     by: str
-    """Who asked for it: the signed-in user, or whom the engine knows."""
+    """The signed-in user, or the user that the engine runs as."""
     what: str
-    """The change in words: `Promote New`."""
+    """The change, as `describe` returns it: `Make New the Current`."""
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What came back when a few requests were sent on one route to test it."""
+    """The answers to a few requests that test one route."""
 
     route: Route
     answers: tuple[Prediction, ...] = ()
     problem: str = ""
-    """Why there are no more answers, in words; empty if all were answered."""
+    """Why there are no more answers; empty if all requests were answered."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was found when the route to the models was tested."""
+    """One result of the route test."""
 
     passed: bool
     message: str
@@ -271,17 +271,17 @@ class Finding:
 
 @dataclass(frozen=True)
 class ChangeContext:
-    """On whose behalf a change is made, and how far it may go."""
+    """On whose behalf a change is made, and whether it may take over fields."""
 
     by: str = ""
-    """The signed-in user; empty for whom the engine knows itself."""
+    """The signed-in user; empty for the user that the engine runs as."""
     take_over: bool = False
-    """Whether fields that somebody else owns in the cluster are taken over."""
+    """Whether to take over fields that others own in the cluster."""
 
 
 @dataclass(frozen=True)
 class Deploy:
-    """The change that deploys a checked model."""
+    """Deploy a checked model."""
 
     role: Role
     check: ModelCheck
@@ -290,34 +290,34 @@ class Deploy:
 
 @dataclass(frozen=True)
 class Remove:
-    """The change that stops a role's model."""
+    """Stop a role's model."""
 
     role: Role
 
 
 @dataclass(frozen=True)
 class SetSplit:
-    """The change of the percentage that New receives."""
+    """Set the percentage of requests that New receives."""
 
     percent: int
 
 
 @dataclass(frozen=True)
 class Promote:
-    """The change that makes New the Current, or finishes an interrupted promotion."""
+    """Make New the Current, or finish an interrupted promotion."""
 
 
 @dataclass(frozen=True)
 class UndoPromote:
-    """The change that takes a promotion back, whether it is done or was interrupted."""
+    """Take a promotion back, whether it is done or was interrupted."""
 
 
 Change: TypeAlias = Deploy | Remove | SetSplit | Promote | UndoPromote
-"""What can be asked of an engine, as a value: to be carried out, previewed, or remembered."""
+"""A request to an engine, as a value: to apply, preview or record."""
 
 
 def describe(change: Change) -> str:
-    """A change as the history tells it."""
+    """Describe a change for the history."""
     match change:
         case Deploy(role, check, replicas):
             version = f" version {check.version}" if check.version is not None else ""

@@ -1,4 +1,4 @@
-"""The one family of errors: what went wrong, where, and what to do next."""
+"""The package's errors: each with its problem and the next step."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from __future__ import annotations
 class MnistDashError(Exception):
     """Base of every error that this package raises for its users.
 
-    `problem` says what is wrong and where, `next_step` what to do about it; both are whole sentences
-    (`next_step` may be empty), and `str(error)` is the two together.
+    `problem` is a sentence that says what happened and where; `next_step`, which may be empty, says what to
+    do about it. `str(error)` is both.
     """
 
     def __init__(self, problem: str, next_step: str = "") -> None:
@@ -24,7 +24,7 @@ class SettingsError(MnistDashError):
 
 
 class DrawingError(MnistDashError):
-    """The drawing holds no digit that could be asked about."""
+    """The drawing holds no digit."""
 
 
 class ModelError(MnistDashError):
@@ -39,14 +39,13 @@ class ModelError(MnistDashError):
 
 
 class ServingError(MnistDashError):
-    """A prediction was not answered, or answered with something that is not a prediction."""
+    """A prediction request got no answer, or one that is not a prediction."""
 
 
 class EngineError(MnistDashError):
-    """A change was refused, or could not be carried out, by the engine.
+    """The engine refused a change, or failed to apply it.
 
-    `can_take_over` tells that it is refused because somebody else owns a field in the cluster, and would be
-    carried out if that was taken over.
+    `can_take_over` means that others own a field in the cluster, and that taking it over would help.
     """
 
     def __init__(self, problem: str, next_step: str = "", *, can_take_over: bool = False) -> None:

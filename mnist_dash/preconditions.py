@@ -1,6 +1,6 @@
-"""What cannot work now, and why: pure functions of a snapshot, for the page and the service.
+"""Why a change or a prediction cannot work now: pure functions of a snapshot, for page and service.
 
-Each returns the reason as a sentence with its next step, or "" where nothing stands in the way.
+Each returns the reason with its next step, or "" if there is none.
 """
 
 from __future__ import annotations
@@ -19,39 +19,34 @@ from mnist_dash.domain import (
     UndoPromote,
 )
 
-NO_CURRENT = (
-    "No Current model is deployed, and without one the gateway answers nobody. Deploy a Current model first."
-)
+NO_CURRENT = "Without a Current model, all predictions fail. Deploy a Current model first."
 NO_NEW = "No New model is deployed. Deploy a New model first."
 
 
 def why_not(snapshot: Snapshot, change: Change) -> str:
-    """Why a change cannot be asked for now."""
+    """Return why a change cannot be applied."""
     match change:
         case Deploy():
-            return _why_not_in_between(snapshot)
+            return _why_not_during_promotion(snapshot)
         case Remove(role):
-            return _why_not_in_between(snapshot) or why_not_remove(snapshot, role)
+            return _why_not_during_promotion(snapshot) or why_not_remove(snapshot, role)
         case SetSplit(percent):
             strategy = Strategy.from_split(percent)
-            return _why_not_in_between(snapshot) or why_not_strategy(snapshot, strategy)
+            return _why_not_during_promotion(snapshot) or why_not_strategy(snapshot, strategy)
         case Promote():
             return why_not_promote(snapshot)
         case UndoPromote():
             return why_not_undo_promote(snapshot)
 
 
-def _why_not_in_between(snapshot: Snapshot) -> str:
-    """Why nothing else can be changed: the roles' pointers are on their way."""
-    return (
-        f"{snapshot.interrupted_promotion} Finish it or take it back first."
-        if snapshot.interrupted_promotion
-        else ""
-    )
+def _why_not_during_promotion(snapshot: Snapshot) -> str:
+    """Return why nothing but the promotion can change: the roles' pointers are half-way."""
+    interrupted = snapshot.interrupted_promotion
+    return f"{interrupted} Finish it or take it back first." if interrupted else ""
 
 
 def why_not_predict(snapshot: Snapshot, route: Route = Route.SPLIT) -> str:
-    """Why a request on this route would get no answer."""
+    """Return why a request on this route would fail."""
     if snapshot.trouble:
         return snapshot.trouble
     if snapshot.current is None:
@@ -66,12 +61,12 @@ def why_not_predict(snapshot: Snapshot, route: Route = Route.SPLIT) -> str:
 
 
 def why_not_compare(snapshot: Snapshot) -> str:
-    """Why both models cannot be asked about one drawing."""
+    """Return why one drawing cannot be sent to both models."""
     return why_not_predict(snapshot, Route.NEW)
 
 
 def why_not_strategy(snapshot: Snapshot, strategy: Strategy) -> str:
-    """Why a strategy cannot be set; one that New is not ready for may be set, and is held until it is."""
+    """Return why a strategy cannot be set; New need not be ready, because the split is held until it is."""
     if strategy is Strategy.CURRENT_ONLY:
         return ""
     if snapshot.current is None:
@@ -80,7 +75,7 @@ def why_not_strategy(snapshot: Snapshot, strategy: Strategy) -> str:
 
 
 def why_not_promote(snapshot: Snapshot) -> str:
-    """Why New cannot be made the Current; finishing what was interrupted always can be tried."""
+    """Return why New cannot be promoted; an interrupted promotion can always be finished."""
     if snapshot.interrupted_promotion:
         return ""
     if snapshot.new is None:
@@ -93,23 +88,23 @@ def why_not_promote(snapshot: Snapshot) -> str:
 
 
 def why_not_undo_promote(snapshot: Snapshot) -> str:
-    """Why the last promotion cannot be taken back."""
+    """Return why the last promotion cannot be taken back."""
     if snapshot.interrupted_promotion:
         return ""
     if not snapshot.can_undo_promote:
-        return "There is no promotion to take back: none was made, or a model was deployed or removed since."
+        return "There is no promotion to take back, or a model was deployed or removed since."
     if snapshot.new is None or snapshot.new.ready == 0:
         return "The former Current model has no ready replica."
     return ""
 
 
 def why_not_remove(snapshot: Snapshot, role: Role) -> str:
-    """Why there is nothing to remove."""
+    """Return why there is nothing to remove."""
     return "" if snapshot.of(role) else f"No {role.label} model is deployed."
 
 
 def differing_input(current: tuple[int, ...], new: tuple[int, ...]) -> str:
-    """Why one request cannot fit both models; empty if it can, or where a shape is not known."""
+    """Describe the models' different inputs; empty if they are equal or a shape is unknown."""
     if not current or not new or current[1:] == new[1:]:
         return ""
     return (

@@ -17,94 +17,16 @@ from platformdirs import user_data_path
 
 from mnist_dash.errors import SettingsError
 
+_ANYTHING = r"(?s:.*\S.*)"
 _LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 _NAME = rf"{_LABEL}(\.{_LABEL})*"
+_HOST = rf"(?=.{{1,253}}$)(?![\d.]+$){_NAME}"
 _REPOSITORY = r"[a-z0-9][a-z0-9.-]*(:\d+)?(/[a-z0-9._-]+)*"
 _TAG = r":\w[\w.-]{0,127}"
 _DIGEST = r"@sha256:[0-9a-f]{64}"
+_IMAGE = rf"(?!.*:latest$){_REPOSITORY}(({_TAG})?{_DIGEST}|{_TAG})"
 _ADDRESS = r"(?P<host>\[(?P<v6>[^]]+)\]|[^\s:/@\[\]]+):(?P<port>\d{1,5})"
 _SWITCH = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": False}
-
-
-def _like(pattern: str) -> Callable[[str], str]:
-    """A parser that takes what matches as a whole."""
-
-    def parse(text: str) -> str:
-        if not re.fullmatch(pattern, text, re.ASCII):
-            raise ValueError(text)
-        return text
-
-    return parse
-
-
-label = _like(_LABEL)
-"""A name of a namespace, say."""
-name = _like(_NAME)
-"""A name of most objects: labels with dots between them."""
-name_in_namespace = _like(f"{_LABEL}/{_NAME}")
-pinned_image = _like(rf"(?!.*:latest$){_REPOSITORY}(({_TAG})?{_DIGEST}|{_TAG})")
-"""An image with a tag that is not latest, or with a digest."""
-
-
-def port(text: str) -> int:
-    """A port; 0 is any that is free."""
-    number = int(text)
-    if not 0 <= number <= 65535:
-        raise ValueError(text)
-    return number
-
-
-def switch(text: str) -> bool:
-    """Yes or no, in one of the usual ways."""
-    if text.lower() not in _SWITCH:
-        raise ValueError(text)
-    return _SWITCH[text.lower()]
-
-
-def some(text: str) -> str:
-    """Anything but nothing."""
-    if not text.strip():
-        raise ValueError(text)
-    return text
-
-
-def folder(text: str) -> Path:
-    """A folder, or what may become one."""
-    path = file(text)
-    if path.exists() and not path.is_dir():
-        raise ValueError(text)
-    return path
-
-
-def file(text: str) -> Path:
-    """A path at which a file may come to be later."""
-    return Path(some(text)).expanduser().absolute()
-
-
-def existing_file(text: str) -> Path:
-    """A file that is there."""
-    path = file(text)
-    if not path.is_file():
-        raise ValueError(text)
-    return path
-
-
-def host(text: str) -> str:
-    """A host name: the rules of an Ingress and of a Gateway take no addresses, and no capitals."""
-    small = text.lower()
-    if not re.fullmatch(_NAME, small, re.ASCII) or len(small) > 253 or re.fullmatch(r"[\d.]+", small):
-        raise ValueError(text)
-    return small
-
-
-def address(text: str) -> str:
-    """HOST:PORT, with brackets round an IPv6 address."""
-    found = re.fullmatch(_ADDRESS, text, re.ASCII)
-    if not found or not 0 < int(found["port"]) <= 65535:
-        raise ValueError(text)
-    if found["v6"]:
-        ipaddress.IPv6Address(found["v6"])
-    return text
 
 
 class EngineKind(StrEnum):
@@ -115,7 +37,7 @@ class EngineKind(StrEnum):
 
 
 class Scheme(StrEnum):
-    """How the cluster's entrance is spoken to."""
+    """The protocol of the cluster's entrance."""
 
     HTTP = "http"
     HTTPS = "https"
@@ -128,170 +50,150 @@ class RouterKind(StrEnum):
     GATEWAY = "gateway"
 
 
+# The parsers below raise ValueError or KeyError for a text that they do not accept.
+
+
+def _matching(pattern: str) -> Callable[[str], str]:
+    """Return a parser of texts that match the pattern as a whole."""
+
+    def parse(text: str) -> str:
+        if not re.fullmatch(pattern, text, re.ASCII):
+            raise ValueError(text)
+        return text
+
+    return parse
+
+
+def _host(text: str) -> str:
+    """Parse a host name: an Ingress and a Gateway accept neither IP addresses nor capitals."""
+    return _matching(_HOST)(text.lower())
+
+
+def _port(text: str) -> int:
+    """Parse a port; 0 takes any free one."""
+    number = int(text)
+    if not 0 <= number <= 65535:
+        raise ValueError(text)
+    return number
+
+
+def _address(text: str) -> str:
+    """Parse HOST:PORT, with brackets around an IPv6 address."""
+    found = re.fullmatch(_ADDRESS, text, re.ASCII)
+    if not found or _port(found["port"]) == 0:
+        raise ValueError(text)
+    if found["v6"]:
+        ipaddress.IPv6Address(found["v6"])
+    return text
+
+
+def _file(text: str) -> Path:
+    """Parse a path; its file may be created later."""
+    return Path(_matching(_ANYTHING)(text)).expanduser().absolute()
+
+
+def _existing_file(text: str) -> Path:
+    path = _file(text)
+    if not path.is_file():
+        raise ValueError(text)
+    return path
+
+
+def _folder(text: str) -> Path:
+    """Parse the path of a folder, which may be created later."""
+    path = _file(text)
+    if path.exists() and not path.is_dir():
+        raise ValueError(text)
+    return path
+
+
 @dataclass(frozen=True)
 class Flag:
     """One setting: `--name VALUE` on the command line or `MNIST_DASH_NAME` in the environment."""
 
     name: str
+    value: str
+    """The placeholder of the value in the help text; empty for a switch."""
     parse: Callable[[str], Any]
-    wanted: str
+    expected: str
     """What a value must be, as the error message says it."""
     default: str
     """The default in words, for the help text and the README."""
     help: str
-    value: str = ""
-    """What stands for the value in the help text; empty for a switch."""
-
-    @property
-    def switch(self) -> bool:
-        """Whether it stands alone on the command line."""
-        return not self.value
 
     @property
     def field(self) -> str:
+        """The name of its field in `Settings`."""
         return self.name.replace("-", "_")
 
     @property
     def variable(self) -> str:
+        """The name of its environment variable."""
         return f"MNIST_DASH_{self.field.upper()}"
 
     def read(self, text: str, source: str) -> Any:
-        """The value of `text`, which came from `source` (the flag or the variable). Raises SettingsError."""
+        """Return the value of `text` from `source` (the flag or the variable). Raises SettingsError."""
         try:
             return self.parse(text)
-        except ValueError:
-            raise SettingsError(f"{source}: {text!r} is not {self.wanted}.") from None
+        except (ValueError, KeyError):
+            raise SettingsError(f"{source}: {text!r} is not {self.expected}.") from None
 
 
+# fmt: off
 FLAGS: tuple[Flag, ...] = (
-    Flag(
-        "engine",
-        EngineKind,
-        "local or kubernetes",
-        "kubernetes if an ingress host is given, else local",
-        "where the models run",
-        "local|kubernetes",
-    ),
-    Flag(
-        "gateway-port",
-        port,
-        "a port number from 0 to 65535",
-        "8080",
-        "port of the local gateway; the next free one is used if it is taken, 0 takes any free one",
-        "PORT",
-    ),
-    Flag(
-        "state-dir",
-        folder,
-        "a folder",
-        "the user's data directory",
-        "where the local engine remembers what was deployed",
-        "FOLDER",
-    ),
-    Flag(
-        "empty",
-        switch,
-        "one of 1, true, yes, 0, false, no",
-        "off",
-        "start the local engine with nothing deployed; the first change replaces what was remembered",
-    ),
-    Flag(
-        "ingress-host",
-        host,
-        "a host name such as my.example.com",
-        "none",
-        "the host under which the cluster's ingress or Gateway answers; giving it chooses the cluster",
-        "HOST",
-    ),
-    Flag(
-        "google-app-creds",
-        file,
-        "the path of a file",
-        "none: Workload Identity, or public buckets",
-        "JSON key file with which the cluster, and the dashboard, read models from Cloud Storage",
-        "FILE",
-    ),
-    Flag(
-        "kubeconfig",
-        some,
-        "the path of a kubeconfig",
-        "`$KUBECONFIG`, then `~/.kube/config`, then the account of the Pod it runs in",
-        "how to reach the cluster",
-        "FILE",
-    ),
-    Flag(
-        "context",
-        some,
-        "the name of a context",
-        "the kubeconfig's current one",
-        "which context of the kubeconfig to use",
-        "NAME",
-    ),
-    Flag(
-        "namespace",
-        label,
-        "the name of a namespace: up to 63 small letters, digits and hyphens",
-        "mnist",
-        "where everything is made; it is created if it is missing",
-        "NAME",
-    ),
-    Flag(
-        "ingress-class",
-        name,
-        "the name of an IngressClass: small letters, digits, hyphens and dots",
-        "nginx",
-        "which ingress controller serves the host",
-        "NAME",
-    ),
-    Flag(
-        "scheme",
-        Scheme,
-        "http or https",
-        "http",
-        "how the host is spoken to",
-        "http|https",
-    ),
-    Flag(
-        "ca-file",
-        existing_file,
-        "a file that exists",
-        "the usual authorities",
-        "PEM file of the authorities that sign the host's certificate",
-        "FILE",
-    ),
-    Flag(
-        "ingress-address",
-        address,
-        "HOST:PORT, such as 203.0.113.7:80 or [2001:db8::7]:443",
-        "what the host resolves to",
-        "where to connect if the host does not resolve here; it still names the host",
-        "HOST:PORT",
-    ),
-    Flag(
-        "image",
-        pinned_image,
-        "an image with a pinned release, such as tensorflow/serving:2.19.0 (not latest)",
-        "tensorflow/serving:2.19.0",
-        "the TensorFlow Serving image that the cluster runs",
-        "IMAGE",
-    ),
-    Flag(
-        "router",
-        RouterKind,
-        "ingress or gateway",
-        "ingress",
-        "what divides the traffic: an Ingress with canary annotations, or an HTTPRoute",
-        "ingress|gateway",
-    ),
-    Flag(
-        "gateway",
-        name_in_namespace,
-        "NAMESPACE/NAME of a Gateway",
-        "none",
-        "the Gateway that the HTTPRoute belongs to",
-        "NAMESPACE/NAME",
-    ),
+    Flag("engine", "local|kubernetes", EngineKind, "local or kubernetes",
+         "kubernetes if an ingress host is given, else local",
+         "where the models run"),
+    Flag("gateway-port", "PORT", _port, "a port number from 0 to 65535",
+         "8080",
+         "port of the local gateway; the next free one is used if it is taken, 0 takes any free one"),
+    Flag("state-dir", "FOLDER", _folder, "a folder",
+         "the user's data directory",
+         "where the local engine remembers what was deployed"),
+    Flag("empty", "", lambda text: _SWITCH[text.lower()], "one of 1, true, yes, 0, false, no",
+         "off",
+         "start the local engine with nothing deployed; the first change replaces what was remembered"),
+    Flag("ingress-host", "HOST", _host, "a host name such as my.example.com",
+         "none",
+         "the host under which the cluster's ingress or Gateway answers; giving it chooses the cluster"),
+    Flag("google-app-creds", "FILE", _file, "the path of a file",
+         "none: Workload Identity, or public buckets",
+         "JSON key file with which the cluster, and the dashboard, read models from Cloud Storage"),
+    Flag("kubeconfig", "FILE", _matching(_ANYTHING), "the path of a kubeconfig",
+         "`$KUBECONFIG`, then `~/.kube/config`, then the account of the Pod it runs in",
+         "how to reach the cluster"),
+    Flag("context", "NAME", _matching(_ANYTHING), "the name of a context",
+         "the kubeconfig's current one",
+         "which context of the kubeconfig to use"),
+    Flag("namespace", "NAME", _matching(_LABEL),
+         "the name of a namespace: up to 63 small letters, digits and hyphens",
+         "mnist",
+         "where everything is made; it is created if it is missing"),
+    Flag("ingress-class", "NAME", _matching(_NAME),
+         "the name of an IngressClass: small letters, digits, hyphens and dots",
+         "nginx",
+         "which ingress controller serves the host"),
+    Flag("scheme", "http|https", Scheme, "http or https",
+         "http",
+         "protocol of the host"),
+    Flag("ca-file", "FILE", _existing_file, "a file that exists",
+         "the usual authorities",
+         "PEM file of the authorities that sign the host's certificate"),
+    Flag("ingress-address", "HOST:PORT", _address, "HOST:PORT, such as 203.0.113.7:80 or [2001:db8::7]:443",
+         "what the host resolves to",
+         "where to connect if the host does not resolve here; requests still name the host"),
+    Flag("image", "IMAGE", _matching(_IMAGE),
+         "an image with a pinned release, such as tensorflow/serving:2.19.0 (not latest)",
+         "tensorflow/serving:2.19.0",
+         "the TensorFlow Serving image that the cluster runs"),
+    Flag("router", "ingress|gateway", RouterKind, "ingress or gateway",
+         "ingress",
+         "what divides the traffic: an Ingress with canary annotations, or an HTTPRoute"),
+    Flag("gateway", "NAMESPACE/NAME", _matching(f"{_LABEL}/{_NAME}"), "NAMESPACE/NAME of a Gateway",
+         "none",
+         "the Gateway that the HTTPRoute belongs to"),
 )
+# fmt: on
 
 
 class _Parser(argparse.ArgumentParser):
@@ -299,7 +201,7 @@ class _Parser(argparse.ArgumentParser):
         raise SettingsError(f"{message[0].upper()}{message[1:]}.", "See: streamlit run app.py -- --help")
 
 
-def _parser() -> _Parser:
+def _argument_parser() -> _Parser:
     parser = _Parser(
         prog="streamlit run app.py --",
         description="Roll out a new MNIST model beside the current one, live in the browser.",
@@ -307,16 +209,16 @@ def _parser() -> _Parser:
     )
     for flag in FLAGS:
         text = f"{flag.help} (default: {flag.default}; environment: {flag.variable})"
-        if flag.switch:
-            parser.add_argument(f"--{flag.name}", action="store_const", const="1", help=text)
-        else:
+        if flag.value:
             parser.add_argument(f"--{flag.name}", metavar=flag.value, help=text)
+        else:
+            parser.add_argument(f"--{flag.name}", action="store_const", const="1", help=text)
     return parser
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What was asked for at the start; raises SettingsError if the parts do not go together."""
+    """The settings of a start; raises SettingsError if they contradict each other."""
 
     engine: EngineKind = EngineKind.LOCAL
     ingress_host: str = ""
@@ -341,33 +243,30 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.engine is EngineKind.LOCAL:
-            return  # what is said of a cluster is not used
+            return  # settings of a cluster are ignored
         if not self.ingress_host:
             step = "Name the host under which the cluster answers, or use --engine local."
             raise SettingsError("--engine kubernetes needs --ingress-host.", step)
         if self.ca_file and self.scheme is Scheme.HTTP:
-            step = "Add --scheme https, or leave --ca-file out."
-            raise SettingsError("--ca-file is for https, and the scheme is http.", step)
+            raise SettingsError("--ca-file needs --scheme https.", "Add it, or leave --ca-file out.")
         if self.router is RouterKind.GATEWAY and not self.gateway:
-            step = "Say which: --gateway NAMESPACE/NAME."
-            raise SettingsError("--router gateway needs the Gateway that its route belongs to.", step)
+            raise SettingsError("--router gateway needs a Gateway.", "Add --gateway NAMESPACE/NAME.")
         if self.gateway and self.router is RouterKind.INGRESS:
-            step = "Add --router gateway, or leave --gateway out."
-            raise SettingsError("--gateway is for --router gateway, and the router is ingress.", step)
+            raise SettingsError("--gateway needs --router gateway.", "Add it, or leave --gateway out.")
 
     @classmethod
     def from_env(
         cls, argv: Sequence[str] = sys.argv[1:], environ: Mapping[str, str] = os.environ
     ) -> Settings:
-        """Read flags, then environment variables, then defaults; raises SettingsError in one line."""
-        given = vars(_parser().parse_args(list(argv)))
+        """Read flags, then environment variables, then defaults; raises SettingsError."""
+        given = vars(_argument_parser().parse_args(list(argv)))
         values: dict[str, Any] = {}
         for flag in FLAGS:
             if (text := given[flag.field]) is not None:
                 values[flag.field] = flag.read(text, f"--{flag.name}")
             elif (text := environ.get(flag.variable)) is not None:
                 values[flag.field] = flag.read(text, flag.variable)
-        in_a_cluster = bool(values.get("ingress_host"))
-        values.setdefault("engine", EngineKind.KUBERNETES if in_a_cluster else EngineKind.LOCAL)
+        on_cluster = bool(values.get("ingress_host"))
+        values.setdefault("engine", EngineKind.KUBERNETES if on_cluster else EngineKind.LOCAL)
         values.setdefault("kubeconfig", environ.get("KUBECONFIG", ""))
         return cls(**values)

@@ -1,4 +1,4 @@
-"""In-memory stand-ins for what `Dashboard` is built on: every state and failure can be scripted."""
+"""In-memory stand-ins for the engine and the gateway of a `Dashboard`, with scripted states and failures."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ LINEAR, CNN = "/models/linear", "/models/cnn"
 
 
 def deployment(role: Role = Role.CURRENT, **changes: object) -> Deployment:
-    """A ready deployment: Current is the linear model on blue, New the CNN on green."""
+    """Return a ready deployment: Current is the linear model on blue, New the CNN on green."""
     current = role is Role.CURRENT
     ready = Deployment(
         role=role,
@@ -57,7 +57,7 @@ def deployment(role: Role = Role.CURRENT, **changes: object) -> Deployment:
 
 
 def snapshot(**changes: object) -> Snapshot:
-    """Both models ready, Canary with 20 % on New."""
+    """Return a snapshot with both models ready, Canary with 20 % on New."""
     both = Snapshot(
         taken_at=0.0,
         current=deployment(Role.CURRENT),
@@ -68,17 +68,22 @@ def snapshot(**changes: object) -> Snapshot:
     return replace(both, **changes)  # type: ignore[arg-type]  # the fields' types are the caller's business
 
 
+def check_of(base: str, **changes: object) -> ModelCheck:
+    """Return the check of a good model."""
+    check = ModelCheck(base, 1, (-1, 28, 28, 1), 0.99)
+    return replace(check, **changes)  # type: ignore[arg-type]  # as in `deployment`
+
+
 @dataclass
 class FakeEngine:
-    """An engine that carries every change out at once, unless `held`: then it waits for `settle()`.
+    """An engine that applies every change at once, unless `held`: then it waits for `settle()`.
 
-    `now` is the next snapshot and may be replaced at any time; `refusal` is raised by the next changes and
-    previews (one that can be taken over only until it is), `unfit` by the check of a model base, and
-    `unverified` gives the reason why a base cannot be read. `calls` records the changes,
-    `acted` on whose behalf each was made.
+    `observed` is the next snapshot. `refusal` is raised by changes and previews (a conflict until it is taken
+    over), `unfit` by the check of a base; `unverified` says why a base cannot be read. `changes` and
+    `contexts` record what was applied.
     """
 
-    now: Snapshot = field(default_factory=snapshot)
+    observed: Snapshot = field(default_factory=snapshot)
     gateway: Gateway = field(default_factory=lambda: Gateway("http://localhost:8080"))
     in_cluster: bool = False
     unfit: dict[str, MnistDashError] = field(default_factory=dict)
@@ -87,8 +92,8 @@ class FakeEngine:
     refusal: MnistDashError | None = None
     held: bool = False
     closed: bool = False
-    calls: list[tuple[object, ...]] = field(default_factory=list)
-    acted: list[ChangeContext] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    contexts: list[ChangeContext] = field(default_factory=list)
     checked: list[str] = field(default_factory=list)
     previewed: list[Change] = field(default_factory=list)
     probed: list[Probe] = field(default_factory=list)
@@ -104,80 +109,76 @@ class FakeEngine:
     )
 
     def check(self, base: str, progress: Progress | None = None) -> ModelCheck:
-        """What the check of a model base finds, in two halves; raises what `unfit` says."""
+        """Return the check of a model base, fetched in two halves; raises what `unfit` says."""
         self.checked.append(base)
         if base in self.unfit:
             raise self.unfit[base]
         if base in self.unverified:
-            return ModelCheck(base, None, (), None, unverified=self.unverified[base])
+            return check_of(
+                base, version=None, input_shape=(), accuracy=None, unverified=self.unverified[base]
+            )
         if progress:
             progress(500_000, 1_000_000)
             progress(1_000_000, 1_000_000)
-        return ModelCheck(base, 1, (-1, 28, 28, 1), 0.99, self.warnings)
+        return check_of(base, warnings=self.warnings)
 
     def apply(self, change: Change, context: ChangeContext) -> None:
-        """Do it, on the snapshot."""
+        """Apply a change to the snapshot."""
         self._refuse(context)
-        self.acted.append(context)
+        self.changes.append(change)
+        self.contexts.append(context)
         match change:
             case Deploy(role, check, replicas):
-                self.calls.append(("deploy", role, check.base, replicas))
                 self._deploy(role, check, replicas)
             case Remove(role):
-                self.calls.append(("remove", role))
                 self._remove(role)
             case SetSplit(percent):
-                self.calls.append(("set_split", percent))
                 self._set_split(percent)
-            case Promote():
-                self.calls.append(("promote",))
-                self._swap(can_undo=True)
-            case UndoPromote():
-                self.calls.append(("undo_promote",))
-                self._swap(can_undo=False)
+            case Promote() | UndoPromote():
+                self._swap(can_undo=isinstance(change, Promote))
 
     def preview(self, change: Change) -> str:
-        """What `difference` says."""
+        """Return `difference`."""
         self._refuse(ChangeContext())
         self.previewed.append(change)
         return self.difference
 
     def snapshot(self) -> Snapshot:
-        """What `now` says."""
-        return self.now
+        """Return `observed`."""
+        return self.observed
 
     def objects(self) -> tuple[EngineObject, ...]:
-        """What `running` says."""
+        """Return `running`."""
         return self.running
 
     def manifests(self) -> str:
-        """What `applied` says."""
+        """Return `applied`."""
         return self.applied
 
     def history(self) -> tuple[HistoryEntry, ...]:
-        """What `done` says."""
+        """Return `done`."""
         return self.done
 
     def diagnose_route(self, probes: Sequence[Probe]) -> tuple[Finding, ...]:
-        """What `findings` says; the probes are kept."""
+        """Return `findings`; the probes are recorded."""
         self.probed.extend(probes)
         return self.findings
 
     def suggestions(self) -> tuple[Suggestion, ...]:
-        """What `offered` says: the two bundled models."""
+        """Return `offered`: the two bundled models."""
         return self.offered
 
     def close(self) -> None:
-        """Remember that it was closed."""
+        """Record that it was closed."""
         self.closed = True
 
     def settle(self) -> None:
-        """Carry out what was held."""
+        """Finish what was held."""
         for role in Role:
-            if model := self.now.of(role):
+            if model := self.observed.of(role):
                 ready = replace(model, ready=model.desired, state=State.READY, cause="", next_step="")
                 self._change(**{role.value: ready})
-        self._change(split_observed=self.now.split_desired, waiting_for="")
+        self._change(split_observed=self.observed.split_desired, waiting_for="")
 
     def _refuse(self, context: ChangeContext) -> None:
         refusal = self.refusal
@@ -185,7 +186,7 @@ class FakeEngine:
             raise refusal
 
     def _deploy(self, role: Role, check: ModelCheck, replicas: int) -> None:
-        before = self.now.of(role)
+        before = self.observed.of(role)
         model = deployment(role, base=check.base, desired=replicas, ready=replicas, accuracy=check.accuracy)
         if before:
             model = replace(model, release=before.release)
@@ -199,12 +200,12 @@ class FakeEngine:
         self._change(**{role.value: None}, can_undo_promote=False, **split)
 
     def _set_split(self, percent: int) -> None:
-        observed = self.now.split_observed if self.held else percent
-        waiting = "The gateway has not taken it up yet." if self.held else ""
+        observed = self.observed.split_observed if self.held else percent
+        waiting = "Waiting for the gateway." if self.held else ""
         self._change(split_desired=percent, split_observed=observed, waiting_for=waiting)
 
     def _swap(self, can_undo: bool) -> None:
-        current, new = self.now.current, self.now.new
+        current, new = self.observed.current, self.observed.new
         self._change(
             current=new and replace(new, role=Role.CURRENT),
             new=current and replace(current, role=Role.NEW),
@@ -215,11 +216,11 @@ class FakeEngine:
         )
 
     def _change(self, **changes: object) -> None:
-        self.now = replace(self.now, **changes)  # type: ignore[arg-type]  # as in `snapshot`
+        self.observed = replace(self.observed, **changes)  # type: ignore[arg-type]  # as in `snapshot`
 
 
 def sure_of(digit: int, share: float = 0.91) -> NDArray[np.float64]:
-    """Ten probabilities, with `share` on one digit and the rest spread evenly."""
+    """Return ten probabilities, with `share` on one digit and the rest spread evenly."""
     probabilities = np.full(10, (1 - share) / 9)
     probabilities[digit] = share
     return probabilities
@@ -228,34 +229,34 @@ def sure_of(digit: int, share: float = 0.91) -> NDArray[np.float64]:
 class FakeServing(ServingClient):
     """Answers from the engine's snapshot; on the split, every n-th request goes to New as the split says.
 
-    `says` holds each role's probabilities; `error` is raised instead of an answer; `asked` records requests.
+    `answers` holds each role's probabilities; `error` is raised instead; `asked` records the requests.
     """
 
-    def __init__(self, engine: FakeEngine, says: dict[Role, NDArray[np.float64]] | None = None) -> None:
+    def __init__(self, engine: FakeEngine, answers: dict[Role, NDArray[np.float64]] | None = None) -> None:
         self.engine = engine
-        self.says = says or {Role.CURRENT: sure_of(7), Role.NEW: sure_of(7, 0.99)}
+        self.answers = answers or {Role.CURRENT: sure_of(7), Role.NEW: sure_of(7, 0.99)}
         self.error: MnistDashError | None = None
         self.asked: list[tuple[Image, Route]] = []
         self.closed = False
         self._credit = 0
 
     def predict(self, image: Image, route: Route = Route.SPLIT) -> Prediction:
-        """The scripted answer of the role that the route and the split choose."""
+        """Return the scripted answer of the role that the route and the split choose."""
         self.asked.append((image, route))
         if self.error:
             raise self.error
         role = self._choose(route)
-        model = self.engine.now.of(role) or deployment(role)
-        return Prediction(self.says[role], role, model.release, model.version, f"{model.release}-1", 3.2)
+        model = self.engine.observed.of(role) or deployment(role)
+        return Prediction(self.answers[role], role, model.release, model.version, f"{model.release}-1", 3.2)
 
     def close(self) -> None:
-        """Remember that it was closed."""
+        """Record that it was closed."""
         self.closed = True
 
     def _choose(self, route: Route) -> Role:
         if route is not Route.SPLIT:
             return Role(route.value)
-        self._credit += self.engine.now.split_observed
+        self._credit += self.engine.observed.split_observed
         if self._credit < 100:
             return Role.CURRENT
         self._credit -= 100
@@ -265,6 +266,6 @@ class FakeServing(ServingClient):
 def dashboard(
     engine: FakeEngine, answers: Sequence[NDArray[np.float64]] = ()
 ) -> tuple[Dashboard, FakeServing]:
-    """A dashboard on the fakes; `answers` are Current's and New's probabilities."""
+    """Return a dashboard on the fakes; `answers` are Current's and New's probabilities."""
     serving = FakeServing(engine, dict(zip(Role, answers, strict=True)) if answers else None)
     return Dashboard(engine, serving), serving

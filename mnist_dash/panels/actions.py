@@ -1,4 +1,4 @@
-"""Run an action of the page and show its error where it was asked for."""
+"""Apply the changes that a visitor asks for, and show an error where the change was asked for."""
 
 from __future__ import annotations
 
@@ -6,123 +6,122 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from mnist_dash.domain import Promote, SetSplit, UndoPromote
+from mnist_dash.domain import Change, Deploy, Promote, Release, Remove, SetSplit, UndoPromote
 from mnist_dash.errors import EngineError, MnistDashError, ModelError
-from mnist_dash.panels.lifecycle import for_visitor
-from mnist_dash.panels.session import Dialog, Refusal, session
-from mnist_dash.panels.theme import show_problem
+from mnist_dash.panels.session import Conflict, Dialog, session, signed_in_user
+from mnist_dash.panels.theme import describe_split, show_problem
 from mnist_dash.service import Dashboard
 
-Direct = SetSplit | Promote | UndoPromote
-"""The changes that are made by a click: a promotion, only where one is to be finished."""
-
-
-def attempt(dash: Dashboard, change: Direct, done: str, *, take_over: bool = False) -> None:
-    """Ask for a change and tell that it is `done`, or what stands in its way; for a button's click."""
-    now = session()
-    now.refusal = None
-    try:
-        _ask(for_visitor(dash, take_over=take_over), change)
-    except MnistDashError as error:
-        if isinstance(error, EngineError) and error.can_take_over:
-            now.refusal = Refusal(change, error, done)
-        else:
-            now.tell(str(error), well=False)
-    else:
-        now.tell(done)
-
-
-def show(dash: Dashboard, *kinds: type[Direct]) -> None:
-    """Show the refusal of such a change, if there was one, with what can be done."""
-    refusal = session().refusal
-    if not refusal or not isinstance(refusal.change, kinds):
-        return
-    show_problem(refusal.problem)
-    with st.container(horizontal=True, key="refusal-buttons"):
-        st.button(
-            "Take it over",
-            key="take-over",
-            icon=":material/front_hand:",
-            on_click=attempt,
-            args=(dash, refusal.change, refusal.done),
-            kwargs={"take_over": True},
-        )
-        st.button("Leave it", key="leave-it", on_click=_forget)
-
-
-def _ask(dash: Dashboard, change: Direct) -> None:
-    match change:
-        case SetSplit(percent):
-            dash.set_split(percent)
-        case Promote():
-            dash.promote()
-        case UndoPromote():
-            dash.undo_promote()
-
-
-def _forget() -> None:
-    session().refusal = None
-
-
+MakeChange = Callable[[], Change]
+"""Returns the change to apply; raises MnistDashError if there is none."""
 Button = Callable[..., bool]
 """`st.button`, or `st.form_submit_button` within a form."""
 
 
-def dashboard_for(dash: Dashboard, dialog: Dialog) -> Dashboard:
-    """The dashboard that makes the dialog's change on behalf of this visitor, as far as they said."""
-    return for_visitor(dash, take_over=dialog.take_over)
+def apply_on_click(dash: Dashboard, change: Change, *, take_over: bool = False) -> None:
+    """Apply a change from a button's callback; the next run shows that it has started, or the error."""
+    session().conflict = None
+    try:
+        _apply(dash, change, take_over=take_over)
+    except MnistDashError as error:
+        if isinstance(error, EngineError) and error.can_take_over:
+            session().conflict = Conflict(change, error)
+        else:
+            session().notify(str(error), error=True)
 
 
-def confirm_or_cancel(label: str, key: str, icon: str) -> None:
-    """Show the button that acts, and the one that leaves."""
+def _apply(dash: Dashboard, change: Change, *, take_over: bool, expected: Release | None = None) -> None:
+    dash.on_behalf_of(signed_in_user(), take_over=take_over).apply(change, expected=expected)
+    session().notify(describe_start(change))
+
+
+def describe_start(change: Change) -> str:
+    """Describe a change that was accepted and is now under way."""
+    match change:
+        case Deploy(role, check, _):
+            version = "the highest version" if check.version is None else f"version {check.version}"
+            return " ".join([f"{role.label}: {version} is being deployed.", *check.warnings])
+        case Remove(role):
+            return f"{role.label} is being removed."
+        case SetSplit(percent):
+            return f"The strategy is being set: {describe_split(percent)}."
+        case Promote():
+            return "New is being made the Current."
+        case UndoPromote():
+            return "The promotion is being taken back."
+
+
+def show_conflict(dash: Dashboard, *kinds: type[Change]) -> None:
+    """Show the conflict of a change of these kinds, if there is one, with the choice to take over."""
+    conflict = session().conflict
+    if not conflict or not isinstance(conflict.change, kinds):
+        return
+    show_problem(conflict.problem)
+    with st.container(horizontal=True, key="conflict-buttons"):
+        _take_over_button(st.button, apply_on_click, dash, conflict.change)
+        st.button("Leave it", key="leave-it", on_click=_drop_conflict)
+
+
+def _drop_conflict() -> None:
+    session().conflict = None
+
+
+def _take_over_button(button: Button, on_click: Callable[..., None], *args: object, **kwargs: object) -> None:
+    button(
+        "Take it over",
+        key="take-over",
+        icon=":material/front_hand:",
+        on_click=on_click,
+        args=args,
+        kwargs={"take_over": True, **kwargs},
+    )
+
+
+def show_confirm_buttons(label: str, key: str, icon: str) -> None:
+    """Show the button that confirms the dialog, and the one that cancels it."""
     with st.container(horizontal=True):
         st.button(label, key=key, type="primary", icon=icon, on_click=session().confirm)
         st.button("Cancel", key="cancel", on_click=session().close)
 
 
-def run_action(dialog: Dialog, act: Callable[[], str], doing: str, button: Button = st.button) -> None:
-    """After the click: do it, then close the dialog; or keep it open and say what stands in the way.
+def run_dialog(
+    dash: Dashboard, dialog: Dialog, make_change: MakeChange, busy: str, button: Button = st.button
+) -> None:
+    """After the click, apply the change and close the dialog; on an error keep it open and show the error.
 
     Done here rather than in the button's callback, so that the dialog shows that it is busy.
     """
-    spot = st.empty()  # always, since only another of its kind sweeps away what it showed before
+    spot = st.empty()  # always, because only another placeholder removes what it showed before
     if dialog.confirmed:
-        with spot.container():
-            _attempt(dialog, act, doing)
+        with spot.container(), st.spinner(busy):
+            _apply_and_close(dash, dialog, make_change)
     if dialog.problem:
         with spot.container():
             show_problem(dialog.problem)
-            _way_on(dialog, dialog.problem, button)
-    if session().dialog is not dialog and not dialog.problem:
+            _show_override(dialog, dialog.problem, button)
+    elif session().dialog is not dialog:
         st.rerun()
 
 
-def _attempt(dialog: Dialog, act: Callable[[], str], doing: str) -> None:
+def _apply_and_close(dash: Dashboard, dialog: Dialog, make_change: MakeChange) -> None:
     dialog.confirmed, dialog.problem = False, None
     try:
-        with st.spinner(doing):
-            session().tell(act())
+        _apply(dash, make_change(), take_over=dialog.take_over, expected=dialog.expected)
     except MnistDashError as error:
         dialog.problem = error
     else:
         session().close()
 
 
-def _way_on(dialog: Dialog, problem: MnistDashError, button: Button) -> None:
-    """A second, explicit button where the visitor may go on in spite of the problem."""
+def _show_override(dialog: Dialog, problem: MnistDashError, button: Button) -> None:
+    """Show a second, explicit button where the visitor may override the problem."""
     if isinstance(problem, EngineError) and problem.can_take_over:
-        button(
-            "Take it over",
-            key="take-over",
-            icon=":material/front_hand:",
-            on_click=session().confirm,
-            kwargs={"take_over": True, "unchecked": dialog.unchecked},
-        )
+        _take_over_button(button, session().confirm, allow_unverified=dialog.allow_unverified)
     elif isinstance(problem, ModelError) and problem.unverified:
         button(
             "Deploy unchecked",
             key="deploy-unchecked",
             icon=":material/rule:",
             on_click=session().confirm,
-            kwargs={"unchecked": True},
+            kwargs={"allow_unverified": True},
         )

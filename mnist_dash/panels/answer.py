@@ -1,110 +1,106 @@
-"""Middle: what the models said."""
+"""Middle: the models' answer, in words and as bars."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 import streamlit as st
 
 from mnist_dash import charts
 from mnist_dash.charts import percent
-from mnist_dash.domain import Comparison, Prediction, Role
+from mnist_dash.domain import Comparison, Prediction, Snapshot
 from mnist_dash.errors import MnistDashError
-from mnist_dash.panels.session import LastAnswer
+from mnist_dash.panels.session import LastAnswer, Outcome
 from mnist_dash.panels.theme import ink, plain, role_badge, shortened
 
-Bases = Mapping[Role, str]
-"""The model base of each role when the answer was given."""
 NAME_LENGTH = 24
 HALF_WIDTH = 156
-WORDS_HEIGHT, WORDS_OF_BOTH_HEIGHT = 142, 184
-"""Room for the words above the bars, so that the bars stay where they are whatever is said.
+TEXT_HEIGHT, COMPARISON_TEXT_HEIGHT = 142, 184
+"""Room for the text above the bars, so that the bars stay in place whatever the text.
 
-With less of it a finger would scroll the words rather than the page.
+With less of it a finger would scroll the text rather than the page.
 """
 
 
 def show(answer: LastAnswer | None, compare: bool, outdated: bool, why_not: str, *, drawn: bool) -> None:
     """Show an answer, or how to get one; `outdated` says that the drawing has changed since."""
-    said = answer.said if answer else None
-    bases = dict(answer.bases) if answer else {}
+    outcome = answer.outcome if answer else None
     st.header("Answer", anchor=False)
-    height = WORDS_OF_BOTH_HEIGHT if compare else WORDS_HEIGHT
+    height = COMPARISON_TEXT_HEIGHT if compare else TEXT_HEIGHT
     with st.container(height=height, border=False, key="answer"):
-        if isinstance(said, Prediction):
-            _one(said, bases)
-        elif isinstance(said, Comparison):
-            _both(said)
-        elif isinstance(said, MnistDashError):
-            st.warning(plain(said.next_step), title=plain(said.problem), icon=":material/warning:")
+        if answer and isinstance(outcome, Prediction):
+            _show_prediction(outcome, answer.snapshot)
+        elif isinstance(outcome, Comparison):
+            _show_comparison(outcome)
+        elif isinstance(outcome, MnistDashError):
+            st.warning(plain(outcome.next_step), title=plain(outcome.problem), icon=":material/warning:")
         elif why_not:
-            st.info(plain(why_not), title="Nobody can answer now", icon=":material/info:")
+            st.info(plain(why_not), title="No model can answer now", icon=":material/info:")
+        elif drawn:
+            st.markdown("Press **Predict**, or switch **Live** on.")
         else:
-            first = "" if drawn else "Draw a digit from 0 to 9, then "
-            st.markdown(f"{first}{'Press' if drawn else 'press'} **Predict**, or switch **Live** on.")
-    _bars(said, charts.HEIGHT - height)
+            st.markdown("Draw a digit from 0 to 9, then press **Predict**, or switch **Live** on.")
+    _show_bars(outcome, charts.HEIGHT - height)
     st.caption("The drawing has changed since this answer: press Predict again." if outdated else "&nbsp;")
 
 
-def in_words(said: Prediction) -> str:
-    """One answer as a sentence: who says what, and how sure it is."""
-    if said.shared:
-        return f"Both say {said.digit} with {percent(said.confidence)}"
-    who = said.role.label if said.role else "The model"
-    return f"{who} says {said.digit} with {percent(said.confidence)}"
+def describe(prediction: Prediction) -> str:
+    """Describe an answer in a sentence: who answered, which digit, how sure."""
+    digit = f"{prediction.digit} with {percent(prediction.confidence)}"
+    if prediction.shared:
+        return f"Both say {digit}"
+    return f"{prediction.role.label if prediction.role else 'The model'} says {digit}"
 
 
-def _one(said: Prediction, bases: Bases) -> None:
+def _show_prediction(prediction: Prediction, snapshot: Snapshot) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        st.metric(_badge(said), said.digit, width=110)
+        st.metric(_badge(prediction), prediction.digit, width=110)
         with st.container(gap="xsmall", width=204):
-            _spoken(in_words(said))
-            st.caption(_named(said, bases))
+            _announce(describe(prediction))
+            st.caption(_origin(prediction, snapshot))
 
 
-def _both(said: Comparison) -> None:
-    if said.agree:
-        _spoken(f"Agree: both say {said.current.digit}")
+def _show_comparison(comparison: Comparison) -> None:
+    current, new = comparison.current, comparison.new
+    if comparison.agree:
+        _announce(f"Agree: both say {current.digit}")
     else:
-        _spoken(f"Disagree: Current says {said.current.digit}, New says {said.new.digit}")
-    with st.container(horizontal=True, gap="small"):  # not columns: those would stand in a pile on a phone
-        for one in (said.current, said.new):
+        _announce(f"Disagree: Current says {current.digit}, New says {new.digit}")
+    with st.container(horizontal=True, gap="small"):  # not columns: those would be stacked on a phone
+        for prediction in (current, new):
             with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall", width=HALF_WIDTH):
-                st.metric(_badge(one), one.digit, width=72)
-                st.caption("  \n".join([f"**{percent(one.confidence)}**", *_details(one)]), width=76)
+                st.metric(_badge(prediction), prediction.digit, width=72)
+                lines = [f"**{percent(prediction.confidence)}**", *_details(prediction)]
+                st.caption("  \n".join(lines), width=76)
 
 
-def _spoken(words: str) -> None:
-    """Text that a screen reader says as soon as it appears; Streamlit's own text is silent."""
-    st.html(f'<strong role="alert">{words}</strong>')
+def _announce(text: str) -> None:
+    """Show a text that a screen reader says as soon as it appears; Streamlit's own text is silent."""
+    st.html(f'<strong role="alert">{text}</strong>')
 
 
-def _badge(said: Prediction) -> str:
-    if said.shared:
+def _badge(prediction: Prediction) -> str:
+    if prediction.shared:
         return ":gray-badge[Both models]"
-    return role_badge(said.role) if said.role else ":gray-badge[Unknown model]"
+    return role_badge(prediction.role) if prediction.role else ":gray-badge[Unknown model]"
 
 
-def _named(said: Prediction, bases: Bases) -> str:
-    """Three lines: which model gave it, its version and replica, and how fast."""
-    *who, took = _details(said)
-    base = bases.get(said.role) if said.role else None
-    if said.shared:
-        who = ["Both models give this very answer."]
-    lines = [f"`{shortened(base, NAME_LENGTH)}`" if base else "", " · ".join(who), took]
+def _origin(prediction: Prediction, snapshot: Snapshot) -> str:
+    """Return three lines: the model that answered, its version and replica, and the time it took."""
+    *server, took = _details(prediction)
+    model = snapshot.of(prediction.role) if prediction.role else None
+    lines = [f"`{shortened(model.base, NAME_LENGTH)}`" if model else "", " · ".join(server), took]
     return "  \n".join(filter(None, lines))
 
 
-def _details(said: Prediction) -> list[str]:
-    version = f"version {said.version}" if said.version is not None else ""
-    return [line for line in (version, said.replica, f"{said.milliseconds:.1f} ms") if line]
+def _details(prediction: Prediction) -> list[str]:
+    version = f"version {prediction.version}" if prediction.version is not None else ""
+    return [line for line in (version, prediction.replica, f"{prediction.milliseconds:.1f} ms") if line]
 
 
-def _bars(said: Prediction | Comparison | MnistDashError | None, height: int) -> None:
-    if isinstance(said, Comparison):
-        figure, words = charts.paired_bars(said, ink()), charts.described_pair(said)
-    elif isinstance(said, Prediction):
-        figure, words = charts.bars(said, ink()), charts.described(said)
+def _show_bars(outcome: Outcome | None, height: int) -> None:
+    if isinstance(outcome, Comparison):
+        figure, alt = charts.paired_bars(outcome, ink()), charts.describe_comparison(outcome)
+    elif isinstance(outcome, Prediction):
+        figure, alt = charts.bars(outcome, ink()), charts.describe_prediction(outcome)
     else:
-        figure, words = charts.bars(None, ink()), "No answer yet: ten empty bars."
-    st.plotly_chart(figure, key="bars", height=height, config=charts.CONFIG, alt=words)
+        figure, alt = charts.bars(None, ink()), "No answer yet: ten empty bars."
+    st.plotly_chart(figure, key="bars", height=height, config=charts.CONFIG, alt=alt)

@@ -1,23 +1,16 @@
-"""The dialog that deploys: which model, how many replicas, and what is told before anything changes."""
+"""The dialog that deploys: model base, replicas, the model's check, and a preview on a cluster."""
 
 from __future__ import annotations
 
 from typing import Final
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
-from mnist_dash.domain import (
-    MAX_REPLICAS,
-    MIN_REPLICAS,
-    MODEL_NAME,
-    Deploy,
-    Deployment,
-    ModelCheck,
-    Suggestion,
-)
+from mnist_dash.domain import MAX_REPLICAS, MIN_REPLICAS, MODEL_NAME, Deploy, Deployment
 from mnist_dash.errors import MnistDashError, ModelError
 from mnist_dash.panels import diff
-from mnist_dash.panels.actions import dashboard_for, run_action
+from mnist_dash.panels.actions import run_dialog
 from mnist_dash.panels.session import Dialog, session
 from mnist_dash.panels.theme import show_problem
 from mnist_dash.service import Dashboard
@@ -28,56 +21,49 @@ MEGABYTE: Final = 1e6
 
 
 def show(dash: Dashboard, dialog: Dialog) -> None:
-    """Show the form, what stands in the way, and on a cluster what would change."""
-    _start_from(dash.snapshot().of(dialog.role))
+    """Show the form, any problem, and on a cluster the preview."""
+    _set_defaults(dash.snapshot().of(dialog.role))
     above = st.empty()
-    _suggestions(dash, dialog, above)
+    _show_suggestions(dash, dialog, above)
     with st.form("deploy-form", border=False):
-        _fields(dash)
+        _show_fields(dash)
         spot = st.container()
-        _submit_buttons(dash, dialog)
+        _show_submit_buttons(dash, dialog)
     below = st.container()
     with spot:
-        run_action(dialog, lambda: _deploy(dash, dialog), "Checking the model", st.form_submit_button)
-    if dialog.asks_difference:
+        button = st.form_submit_button
+        run_dialog(dash, dialog, lambda: _make_change(dash, dialog), "Checking the model", button)
+    if dialog.wants_preview:
         with below:
-            _difference(dash, dialog)
+            _show_preview(dash, dialog)
     if dash.in_cluster and dialog.suggestions is None:  # the last, since a bucket may take seconds to list
         dialog.suggestions = dash.suggestions()
-        _suggestions(dash, dialog, above)
+        _show_suggestions(dash, dialog, above)
 
 
-def _start_from(deployed: Deployment | None) -> None:
-    """Offer what is deployed, to be changed; what was typed since is kept by the widgets' keys."""
+def _set_defaults(deployed: Deployment | None) -> None:
+    """Start from what is deployed; the widgets' keys keep what was typed since."""
     st.session_state.setdefault(BASE, deployed.base if deployed else "")
     st.session_state.setdefault(REPLICAS, deployed.desired if deployed else MIN_REPLICAS)
 
 
-def _fields(dash: Dashboard) -> None:
-    place, where = (
-        ("gs://bucket/path", "An address in Cloud Storage")
-        if dash.in_cluster
-        else (
-            "/path/to/folder",
-            "A folder that this computer can read",
-        )
-    )
+def _show_fields(dash: Dashboard) -> None:
     st.text_input(
         "Model base directory",
         key=BASE,
-        placeholder=place,
-        help=f"{where}: the one that holds `{MODEL_NAME}/<version>/`.",
+        placeholder="gs://bucket/path" if dash.in_cluster else "/path/to/folder",
+        help="An address in Cloud Storage." if dash.in_cluster else "A folder that this computer can read.",
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.text_input("Model name", MODEL_NAME, disabled=True, key="deploy-name", width=140)
         st.number_input("Replicas", MIN_REPLICAS, MAX_REPLICAS, key=REPLICAS, width=160)
     st.caption(
-        f"The SavedModel is read from `<base>/{MODEL_NAME}/<version>/`; the highest version is served. "
-        "It is loaded and tried on known digits before anything changes."
+        f"The highest version in `<base>/{MODEL_NAME}/<version>/` is served. "
+        "It is tried on known digits before anything changes."
     )
 
 
-def _submit_buttons(dash: Dashboard, dialog: Dialog) -> None:
+def _show_submit_buttons(dash: Dashboard, dialog: Dialog) -> None:
     with st.container(horizontal=True, key="deploy-buttons"):
         st.form_submit_button(
             f"Deploy as {dialog.role.label}",
@@ -86,121 +72,107 @@ def _submit_buttons(dash: Dashboard, dialog: Dialog) -> None:
             icon=":material/rocket_launch:",
             on_click=session().confirm,
         )
-        if dash.in_cluster:  # in the form too, since it is about what was typed
+        if dash.in_cluster:  # in the form, because only a submit button sends what was typed
             st.form_submit_button(
-                diff.LABEL,
-                key="deploy-difference",
-                icon=diff.ICON,
-                on_click=_ask_difference,
-                args=(dialog,),
+                diff.LABEL, key="deploy-difference", icon=diff.ICON, on_click=_ask_preview, args=(dialog,)
             )
 
 
-def _ask_difference(dialog: Dialog) -> None:
-    dialog.asks_difference, dialog.difference, dialog.problem = True, None, None
+def _ask_preview(dialog: Dialog) -> None:
+    dialog.wants_preview, dialog.preview, dialog.problem = True, None, None
 
 
-def _typed() -> tuple[str, int]:
-    return st.session_state[BASE].strip(), int(st.session_state[REPLICAS])
+def _make_change(dash: Dashboard, dialog: Dialog) -> Deploy:
+    """Return the change that the form describes, with its model checked. Raises ModelError."""
+    if dialog.check and dialog.check[1].unverified and not dialog.allow_unverified:
+        dialog.check = None  # another click on Deploy tries the check again
+    change = _checked_change(dash, dialog)
+    if change.check.unverified and not dialog.allow_unverified:
+        problem = "The model could not be checked from here."
+        raise ModelError(problem, change.check.unverified, unverified=True)
+    return change
 
 
-def _deploy(dash: Dashboard, dialog: Dialog) -> str:
-    base, replicas = _typed()
-    if dialog.check and dialog.check[1].unverified and not dialog.unchecked:
-        dialog.check = None  # asked for again, so it is looked at again
-    check = _checked(dash, dialog, base)
-    if check.unverified and not dialog.unchecked:
-        raise ModelError("The model could not be looked at from here.", check.unverified, unverified=True)
-    dashboard_for(dash, dialog).deploy(dialog.role, check, replicas, expected=dialog.release)
-    which = "the highest version" if check.version is None else f"version {check.version}"
-    return " ".join([f"{dialog.role.label}: {which} is being deployed.", *check.warnings])
-
-
-def _checked(dash: Dashboard, dialog: Dialog, base: str) -> ModelCheck:
-    """What the check finds at this base; it is made once in each dialog, with its progress shown."""
+def _checked_change(dash: Dashboard, dialog: Dialog) -> Deploy:
+    """Return the change, checking its base once per dialog and showing the progress."""
+    base = st.session_state[BASE].strip()
     if not base:
-        raise ModelError("No model is named.", "Type its base directory, or choose one that was found.")
+        raise ModelError("The model base directory is empty.", "Type it, or choose a model above.")
     if not dialog.check or dialog.check[0] != base:
-        dialog.unchecked = False  # that was said of another one
+        dialog.allow_unverified = False  # that was meant for another base
         spot = st.empty()
         try:
-            dialog.check = base, dash.check(base, _progress(spot))
+            dialog.check = base, dash.check(base, _show_progress_in(spot))
         finally:
             spot.empty()
-    return dialog.check[1]
+    return Deploy(dialog.role, dialog.check[1], int(st.session_state[REPLICAS]))
 
 
-def _progress(spot: st.delta_generator.DeltaGenerator) -> Progress:
-    """Shows how much of the model has been fetched, where it has to be."""
+def _show_progress_in(spot: DeltaGenerator) -> Progress:
+    """Return a callback that shows how many bytes of the model have been fetched."""
     shown = -1
 
-    def tell(fetched: int, whole: int) -> None:
+    def show_progress(fetched: int, total: int) -> None:
         nonlocal shown
-        percent = min(100, 100 * fetched // max(whole, 1))
-        if percent != shown:  # the browser need not hear of each block
+        percent = min(100, 100 * fetched // max(total, 1))
+        if percent != shown:  # one message to the browser per percent, not per block
             shown = percent
-            amount = f"{fetched / MEGABYTE:.1f} of {whole / MEGABYTE:.1f} MB"
-            spot.progress(
-                percent, f"Fetching the model: {amount}" if percent < 100 else f"Trying it: {amount}"
-            )
+            doing = "Fetching the model" if percent < 100 else "Trying the model"
+            spot.progress(percent, f"{doing}: {fetched / MEGABYTE:.1f} of {total / MEGABYTE:.1f} MB")
 
-    return tell
+    return show_progress
 
 
-def _difference(dash: Dashboard, dialog: Dialog) -> None:
-    base, replicas = _typed()
+def _show_preview(dash: Dashboard, dialog: Dialog) -> None:
     try:
-        check = _checked(dash, dialog, base)
+        change = _checked_change(dash, dialog)
     except MnistDashError as error:
-        dialog.asks_difference = False
+        dialog.wants_preview = False
         show_problem(error)
     else:
-        diff.show(dash, dialog, Deploy(dialog.role, check, replicas))
+        diff.show(dash, dialog, change)
 
 
-def _suggestions(dash: Dashboard, dialog: Dialog, spot: st.delta_generator.DeltaGenerator) -> None:
+def _show_suggestions(dash: Dashboard, dialog: Dialog, spot: DeltaGenerator) -> None:
+    """Offer models: as buttons, or on a cluster as a list that waits for the buckets."""
     if not dash.in_cluster:
         with spot.container(horizontal=True, vertical_alignment="center", gap="small"):
-            _suggestion_buttons(dash.suggestions())
-    elif dialog.suggestions is None:
-        _choice(spot, (), "Looking for models in the buckets…", "suggestions-awaited")
-    else:
-        words = "Choose a model" if dialog.suggestions else "No models were found: type the address"
-        _choice(spot, dialog.suggestions, words, SUGGESTION)
+            _show_suggestion_buttons(dash)
+        return
+    offered, key, placeholder = dialog.suggestions, SUGGESTION, "Choose a model"
+    if offered is None:
+        key, placeholder = "suggestions-awaited", "Looking for models in the buckets…"
+    elif not offered:
+        placeholder = "No models found: type the address"
+    spot.selectbox(
+        "Models found",
+        offered or (),
+        index=None,
+        format_func=lambda suggestion: suggestion.label,
+        placeholder=placeholder,
+        disabled=not offered,
+        key=key,
+        label_visibility="collapsed",
+        on_change=_use_chosen,
+    )
 
 
-def _suggestion_buttons(suggestions: tuple[Suggestion, ...]) -> None:
-    for number, suggestion in enumerate(suggestions):
+def _show_suggestion_buttons(dash: Dashboard) -> None:
+    for number, suggestion in enumerate(dash.suggestions()):
         st.button(
             suggestion.label,
             key=f"suggest-{number}",
             icon=":material/folder:",
             help=f"`{suggestion.base}`",
-            on_click=_take,
+            on_click=_use,
             args=(suggestion.base,),
         )
 
 
-def _choice(
-    spot: st.delta_generator.DeltaGenerator, suggestions: tuple[Suggestion, ...], words: str, key: str
-) -> None:
-    spot.selectbox(
-        "Models that were found",
-        suggestions,
-        index=None,
-        format_func=lambda suggestion: suggestion.label,
-        placeholder=words,
-        disabled=not suggestions,
-        key=key,
-        label_visibility="collapsed",
-        on_change=_take_chosen,
-    )
-
-
-def _take_chosen() -> None:
+def _use_chosen() -> None:
     if chosen := st.session_state.get(SUGGESTION):
-        _take(chosen.base)
+        _use(chosen.base)
 
 
-def _take(base: str) -> None:
+def _use(base: str) -> None:
     st.session_state[BASE] = base

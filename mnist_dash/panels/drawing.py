@@ -1,4 +1,4 @@
-"""Left: the canvas, its buttons, and the picture that the model is given."""
+"""Left: the canvas, its buttons, and the picture that the model receives."""
 
 from __future__ import annotations
 
@@ -22,31 +22,28 @@ from mnist_dash.preprocessing import prepare
 SIDE: Final = 280
 BRUSH: Final = 20
 TOOLBAR_ON_FOCUS: Final = "<style>.st-key-paper:focus-within { overflow: visible; }</style>"
-"""The canvas's own toolbar lies above it, so the box that is as high as the canvas hides it from the mouse.
-
-Whoever comes to it with the keyboard must see where they are, and no option of the canvas does that.
-"""
+"""Shows the canvas's own toolbar to keyboard users; a box as high as the canvas hides it from the mouse."""
 PIXEL: Final = 4
-"""How large one of the 28x28 pixels is shown."""
+"""Size on the page of one of the 28x28 pixels, in px."""
 
 
-def draw(now: Session) -> Image | DrawingError | None:
-    """Show the canvas; returns the prepared picture, why there is none, or None before the first stroke."""
+def draw(state: Session) -> Image | DrawingError | None:
+    """Show the canvas; return the prepared picture, why there is none, or None before the first stroke."""
     st.header("Draw a digit", anchor=False)
-    drawn = canvas(now)
+    drawn = canvas(state)
     if drawn is None:
-        if now.sample is None:
+        if state.sample is None:
             return None
-        drawn = np.asarray(_enlarged(now.sample))  # a canvas that begins with it does not send it
+        drawn = np.asarray(_enlarged(state.sample))  # the canvas does not send its initial drawing
     try:
         return prepare(drawn)
     except DrawingError as error:
         return error
 
 
-def canvas(now: Session) -> NDArray[np.uint8] | None:
-    """The drawing surface; returns its pixels, (280, 280, 4) RGBA, or None while nothing was drawn."""
-    # Imported here, since the package registers its browser part and so needs a running app.
+def canvas(state: Session) -> NDArray[np.uint8] | None:
+    """Show the drawing surface; return its pixels, (280, 280, 4) RGBA, or None while nothing was drawn."""
+    # Imported here, because the package registers its browser part, which needs a running app.
     from streamlit_drawable_canvas import st_canvas  # type: ignore[import-untyped]  # ships no py.typed
 
     st.html(TOOLBAR_ON_FOCUS)
@@ -57,20 +54,20 @@ def canvas(now: Session) -> NDArray[np.uint8] | None:
             stroke_width=BRUSH,
             stroke_color="#ffffff",
             background_color="#000000",
-            initial_drawing=sheet_of_paper(now),
+            initial_drawing=make_sheet(state),
             return_image_data=True,
             key="canvas",
         )
     return cast("NDArray[np.uint8] | None", result.image_data)
 
 
-def sheet_of_paper(now: Session) -> dict[str, Any]:
-    """The drawing that the canvas starts from; its number makes a blank one new to the browser."""
-    return {"sheet": now.sheet, "objects": [] if now.sample is None else [_as_object(now.sample)]}
+def make_sheet(state: Session) -> dict[str, Any]:
+    """Return the canvas's initial drawing; its number makes even a blank one new to the browser."""
+    return {"sheet": state.sheet, "objects": [] if state.sample is None else [_as_object(state.sample)]}
 
 
-def buttons(now: Session, why_not: str) -> bool:
-    """Predict, Clear and Sample; returns whether Predict was pressed."""
+def show_buttons(state: Session, why_not: str) -> bool:
+    """Show Predict, Clear and Sample; return whether Predict was pressed."""
     with st.container(horizontal=True, width=SIDE, gap="small", key="drawing-buttons"):
         pressed = st.button(
             "Predict",
@@ -80,36 +77,36 @@ def buttons(now: Session, why_not: str) -> bool:
             help=why_not or None,
             width="stretch",
         )
-        st.button("Clear", key="clear", on_click=now.new_sheet, width="stretch")
+        st.button("Clear", key="clear", on_click=state.start_sheet, width="stretch")
         st.button(
             "Sample",
             key="sample",
             on_click=_take_sample,
-            args=(now,),
-            help="Puts one of MNIST's test digits on the canvas: the way to predict without drawing.",
+            args=(state,),
+            help="Put one of MNIST's test digits on the canvas, to predict without drawing.",
             width="stretch",
         )
     return pressed
 
 
-def switches(why_not_compare: str) -> tuple[bool, bool]:
-    """Live and Compare; returns both."""
+def show_switches(why_not_compare: str) -> tuple[bool, bool]:
+    """Show Live and Compare; return whether each is on."""
     with st.container(horizontal=True, width=SIDE, horizontal_alignment="distribute", key="drawing-switches"):
-        live = st.toggle("Live", key="live", help="Predicts after each stroke, without a click.")
+        live = st.toggle("Live", key="live", help="Predict after each stroke, without a click.")
         compare = st.toggle(
             "Compare",
             key="compare",
             disabled=bool(why_not_compare),
-            help=why_not_compare or "Asks both models about the same drawing, whatever the strategy.",
+            help=why_not_compare or "Ask both models about the same drawing, whatever the strategy.",
         )
     return live, compare and not why_not_compare
 
 
-def seen_by_model(picture: Image | None) -> None:
-    """The 28x28 picture, enlarged with its pixels visible."""
+def show_model_input(picture: Image | None) -> None:
+    """Show the 28x28 picture, enlarged with its pixels visible."""
     shown = np.zeros((28, 28), np.float32) if picture is None else picture
     enlarged = np.kron((shown * 255).round().astype(np.uint8), np.ones((PIXEL, PIXEL), np.uint8))
-    with st.container(horizontal=True, width=SIDE, vertical_alignment="center", key="seen"):
+    with st.container(horizontal=True, width=SIDE, vertical_alignment="center", key="model-input"):
         st.image(
             enlarged,
             width=28 * PIXEL,
@@ -122,18 +119,18 @@ def seen_by_model(picture: Image | None) -> None:
         )
 
 
-def _take_sample(now: Session, choose: Callable[[int], int] = random.randrange) -> None:
+def _take_sample(state: Session, choose: Callable[[int], int] = random.randrange) -> None:
     digits = load_digits()
-    now.new_sheet(digits.images[choose(len(digits))])
+    state.start_sheet(digits.images[choose(len(digits))])
 
 
 def _enlarged(sample: Image) -> Pictures.Image:
-    """A digit as large as the canvas."""
+    """Return a digit as large as the canvas."""
     return Pictures.fromarray((sample * 255).round().astype(np.uint8)).resize((SIDE, SIDE))
 
 
 def _as_object(sample: Image) -> dict[str, Any]:
-    """A digit as an image object of Fabric.js, the canvas's library, filling the sheet."""
+    """Return a digit as an image object of Fabric.js, the canvas's library, that fills the sheet."""
     png = io.BytesIO()
     _enlarged(sample).save(png, "PNG")
     source = f"data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}"

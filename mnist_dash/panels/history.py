@@ -17,11 +17,9 @@ WRAPPED: Final = """<style>
 .st-key-history .stTable td p { overflow-wrap: anywhere; }
 .st-key-history .stTable td:nth-child(2) { min-width: 5rem; }
 </style>"""
-"""An account's or a bucket's name is one long word, and no option of the table has it fit a phone.
-
-A short one is to stay whole.
-"""
-MINUTE, HOUR, DAY = 60, 3600, 86400
+"""Breaks the long names of accounts and buckets to fit a phone, but no short ones; the table cannot."""
+UNITS: Final = {"day": 86400, "hour": 3600, "minute": 60}
+"""Each unit's length in seconds, the longest first."""
 
 
 @st.fragment(run_every=REFRESH_SECONDS)
@@ -29,16 +27,16 @@ def show(dash: Dashboard) -> None:
     """Show the changes that were asked for, newest first; it refreshes by itself while the tab is open."""
     entries = dash.history()
     if not entries:
-        st.caption("Nothing has been changed yet. Deploy a model or set the strategy, and it is noted here.")
+        st.caption("Nothing has been changed yet. Deploy a model or set the strategy to see it here.")
         return
     zone, now = _zone(), time.time()
     rows = [
         {
-            "When": f"{clock(one.at, now, zone)} ({ago(now - one.at)})",
-            "Who": plain(one.by),
-            "What": plain(one.what),
+            "When": f"{clock(entry.at, now, zone)} ({ago(now - entry.at)})",
+            "Who": plain(entry.by),
+            "What": plain(entry.what),
         }
-        for one in entries
+        for entry in entries
     ]
     st.html(WRAPPED)
     with st.container(key="history"):
@@ -47,7 +45,7 @@ def show(dash: Dashboard) -> None:
 
 
 def clock(at: float, now: float, zone: tzinfo) -> str:
-    """A moment as the viewer's clock showed it, with its date unless it was today."""
+    """Return a moment as the viewer's clock showed it, with its date unless it was today."""
     moment, today = datetime.fromtimestamp(at, zone), datetime.fromtimestamp(now, zone)
     if moment.date() == today.date():
         return f"{moment:%H:%M:%S}"
@@ -56,17 +54,15 @@ def clock(at: float, now: float, zone: tzinfo) -> str:
 
 
 def ago(seconds: float) -> str:
-    """How long ago something was, in words; clocks may disagree by a little."""
-    if seconds < MINUTE:
-        return "just now"
-    for unit, length in (("day", DAY), ("hour", HOUR), ("minute", MINUTE)):
-        if count := int(seconds // length):
+    """Return how long ago something was; clocks may disagree by a little."""
+    for unit, length in UNITS.items():
+        if (count := int(seconds // length)) > 0:
             return f"{count} {unit}{'s' if count > 1 else ''} ago"
-    return ""
+    return "just now"
 
 
 def _zone() -> tzinfo:
-    """The viewer's time zone, or UTC if the browser does not tell one that is known here."""
+    """Return the viewer's time zone, or UTC if the browser names none that is known here."""
     try:
         return ZoneInfo(st.context.timezone or "UTC")
     except (KeyError, ValueError):

@@ -1,4 +1,4 @@
-"""The one dashboard that all browsers share, and how it starts and ends with the server."""
+"""Open the one dashboard that all browsers share, and close it with the server."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ from mnist_dash.service import Dashboard, open_dashboard
 from mnist_dash.settings import Settings
 
 RETRY_SECONDS = 3.0
-LOADED_BY_THE_FIRST_PAGE = ("pandas", "plotly.io", "plotly.tools")
+PRELOADED = ("pandas", "plotly.io", "plotly.tools")
+"""Modules that the first page imports late."""
 log = logging.getLogger("mnist_dash")
 
 
 @st.cache_resource(show_spinner=False)  # opened before there is a page that could show one
 def dashboard() -> Dashboard:
-    """The dashboard, opened once for the server; after a SettingsError or EngineError it is tried anew."""
+    """Return the server's one dashboard; after a SettingsError or EngineError the next call tries again."""
     return open_dashboard(Settings.from_env())
 
 
 def start() -> None:
     """Open the dashboard before the first visitor comes; a wrong setting ends the program in one line.
 
-    An engine that cannot start is told here and on the page, which goes on trying.
+    An engine that cannot start is reported here and on the page, which keeps trying.
     """
     try:
         dashboard()
@@ -45,11 +46,11 @@ def start() -> None:
 
 
 def _warm_up() -> None:
-    """Load what the first page would, and take it out of the garbage collector's sight.
+    """Load what the first page needs, and exclude it from garbage collection.
 
-    Streamlit collects all garbage after every run, however small, and would look through all modules again.
+    Streamlit collects all garbage after every run, however small, and would visit every module each time.
     """
-    for module in LOADED_BY_THE_FIRST_PAGE:
+    for module in PRELOADED:
         importlib.import_module(module)
     load_digits()
     gc.collect()
@@ -62,20 +63,16 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
     try:
         yield {}
     finally:
-        _close()
+        try:
+            dashboard().close()
+        except MnistDashError:
+            log.debug("there was no engine to stop")
 
 
-def _close() -> None:
-    try:
-        dashboard().close()
-    except MnistDashError:
-        log.debug("there was no engine to stop")
-
-
-def tell_unforeseen(_: Exception) -> bool:
-    """Say in words that something unforeseen happened; Streamlit writes the traceback to the terminal."""
+def show_unexpected_error(_: Exception) -> bool:
+    """Show that a part of the page failed; Streamlit writes the traceback to the terminal."""
     st.error(
-        "Reload the page to go on. What happened is in the terminal in which the dashboard was started.",
+        "Reload the page. The traceback is in the terminal that runs the dashboard.",
         title="This part of the page failed",
         icon=":material/error:",
     )
@@ -83,28 +80,18 @@ def tell_unforeseen(_: Exception) -> bool:
 
 
 def dashboard_or_stop() -> Dashboard:
-    """The dashboard; where it cannot be had, the page says why, and ends here until it can."""
+    """Return the dashboard; where it cannot be opened, show the reason and end the page until it can."""
     try:
         return dashboard()
     except MnistDashError as error:
         show_problem(error)
         if not isinstance(error, SettingsError):
-            _try_again()
+            _retry()
         st.stop()
 
 
-def for_visitor(dash: Dashboard, *, take_over: bool = False) -> Dashboard:
-    """The dashboard for changes on behalf of this visitor, who is known by name only where people sign in."""
-    return dash.on_behalf_of(_signed_in(), take_over=take_over)
-
-
-def _signed_in() -> str:
-    claims = st.user if st.user.get("is_logged_in") else {}
-    return str(claims.get("email") or claims.get("name") or "")
-
-
 @st.fragment(run_every=RETRY_SECONDS)
-def _try_again() -> None:
+def _retry() -> None:
     st.caption(f"The page tries again every {RETRY_SECONDS:g} seconds.")
     try:
         dashboard()

@@ -1,4 +1,4 @@
-"""Right, above: one card for each role, with what is deployed there and how it does."""
+"""Right, above: a card for each role, with its model and the model's state."""
 
 from __future__ import annotations
 
@@ -8,55 +8,55 @@ import streamlit as st
 
 from mnist_dash import preconditions
 from mnist_dash.charts import percent
-from mnist_dash.domain import Deployment, Role, Snapshot
-from mnist_dash.panels.session import Verb, session
+from mnist_dash.domain import Deployment, Remove, Role, Snapshot
+from mnist_dash.panels.session import session
 from mnist_dash.panels.theme import plain, role_title, shortened, state_badge
 
 CARD_HEIGHT: Final = 138
-"""Equal for every state that needs no explanation, so that nothing below jumps."""
+"""Equal for every state without a cause, so that nothing below moves."""
 EMPTY: Final = {
-    Role.CURRENT: "The model that answers. Without it, nobody does.",
-    Role.NEW: "The model that is to be tried beside the Current one.",
+    Role.CURRENT: "Serves all traffic by default. Required.",
+    Role.NEW: "The candidate to try beside Current.",
 }
 
 
 def show(role: Role, snapshot: Snapshot, obstacle: str = "") -> None:
-    """Show one role's model with the buttons that change it; `obstacle` stands in the way of all of them."""
+    """Show one role's model with the buttons that change it; an `obstacle` disables them all."""
     model = snapshot.of(role)
-    explained = model and (model.cause or model.warnings)
-    height: Literal["content"] | int = "content" if explained else CARD_HEIGHT
+    has_cause = model and (model.cause or model.warnings)
+    height: Literal["content"] | int = "content" if has_cause else CARD_HEIGHT
     with st.container(border=True, height=height, gap="xsmall", key=f"card-{role}"):
         with st.container(
             horizontal=True, vertical_alignment="center", gap="xsmall", key=f"card-head-{role}"
         ):
             st.subheader(role_title(role), anchor=False)
-            _buttons(role, model, obstacle, obstacle or preconditions.why_not_remove(snapshot, role))
+            _show_buttons(role, model, obstacle, obstacle or preconditions.why_not_remove(snapshot, role))
         if model is None:
             st.markdown(state_badge(None))
             st.caption(EMPTY[role])
             return
         st.markdown(_model_line(model), help=f"`{model.base}/model/{model.version or '<version>'}/`")
         st.caption(_facts(model))
-        if why := " ".join(filter(None, [model.cause, model.next_step])):
-            st.markdown(f":small[{plain(why)}]")
+        if cause := " ".join(filter(None, [model.cause, model.next_step])):
+            st.markdown(f":small[{plain(cause)}]")
         for warning in model.warnings:
             st.caption(f":material/warning: {plain(warning)}")
 
 
-def _buttons(role: Role, model: Deployment | None, why_not_deploy: str, why_not_remove: str) -> None:
+def _show_buttons(role: Role, model: Deployment | None, why_not_deploy: str, why_not_remove: str) -> None:
     st.button(
         "Re-deploy" if model else "Deploy",
         key=f"deploy-{role}",
         on_click=session().open,
-        args=(Verb.DEPLOY, role),
+        args=(role,),
         disabled=bool(why_not_deploy),
-        help=why_not_deploy or f"Choose a model for {role.label}. It is checked before anything changes.",
+        help=why_not_deploy or f"Choose a model for {role.label}.",
     )
     st.button(
         "Remove",
         key=f"remove-{role}",
         on_click=session().open,
-        args=(Verb.REMOVE, role),
+        args=(role, Remove(role)),
         disabled=bool(why_not_remove),
         help=why_not_remove or None,
     )

@@ -1,4 +1,4 @@
-"""Below: everything that the engine runs, with its last log lines, what happened to it and its YAML."""
+"""Below: everything that the engine runs, with its last log lines, events and YAML."""
 
 from __future__ import annotations
 
@@ -18,76 +18,76 @@ ROLES: Final = tuple(Role)
 def show(dash: Dashboard) -> None:
     """Show the objects that match the filters; it refreshes by itself while the tab is open."""
     with st.container(horizontal=True, vertical_alignment="bottom", key="objects-filters"):
-        wanted = st.text_input(
+        words = st.text_input(
             "Filter",
             key="objects-filter",
             placeholder="Name, kind, state, port, or a word of the log",
             width=400,
         )
         role = st.segmented_control("Role", ROLES, format_func=lambda role: role.label, key="objects-role")
-        _download(dash)
-    found = [one for one in dash.objects() if matches(one, wanted) and role in (None, one.role)]
+        _show_download(dash)
+    found = [item for item in dash.objects() if matches(item, words) and role in (None, item.role)]
     st.caption(f"{len(found)} found" if found else "Nothing found: empty the filter to see all.")
-    for one in found:
-        _object(one)
+    for item in found:
+        _show_object(item)
 
 
-def matches(one: EngineObject, wanted: str) -> bool:
+def matches(item: EngineObject, words: str) -> bool:
     """Whether every word of the filter occurs in the object, its log or its events."""
-    words = [one.kind, one.name, one.role or "", one.state, *one.details.values(), one.log, *one.events]
-    text = " ".join(words).lower()
-    return all(word in text for word in wanted.lower().split())
+    texts = [item.kind, item.name, item.role or "", item.state, *item.details.values(), item.log]
+    text = " ".join([*texts, *item.events]).lower()
+    return all(word in text for word in words.lower().split())
 
 
-def texts(one: EngineObject) -> dict[str, str]:
-    """What can be read about an object, by the name under which it is offered."""
-    events = "\n".join(f"- {plain(event)}" for event in one.events)
-    all_of_them = {"Log": one.log, "Events": events, "YAML": one.yaml}
-    return {name: text for name, text in all_of_them.items() if text}
+def texts_of(item: EngineObject) -> dict[str, str]:
+    """Return the texts that an object has, by the name of each."""
+    events = "\n".join(f"- {plain(event)}" for event in item.events)
+    texts = {"Log": item.log, "Events": events, "YAML": item.yaml}
+    return {name: text for name, text in texts.items() if text}
 
 
-def _download(dash: Dashboard) -> None:
+def _show_download(dash: Dashboard) -> None:
     if applied := dash.manifests():
         st.download_button(
             "All as YAML",
-            data=applied,  # not made at the click: such a file is gone after two refreshes of any browser
+            data=applied,  # not a callable: Streamlit drops its file after two refreshes of any browser
             file_name="mnist-dash.yaml",
             mime="application/yaml",
             key="download-manifests",
             icon=":material/download:",
             on_click="ignore",
-            help="Every object that was applied, as one file for `kubectl apply` or GitOps.",
+            help="Every applied object in one file, for `kubectl apply` or GitOps.",
         )
 
 
-def _object(one: EngineObject) -> None:
-    label = [plain(one.kind), f"**{plain(one.name)}**", plain(one.state)]
-    if one.role:
-        label.append(role_badge(one.role))
-    # Drawn only when open: code blocks are the second largest part of what a browser has to load.
-    box = st.expander(" ".join(label), key=f"object-{one.kind}-{one.name}", on_change="rerun")
+def _show_object(item: EngineObject) -> None:
+    label = [plain(item.kind), f"**{plain(item.name)}**", plain(item.state)]
+    if item.role:
+        label.append(role_badge(item.role))
+    # Drawn only when open: code blocks are the second largest part of what a browser loads.
+    box = st.expander(" ".join(label), key=f"object-{item.kind}-{item.name}", on_change="rerun")
     if box.open:
         with box:
-            st.caption(" · ".join(f"{plain(name)} `{value}`" for name, value in one.details.items()))
-            _texts(one, texts(one))
+            st.caption(" · ".join(f"{plain(name)} `{value}`" for name, value in item.details.items()))
+            _show_texts(item, texts_of(item))
 
 
-def _texts(one: EngineObject, offered: dict[str, str]) -> None:
-    chosen = next(iter(offered), "")
-    if len(offered) > 1:
+def _show_texts(item: EngineObject, texts: dict[str, str]) -> None:
+    chosen = next(iter(texts), "")
+    if len(texts) > 1:
         chosen = st.segmented_control(
             "Show",
-            list(offered),
+            list(texts),
             default=chosen,
             required=True,
-            key=f"text-{one.kind}-{one.name}",
+            key=f"text-{item.kind}-{item.name}",
             label_visibility="collapsed",
         )
-    text = offered.get(chosen, "")
+    text = texts.get(chosen, "")
     if chosen == "Events":
         with st.container(height=text_height(text), border=False):
             st.markdown(text)
     elif text:
         st.code(text, language="yaml" if chosen == "YAML" else None, height=text_height(text))
     else:
-        st.caption("It has written nothing yet.")
+        st.caption("It has no log yet.")

@@ -1,4 +1,4 @@
-"""Right, below: making New the Current, taking that back, and going on with what was interrupted."""
+"""Right, below: promote New, undo a promotion, and resolve an interrupted one."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import streamlit as st
 from mnist_dash import preconditions
 from mnist_dash.domain import Promote, Role, Snapshot, UndoPromote
 from mnist_dash.panels import actions
-from mnist_dash.panels.session import Verb, session
+from mnist_dash.panels.session import session
 from mnist_dash.panels.theme import plain, shortened
 from mnist_dash.service import Dashboard
 
 
 def show(dash: Dashboard, snapshot: Snapshot, obstacle: str) -> None:
-    """Show the promote button and, after a promotion, its undo; `obstacle` stands in the way of both."""
+    """Show the promote button and, after a promotion, its undo; an `obstacle` disables both."""
     why_not = obstacle or preconditions.why_not_promote(snapshot)
     with st.container(horizontal=True, vertical_alignment="center", key="promotion"):
         st.button(
@@ -21,7 +21,7 @@ def show(dash: Dashboard, snapshot: Snapshot, obstacle: str) -> None:
             key="promote",
             icon=":material/swap_vert:",
             on_click=session().open,
-            args=(Verb.PROMOTE, Role.NEW),
+            args=(Role.NEW, Promote()),
             disabled=bool(why_not),
             help=why_not or None,
         )
@@ -31,35 +31,34 @@ def show(dash: Dashboard, snapshot: Snapshot, obstacle: str) -> None:
                 f"Undo: make {shortened(snapshot.new.base, 15)} the Current again",
                 key="undo-promote",
                 icon=":material/undo:",
-                on_click=actions.attempt,
-                args=(dash, UndoPromote(), "The promotion is being taken back."),
+                on_click=actions.apply_on_click,
+                args=(dash, UndoPromote()),
                 disabled=bool(why_not_undo),
                 help=why_not_undo or f"All traffic then goes to `{snapshot.new.base}`.",
             )
         elif why_not and not obstacle:
             st.caption(plain(why_not), width="stretch")
-    actions.show(dash, Promote, UndoPromote)
+    actions.show_conflict(dash, Promote, UndoPromote)
 
 
 def show_interrupted(dash: Dashboard, snapshot: Snapshot, obstacle: str) -> None:
-    """Show that a promotion stopped half-way, with the two ways on."""
+    """Show that a promotion stopped half-way, with the two ways to resolve it."""
     with st.container(gap="small", key="interrupted"):
         st.warning(
-            f"{plain(snapshot.interrupted_promotion)} Until it is finished or taken back, "
-            "nothing else can be changed.",
+            f"{plain(snapshot.interrupted_promotion)} Finish it or take it back to change anything else.",
             icon=":material/warning:",
         )
         with st.container(horizontal=True, key="interrupted-buttons"):
-            for label, key, change, done in (
-                ("Finish the promotion", "finish-promotion", Promote(), "The promotion goes on."),
-                ("Take it back", "take-back", UndoPromote(), "The promotion is being taken back."),
+            for label, key, change in (
+                ("Finish the promotion", "finish-promotion", Promote()),
+                ("Take it back", "take-back", UndoPromote()),
             ):
                 st.button(
                     label,
                     key=key,
-                    on_click=actions.attempt,
-                    args=(dash, change, done),
+                    on_click=actions.apply_on_click,
+                    args=(dash, change),
                     disabled=bool(obstacle),
                     help=obstacle or None,
                 )
-        actions.show(dash, Promote, UndoPromote)
+        actions.show_conflict(dash, Promote, UndoPromote)

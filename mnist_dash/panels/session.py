@@ -1,11 +1,10 @@
-"""What one visitor's page remembers between two runs of the script, besides its widgets."""
+"""State of one browser tab between two runs of the script, besides its widgets."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import cast
+from typing import TypeAlias, cast
 
 import numpy as np
 import streamlit as st
@@ -17,8 +16,11 @@ from mnist_dash.domain import (
     Image,
     ModelCheck,
     Prediction,
+    Promote,
     Release,
+    Remove,
     Role,
+    SetSplit,
     Snapshot,
     Suggestion,
 )
@@ -26,74 +28,61 @@ from mnist_dash.errors import EngineError, MnistDashError
 
 STROKE_SECONDS = 1.0
 """How long after a click on Predict a stroke still belongs to it: the canvas sends a stroke 0.2 s late."""
-AWAITED_SECONDS = 5.0
-"""The same where the drawing was empty: what was asked about must still be on its way."""
-
-
-class Verb(StrEnum):
-    """What is asked about in a dialog before it is done."""
-
-    DEPLOY = "deploy"
-    REMOVE = "remove"
-    PROMOTE = "promote"
-    SPLIT = "split"
+FIRST_STROKE_SECONDS = 5.0
+"""The same for an empty drawing: the stroke that Predict was pressed for must still be on its way."""
+Outcome: TypeAlias = Prediction | Comparison | MnistDashError
 
 
 @dataclass(frozen=True)
-class Difference:
-    """What a change would change in the cluster, or why that cannot be told."""
+class Preview:
+    """The difference that a change would make in the cluster, or the error instead of it."""
 
     change: Change
-    seen: Snapshot
-    """What was observed when it was asked for; its time does not matter."""
-    said: str | MnistDashError
+    snapshot: Snapshot
+    """The stable part of the snapshot it was made for."""
+    result: str | MnistDashError
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """A change that was refused because somebody else owns what it writes: it can be taken over."""
+class Conflict:
+    """A change without a dialog that was refused, because it writes fields that somebody else owns."""
 
     change: Change
     problem: EngineError
-    done: str
-    """What to tell once it is done all the same."""
 
 
 @dataclass
 class Dialog:
     """The dialog that is open."""
 
-    verb: Verb
     role: Role
-    percent: int = 0
-    """The split that is asked about, where it is one."""
-    release: Release | None = None
-    """The release that played the role when it was opened."""
+    change: Remove | SetSplit | Promote | None = None
+    """The change to confirm; None in the dialog that deploys, whose form makes the change."""
+    expected: Release | None = None
+    """The release that had the role when the dialog was opened."""
     confirmed: bool = False
-    """Whether its button was pressed, so that the next run carries it out."""
+    """Whether its button was pressed, so that the next run applies the change."""
     take_over: bool = False
-    """Whether it was the button that takes over what somebody else owns."""
-    unchecked: bool = False
-    """Whether the visitor goes on with a model that could not be looked at."""
+    """Whether to take over fields that somebody else owns."""
+    allow_unverified: bool = False
+    """Whether to deploy a model that could not be checked."""
     problem: MnistDashError | None = None
     suggestions: tuple[Suggestion, ...] | None = None
-    """The model bases to offer; None until they are known."""
+    """The model bases to offer; None until they are listed."""
     check: tuple[str, ModelCheck] | None = None
-    """The base that was typed last, and what was found there."""
-    asks_difference: bool = False
-    difference: Difference | None = None
+    """The last base that was checked, as typed, and its check."""
+    wants_preview: bool = False
+    preview: Preview | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class LastAnswer:
-    """What was said about one picture; the picture is None where there was no digit in the drawing."""
+    """The outcome for one picture; the picture is None where the drawing held no digit."""
 
     picture: Image | None
-    said: Prediction | Comparison | MnistDashError
-    current_release: Release | None = None
-    """Who was Current when it was given: after a promotion its roles would be wrong."""
-    bases: tuple[tuple[Role, str], ...] = ()
-    """What was deployed in each role then."""
+    outcome: Outcome
+    snapshot: Snapshot
+    """What was deployed when it was given: after a promotion its roles would be wrong."""
 
     def is_about(self, picture: Image | None) -> bool:
         """Whether it was given to this very picture."""
@@ -104,59 +93,62 @@ class LastAnswer:
 
 @dataclass
 class Session:
-    """One browser tab's state; what is deployed is never kept here, but read from the dashboard."""
+    """One browser tab's state; deployments and strategy are never kept here, but read from the dashboard."""
 
     sheet: int = 0
     """Counts the sheets of paper: a new one clears the canvas."""
     sample: Image | None = None
-    """The bundled digit that lies on the sheet."""
+    """The bundled digit on the sheet."""
     answer: LastAnswer | None = None
-    asked_at: float = field(default=-AWAITED_SECONDS)
+    asked_at: float = field(default=-FIRST_STROKE_SECONDS)
+    """When Predict was pressed last, by the monotonic clock."""
     dialog: Dialog | None = None
-    refusal: Refusal | None = None
-    """A change without a dialog that was refused, and could take over what stands in its way."""
+    conflict: Conflict | None = None
     split_shown: int | None = None
-    """The split that the strategy's controls were last set to by the page rather than by the visitor."""
-
+    """The split that the page last set the strategy's controls to; a visitor's choice differs from it."""
     findings: tuple[Finding, ...] = ()
-    """What was found when this visitor last had the route tested."""
+    """The result of this visitor's last route test."""
+    toasts: list[tuple[str, bool]] = field(default_factory=list)
+    """Messages for the next run, each with whether it reports an error; a callback cannot show them."""
+    shown: tuple[Snapshot, str] | None = None
+    """What the page was drawn from, to notice a change; never a source of what to draw."""
 
-    told: list[tuple[str, bool]] = field(default_factory=list)
-    """What is to be told in passing, and whether it went well; a callback cannot show it by itself."""
+    def notify(self, message: str, *, error: bool = False) -> None:
+        """Have the next run show a message for a few seconds."""
+        self.toasts.append((message, error))
 
-    drawn: tuple[Snapshot, str] | None = None
-    """What the page shows, to tell whether it is still so; nothing is ever read from here."""
-
-    def tell(self, words: str, well: bool = True) -> None:
-        """Have the next run tell something in passing."""
-        self.told.append((words, well))
-
-    def new_sheet(self, sample: Image | None = None) -> None:
+    def start_sheet(self, sample: Image | None = None) -> None:
         """Put a new sheet on the canvas: blank, or with a digit on it."""
         self.sheet += 1
         self.sample = sample
         self.answer = None
-        self.asked_at = -AWAITED_SECONDS
+        self.asked_at = -FIRST_STROKE_SECONDS
 
-    def just_asked(self, seconds: float = STROKE_SECONDS) -> bool:
+    def has_just_asked(self, seconds: float = STROKE_SECONDS) -> bool:
         """Whether Predict was pressed so recently that the last stroke may still be on its way."""
         return time.monotonic() - self.asked_at < seconds
 
-    def open(self, verb: Verb, role: Role, percent: int = 0) -> None:
-        """Open a dialog; the next run of the whole page shows it. What was refused before is left."""
-        self.dialog, self.refusal = Dialog(verb, role, percent), None
+    def open(self, role: Role, change: Remove | SetSplit | Promote | None = None) -> None:
+        """Open the dialog that confirms a change, or that deploys; a run of the whole page shows it."""
+        self.dialog, self.conflict = Dialog(role, change), None
 
     def close(self) -> None:
         """Close the dialog that is open, if any."""
         self.dialog = None
 
-    def confirm(self, *, take_over: bool = False, unchecked: bool = False) -> None:
-        """Note that the dialog's button was pressed, or one that goes on in spite of a problem."""
+    def confirm(self, *, take_over: bool = False, allow_unverified: bool = False) -> None:
+        """Record a click on the dialog's button, or on one that overrides a problem."""
         if self.dialog:
             self.dialog.confirmed = True
-            self.dialog.take_over, self.dialog.unchecked = take_over, unchecked
+            self.dialog.take_over, self.dialog.allow_unverified = take_over, allow_unverified
 
 
 def session() -> Session:
-    """This visitor's state, the one key of `st.session_state` that is not a widget's."""
-    return cast(Session, st.session_state.setdefault("visit", Session()))
+    """Return this tab's state, the one key of `st.session_state` that is not a widget's."""
+    return cast(Session, st.session_state.setdefault("session", Session()))
+
+
+def signed_in_user() -> str:
+    """Return the visitor's e-mail address or name; empty where nobody has to sign in."""
+    claims = st.user if st.user.get("is_logged_in") else {}
+    return str(claims.get("email") or claims.get("name") or "")

@@ -1,4 +1,4 @@
-"""Calls from outside the page, as text to be pasted: curl and Python, which run as they stand."""
+"""Calls from outside the page, ready to paste: curl and Python."""
 
 from __future__ import annotations
 
@@ -16,93 +16,83 @@ SEVENS: Final = {
     (784,): f"[{PIXEL} for r in range(28) for c in range(28)]",
 }
 """The seven in one line, by the shape that a model takes."""
-PATH: Final = f"/v1/models/{MODEL_NAME}"
+PATH: Final = f"/v1/models/{MODEL_NAME}:predict"
 SEVEN_FILE: Final = "seven.json"
-SHOWN: Final = 80
+ANSWER_LENGTH: Final = 80
 """How many characters of an answer tell the models apart."""
 
 
 def seven_for(snapshot: Snapshot, route: Route) -> str:
-    """A seven as Python, nested as the model on the route takes it (on the split, as Current does)."""
+    """Return a seven as Python, nested as the model on the route takes it (on the split, as Current does)."""
     model = snapshot.of(Role.NEW if route is Route.NEW else Role.CURRENT)
     shape = model.input_shape[1:] if model else ()
     return SEVENS.get(shape, SEVENS[28, 28, 1])
 
 
 def curl(gateway: Gateway, route: Route, seven: str) -> str:
-    """Two lines that get a prediction; the body is made by Python, since 784 numbers are no reading."""
+    """Return two lines that get a prediction; Python writes the body, since 784 numbers are unreadable."""
     program = f'import json; print(json.dumps({{"instances": [{seven}]}}))'
-    return f"python3 -c {shlex.quote(program)} > {SEVEN_FILE}\ncurl -si {_call(gateway, route)}"
+    return f"python3 -c {shlex.quote(program)} > {SEVEN_FILE}\ncurl -si {_curl_arguments(gateway, route)}"
 
 
 def counted(gateway: Gateway, route: Route, *, by_answer: bool) -> str:
-    """Twenty calls, counted by who answered, or by the beginning of the answer where nobody says who did."""
+    """Return twenty calls, counted by the server, or by the answer where no header names the server."""
+    arguments = _curl_arguments(gateway, route)
     if by_answer:
-        call = f"echo $(curl -s {_call(gateway, route)} | tr -d ' \\n' | cut -c -{SHOWN})"
+        call = f"echo $(curl -s {arguments} | tr -d ' \\n' | cut -c -{ANSWER_LENGTH})"
         return f"for i in $(seq 20); do {call}; done |\n  sort | uniq -c"
-    call = f"curl -so /dev/null -D - {_call(gateway, route)}"
+    call = f"curl -so /dev/null -D - {arguments}"
     return f"for i in $(seq 20); do {call}; done |\n  grep -i {SERVED_BY_HEADER.lower()} | sort | uniq -c"
 
 
+def _curl_arguments(gateway: Gateway, route: Route) -> str:
+    arguments = [f"{gateway.url}{PATH}"]
+    if gateway.address:
+        arguments += ["--connect-to", f"::{gateway.address}"]
+    if gateway.ca_file:
+        arguments += ["--cacert", gateway.ca_file]
+    for name, value in route.headers.items():
+        arguments += ["-H", f"{name}: {value}"]
+    return shlex.join([*arguments, "-d", f"@{SEVEN_FILE}"])
+
+
 def python(gateway: Gateway, route: Route, seven: str) -> str:
-    """A script that gets a prediction with the standard library alone."""
-    return _python_to_address(gateway, route, seven) if gateway.address else _python(gateway, route, seven)
-
-
-def _python(gateway: Gateway, route: Route, seven: str) -> str:
-    trusting = _trusting(gateway)
+    """Return a script that gets a prediction with the standard library alone."""
+    headers = {"Content-Type": "application/json", **route.headers}
+    context = f"ssl.create_default_context(cafile={gateway.ca_file!r})" if gateway.ca_file else ""
+    if gateway.address:  # urllib can only connect to the host that the URL names
+        return _python_to_address(gateway, headers, context or "ssl.create_default_context()", seven)
     return f"""\
-import json, {"ssl, " if trusting else ""}urllib.request
+import json, {"ssl, " if context else ""}urllib.request
 
 seven = {seven}
 request = urllib.request.Request(
-    {f"{gateway.url}{PATH}:predict"!r},
+    {f"{gateway.url}{PATH}"!r},
     data=json.dumps({{"instances": [seven]}}).encode(),
-    headers={ {"Content-Type": "application/json", **route.headers}!r},
+    headers={headers!r},
 )
-with urllib.request.urlopen(request, timeout=10{f", context={trusting}" if trusting else ""}) as answer:
-{_printing("    ", says_who=True)}"""
+with urllib.request.urlopen(request, timeout=10{f", context={context}" if context else ""}) as response:
+    print(response.headers[{SERVED_BY_HEADER!r}])
+    print(json.load(response)["predictions"][0])"""
 
 
-def _python_to_address(gateway: Gateway, route: Route, seven: str) -> str:
-    """Connects by itself, since the library connects to the host that it names."""
-    there, host = urlsplit(f"//{gateway.address}"), urlsplit(gateway.url)
-    trusting = _trusting(gateway) or "ssl.create_default_context()"
-    secured = f"\nthere = {trusting}.wrap_socket(there, server_hostname={host.hostname!r})"
+def _python_to_address(gateway: Gateway, headers: dict[str, str], context: str, seven: str) -> str:
+    address, host = urlsplit(f"//{gateway.address}"), urlsplit(gateway.url)
     secure = host.scheme == "https"
+    wrap = ""
+    if secure:
+        wrap = f"\nconnection = {context}.wrap_socket(connection, server_hostname={host.hostname!r})"
     return f"""\
 import http.client, json, socket{", ssl" if secure else ""}
 
 seven = {seven}
-there = socket.create_connection({(there.hostname, there.port)!r}, timeout=10){secured if secure else ""}
+connection = socket.create_connection({(address.hostname, address.port)!r}, timeout=10){wrap}
 gateway = http.client.HTTPConnection({host.netloc!r})
-gateway.sock = there  # it is connected already, and says its own host
+gateway.sock = connection  # connected already; the host above is only sent as the header
 gateway.request(
     "POST",
-    {f"{PATH}:predict"!r},
+    {PATH!r},
     json.dumps({{"instances": [seven]}}),
-    { {"Content-Type": "application/json", **route.headers}!r},
+    {headers!r},
 )
-answer = gateway.getresponse()
-{_printing("", says_who=False)}"""
-
-
-def _trusting(gateway: Gateway) -> str:
-    return f"ssl.create_default_context(cafile={gateway.ca_file!r})" if gateway.ca_file else ""
-
-
-def _printing(indent: str, *, says_who: bool) -> str:
-    who = f"{indent}print(answer.headers[{SERVED_BY_HEADER!r}])\n" if says_who else ""
-    return f'{who}{indent}print(json.load(answer)["predictions"][0])'
-
-
-def _call(gateway: Gateway, route: Route) -> str:
-    """The address and options of a call, for the shell."""
-    options = [f"{gateway.url}{PATH}:predict"]
-    if gateway.address:
-        options += ["--connect-to", f"::{gateway.address}"]
-    if gateway.ca_file:
-        options += ["--cacert", gateway.ca_file]
-    for name, value in route.headers.items():
-        options += ["-H", f"{name}: {value}"]
-    return shlex.join([*options, "-d", f"@{SEVEN_FILE}"])
+print(json.load(gateway.getresponse())["predictions"][0])"""

@@ -1,8 +1,9 @@
-"""Colours, icons, badges and text sizes that all panels share."""
+"""Colours, icons, badges and texts that all panels share."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final, Literal
 
 import numpy as np
@@ -11,20 +12,19 @@ from PIL import Image
 
 from mnist_dash import charts
 from mnist_dash.dataset import load_digits
-from mnist_dash.domain import Role, State
+from mnist_dash.domain import Role, State, Strategy
 from mnist_dash.errors import MnistDashError
-from mnist_dash.service import Dashboard
 
 COLOUR_NAME: Final = {Role.CURRENT: "violet", Role.NEW: "orange"}
 """Streamlit's names of the two colours, which .streamlit/config.toml sets."""
 ICON: Final = {Role.CURRENT: ":material/circle:", Role.NEW: ":material/change_history:"}
-"""No role is told by its colour alone: Current is a circle and solid bars, New a triangle and hatched."""
+"""Roles differ in more than colour: Current is a circle and solid bars, New a triangle and hatched."""
 
 INK: Final = {"light": charts.INK, "dark": "#eceef2"}
 TEXT_HEIGHT: Final = 260
 LINES_SHOWN: Final = 10
 _MARKUP: Final = re.compile(r"[\\*_$\[\]<>~|]|(?<!\w)#")
-"""A # within a word is none, and in an address a backslash before it would be read as its part."""
+"""A # within a word is no markup, and a backslash before it would become part of an address."""
 _STATE_BADGE: Final = {
     State.STARTING: ("blue", ":material/hourglass_top:"),
     State.READY: ("green", ":material/check_circle:"),
@@ -35,62 +35,68 @@ _STATE_BADGE: Final = {
 
 
 def favicon() -> Image.Image:
-    """A digit for the browser's tab; an icon by name would be fetched from outside."""
+    """Return a digit for the browser's tab; an icon by name would be fetched from the internet."""
     return Image.fromarray((load_digits().images[7] * 255).astype(np.uint8))
 
 
+def show_header(gateway_url: str, notices: Iterable[str]) -> None:
+    """Show the title, the gateway's address and the notices."""
+    with st.container(horizontal=True, vertical_alignment="center", key="header"):
+        st.title("MNIST Dash", anchor=False, width="content")
+        st.caption(f"Gateway `{gateway_url}`", width="content")
+        for notice in notices:
+            st.caption(f":material/info: {plain(notice)}", width="content")
+
+
+def show_problem(error: MnistDashError) -> None:
+    """Show an error with its next step."""
+    st.error(plain(error.next_step), title=plain(error.problem), icon=":material/error:")
+
+
 def ink() -> str:
-    """The colour of text in charts, which do not take it from the theme that the visitor has chosen."""
+    """Return the colour of text in charts, which do not take it from the theme that the visitor chose."""
     return INK[st.context.theme.type or "light"]
 
 
 def role_title(role: Role) -> str:
-    """The markdown of a role's name as a heading."""
+    """Return the markdown of a role's name as a heading."""
     return f":{COLOUR_NAME[role]}[{ICON[role]} {role.label}]"
 
 
 def role_badge(role: Role, more: str = "") -> str:
-    """The markdown of a role's badge; `more` is said after the role's name."""
+    """Return the markdown of a role's badge, with `more` after the role's name."""
     return f":{COLOUR_NAME[role]}-badge[{ICON[role]} {role.label}{more}]"
 
 
 def state_badge(state: State | None) -> str:
-    """The markdown of a deployment's state, or of there being none."""
+    """Return the markdown of a deployment's state; None means that there is no deployment."""
     if state is None:
         return ":gray-badge[:material/remove: Not deployed]"
     colour, icon = _STATE_BADGE[state]
     return f":{colour}-badge[{icon} {state.value.capitalize()}]"
 
 
+def describe_split(split: int) -> str:
+    """Describe a split of 0 to 100 percent by its strategy: `Canary, 20 % to New`."""
+    strategy = Strategy.from_split(split)
+    return f"{strategy}, {split} % to New" if strategy is Strategy.CANARY else str(strategy)
+
+
 def plain(text: str) -> str:
-    """Text of an engine or an error as markdown that shows it as it is, but for what stands in backticks."""
+    """Escape markdown in a text of an engine or an error, except for its parts in backticks."""
     parts = re.split(r"(`[^`]*`)", text)
     return "".join(part if part.startswith("`") else _MARKUP.sub(r"\\\g<0>", part) for part in parts)
 
 
-def show_problem(error: MnistDashError) -> None:
-    """Show what is wrong and what to do about it."""
-    st.error(plain(error.next_step), title=plain(error.problem), icon=":material/error:")
-
-
 def text_height(text: str) -> Literal["content"] | int:
-    """How high a text may be before it scrolls within itself."""
+    """Return the height of a text in px: above it, the text scrolls within itself."""
     return TEXT_HEIGHT if text.count("\n") > LINES_SHOWN else "content"
 
 
 def shortened(base: str, longest: int = 34) -> str:
-    """The end of a model base, which tells it apart, in whole names if they fit; `…/models/cnn`."""
+    """Return the end of a model base, in whole names if they fit: `…/models/cnn`."""
     if len(base) <= longest:
         return base
     names = base.rstrip("/").replace("\\", "/").split("/")
     fitting = (end for end in ("/".join(names[-2:]), names[-1]) if len(end) <= longest - 2)
     return next((f"…/{end}" for end in fitting), f"…{names[-1][1 - longest :]}")
-
-
-def show(dash: Dashboard) -> None:
-    """Show the title, the gateway's address and the notices."""
-    with st.container(horizontal=True, vertical_alignment="center", key="header"):
-        st.title("MNIST Dash", anchor=False, width="content")
-        st.caption(f"Gateway `{dash.gateway_url}`", width="content")
-        for notice in dash.snapshot().notices:
-            st.caption(f":material/info: {plain(notice)}", width="content")

@@ -1,4 +1,4 @@
-"""The figures are pure functions of predictions, so their data is what is tested."""
+"""The data of the figures, and their colours in both themes."""
 
 from __future__ import annotations
 
@@ -14,54 +14,54 @@ from mnist_dash.panels import theme as page_theme
 from tests.fakes import sure_of
 
 
-def said(digit: int, share: float = 0.91, role: Role | None = Role.CURRENT) -> Prediction:
-    """An answer that puts `share` on one digit."""
+def prediction_of(digit: int, share: float = 0.91, role: Role | None = Role.CURRENT) -> Prediction:
+    """Return an answer that puts `share` on one digit."""
     return Prediction(sure_of(digit, share), role, Release.BLUE, 1, "blue-1", 3.2)
 
 
 def test_there_is_one_bar_for_each_digit_as_high_as_its_probability() -> None:
     """The bars are the prediction's probabilities, unscaled."""
-    (trace,) = charts.bars(said(7)).data
+    (trace,) = charts.bars(prediction_of(7)).data
     assert list(trace.x) == list(range(10))
     assert list(trace.y) == pytest.approx(list(sure_of(7)))
 
 
 def test_the_winner_is_marked_by_more_than_its_colour() -> None:
     """Its label and its tick are bold and bear a mark, and no other's are."""
-    figure = charts.bars(said(3))
+    figure = charts.bars(prediction_of(3))
     assert [text.startswith("<b>") for text in figure.data[0].text] == [digit == 3 for digit in range(10)]
     assert ["▲" in tick for tick in figure.layout.xaxis.ticktext] == [digit == 3 for digit in range(10)]
 
 
 def test_bars_below_one_percent_have_no_label() -> None:
     """Ten labels of nearly nothing would hide the one that counts."""
-    (trace,) = charts.bars(said(3, 0.999)).data
+    (trace,) = charts.bars(prediction_of(3, 0.999)).data
     assert [text for text in trace.text if text] == ["<b>99.9 %</b>"]
 
 
 @pytest.mark.parametrize("role", list(Role))
 def test_bars_have_the_colour_of_the_role_that_answered(role: Role) -> None:
     """Current and New each have one colour everywhere."""
-    assert charts.bars(said(7, role=role)).data[0].marker.color == charts.COLOUR[role]
+    assert charts.bars(prediction_of(7, role=role)).data[0].marker.color == charts.COLOUR[role]
 
 
 def test_an_answer_of_unknown_origin_has_neither_colour() -> None:
-    """Which model answered is never guessed, in the chart either."""
-    assert charts.bars(said(7, role=None)).data[0].marker.color == charts.UNKNOWN
+    """The chart does not guess which model answered."""
+    assert charts.bars(prediction_of(7, role=None)).data[0].marker.color == charts.UNKNOWN
 
 
 def test_the_axis_is_the_same_with_and_without_an_answer() -> None:
-    """The chart stands still while answers come and go."""
-    empty, full = charts.bars(None), charts.bars(said(7))
+    """The chart does not move while answers come and go."""
+    empty, full = charts.bars(None), charts.bars(prediction_of(7))
     assert len(empty.data) == 0
     assert empty.layout.yaxis == full.layout.yaxis
     assert empty.layout.xaxis.range == full.layout.xaxis.range
     assert empty.layout.margin == full.layout.margin
 
 
-def test_paired_bars_show_both_models_told_apart_by_hatching() -> None:
+def test_paired_bars_distinguish_the_models_by_hatching() -> None:
     """Current comes first and is solid, New is hatched."""
-    current, new = charts.paired_bars(Comparison(said(1), said(7))).data
+    current, new = charts.paired_bars(Comparison(prediction_of(1), prediction_of(7))).data
     assert (current.name, new.name) == ("Current", "New")
     assert list(current.y) == pytest.approx(list(sure_of(1)))
     assert list(new.y) == pytest.approx(list(sure_of(7)))
@@ -70,7 +70,7 @@ def test_paired_bars_show_both_models_told_apart_by_hatching() -> None:
 
 def test_paired_bars_mark_both_winners() -> None:
     """Where the models disagree, two digits are marked."""
-    ticks = charts.paired_bars(Comparison(said(1), said(7))).layout.xaxis.ticktext
+    ticks = charts.paired_bars(Comparison(prediction_of(1), prediction_of(7))).layout.xaxis.ticktext
     assert [digit for digit, tick in enumerate(ticks) if "▲" in tick] == [1, 7]
 
 
@@ -84,10 +84,10 @@ def test_only_certainty_is_called_a_hundred_percent(share: float, words: str) ->
 
 
 def test_the_description_names_the_likeliest_digit_first() -> None:
-    """Those who hear the chart hear what counts, without the digits below one percent."""
+    """A screen reader says what matters, without the digits below one percent."""
     probabilities = np.zeros(10)
     probabilities[[7, 1, 4]] = [0.96, 0.035, 0.005]
-    words = charts.described(Prediction(probabilities, Role.NEW, None, None, "", 1.0))
+    words = charts.describe_prediction(Prediction(probabilities, Role.NEW, None, None, "", 1.0))
     assert words == "Probabilities of the digits. 7: 96.0 %, 1: 3.5 %."
 
 
@@ -106,9 +106,9 @@ def luminance(colour: str) -> float:
     return float(linear @ [0.2126, 0.7152, 0.0722])
 
 
-def contrast(one: str, other: str) -> float:
+def contrast(first: str, second: str) -> float:
     """Contrast ratio of two colours by WCAG 2.2, 1 to 21."""
-    darker, lighter = sorted([luminance(one), luminance(other)])
+    darker, lighter = sorted([luminance(first), luminance(second)])
     return (lighter + 0.05) / (darker + 0.05)
 
 

@@ -1,4 +1,4 @@
-"""The thin service between page and engine: what it refuses, and what it waits for."""
+"""The thin service between page and engine: what it refuses, waits for and attributes."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from mnist_dash.cluster.engine import KubernetesEngine
 from mnist_dash.domain import (
     ChangeContext,
+    Deploy,
     Image,
-    ModelCheck,
     Prediction,
     Promote,
     Release,
+    Remove,
     Role,
     Route,
     SetSplit,
@@ -25,30 +25,30 @@ from mnist_dash.errors import EngineError, MnistDashError, ServingError
 from mnist_dash.local.engine import LocalEngine
 from mnist_dash.service import Dashboard, open_dashboard
 from mnist_dash.settings import EngineKind, Settings
-from tests.fakes import CNN, FakeEngine, FakeServing, dashboard, deployment, snapshot, sure_of
+from tests.fakes import CNN, FakeEngine, FakeServing, check_of, dashboard, deployment, snapshot, sure_of
 
 IMAGE: Image = np.zeros((28, 28), np.float32)
-STARTING = deployment(Role.NEW, ready=0, state=State.STARTING, cause="It is loading.")
+STARTING = deployment(Role.NEW, ready=0, state=State.STARTING, cause="Loading the model.")
 
 
-class Silent(FakeServing):
-    """Behind an ingress controller: nobody says who answered. `refused` routes get no answer."""
+class AnonymousServing(FakeServing):
+    """Answers as behind an ingress controller, without naming the model; `failing` routes do not answer."""
 
-    refused: tuple[Route, ...] = ()
+    failing: tuple[Route, ...] = ()
 
     def predict(self, image: Image, route: Route = Route.SPLIT) -> Prediction:
-        said = super().predict(image, route)
-        if route in self.refused:
+        prediction = super().predict(image, route)
+        if route in self.failing:
             raise ServingError("No answer.", "Try again.")
-        return replace(said, role=None, release=None, version=None, replica="")
+        return replace(prediction, role=None, release=None, version=None, replica="")
 
 
-def silent(
-    engine: FakeEngine, current: NDArray[np.float64], new: NDArray[np.float64]
-) -> tuple[Dashboard, Silent]:
-    """A dashboard whose gateway does not say who answered."""
-    serving = Silent(engine, {Role.CURRENT: current, Role.NEW: new})
-    return Dashboard(engine, serving), serving
+def anonymous(
+    engine: FakeEngine, current: int = 7, new: int = 3, serving: type[AnonymousServing] = AnonymousServing
+) -> tuple[Dashboard, AnonymousServing]:
+    """Return a dashboard whose gateway does not name the model, with each role's digit."""
+    models = serving(engine, {Role.CURRENT: sure_of(current), Role.NEW: sure_of(new)})
+    return Dashboard(engine, models), models
 
 
 @pytest.mark.parametrize(
@@ -66,55 +66,44 @@ def test_the_settings_name_the_engine(
 
 
 def test_waiting_ends_at_once_with_the_cause_of_a_failure() -> None:
-    """Nobody waits a minute for what has failed already."""
-    engine = FakeEngine()
-    engine.now = snapshot(
-        new=deployment(Role.NEW, state=State.FAILED, cause="No file.", next_step="Mend it.")
-    )
-    with pytest.raises(EngineError, match=r"New failed\. No file\. Mend it\."):
-        dashboard(engine)[0].wait_settled()
+    """A failed deployment is not waited for until the timeout."""
+    failed = deployment(Role.NEW, state=State.FAILED, cause="No file.", next_step="Copy it.")
+    with pytest.raises(EngineError, match=r"New failed\. No file\. Copy it\."):
+        dashboard(FakeEngine(observed=snapshot(new=failed)))[0].wait_settled()
 
 
-def test_waiting_in_vain_says_what_was_waited_for() -> None:
-    """The roles' causes, and what keeps the split."""
-    engine = FakeEngine()
-    starting = deployment(Role.NEW, ready=0, state=State.STARTING, cause="Loading the model.")
-    engine.now = snapshot(new=starting, split_observed=0, waiting_for="New is not ready.")
+def test_a_timeout_names_what_was_waited_for() -> None:
+    """The roles' causes, and why the split is held."""
+    observed = snapshot(new=STARTING, split_observed=0, waiting_for="New is not ready.")
     with pytest.raises(EngineError, match=r"0 s\. New: Loading the model\. New is not ready\."):
-        dashboard(engine)[0].wait_settled(timeout=0)
+        dashboard(FakeEngine(observed=observed))[0].wait_settled(timeout=0)
 
 
 def test_waiting_returns_the_settled_snapshot() -> None:
-    """What was seen then, not what is a moment later."""
+    """The one that ended the wait."""
     assert dashboard(FakeEngine())[0].wait_settled() == snapshot()
 
 
-def test_only_the_expected_release_is_deployed_over_or_removed() -> None:
-    """A dialog may have stood open while somebody else promoted."""
+def test_a_change_applies_to_the_expected_release_only() -> None:
+    """A dialog may have been open while somebody else promoted."""
     engine = FakeEngine()
     dash = dashboard(engine)[0]
-    with pytest.raises(EngineError, match="swapped meanwhile"):
-        dash.remove(Role.NEW, expected=Release.BLUE)
-    with pytest.raises(EngineError, match="swapped meanwhile"):
-        dash.deploy(Role.CURRENT, "/models/cnn", expected=Release.GREEN)
-    assert engine.calls == []
-    dash.remove(Role.NEW, expected=Release.GREEN)
-    assert engine.calls == [("remove", Role.NEW)]
-
-
-def test_only_the_expected_release_is_promoted() -> None:
-    """Somebody else may have promoted since the question was asked."""
-    engine = FakeEngine()
-    with pytest.raises(EngineError, match="swapped meanwhile"):
-        dashboard(engine)[0].promote(Release.BLUE)
-    assert engine.calls == []
-    dashboard(engine)[0].promote(Release.GREEN)
-    assert engine.calls == [("promote",)]
+    for verb in (
+        lambda: dash.remove(Role.NEW, expected=Release.BLUE),
+        lambda: dash.deploy(Role.CURRENT, CNN, expected=Release.GREEN),
+        lambda: dash.promote(Release.BLUE),
+    ):
+        with pytest.raises(EngineError, match="swapped meanwhile"):
+            verb()
+    assert engine.changes == []
+    dash.promote(Release.GREEN)
+    dash.remove(Role.NEW, expected=Release.BLUE)
+    assert engine.changes == [Promote(), Remove(Role.NEW)]
 
 
 @pytest.mark.parametrize("replicas", [0, 9])
-def test_a_number_of_replicas_is_one_to_eight(replicas: int) -> None:
-    """Refused before anything is looked at."""
+def test_the_number_of_replicas_is_one_to_eight(replicas: int) -> None:
+    """Refused before the model is checked."""
     engine = FakeEngine()
     with pytest.raises(EngineError, match="1 to 8"):
         dashboard(engine)[0].deploy(Role.NEW, CNN, replicas)
@@ -123,130 +112,126 @@ def test_a_number_of_replicas_is_one_to_eight(replicas: int) -> None:
 
 @pytest.mark.parametrize("percent", [-1, 101])
 def test_a_split_is_a_percentage(percent: int) -> None:
-    """From nobody to all."""
+    """From 0 to 100."""
     with pytest.raises(EngineError, match="0 to 100"):
         dashboard(FakeEngine())[0].set_split(percent)
 
 
-def test_what_was_checked_is_not_checked_again() -> None:
-    """A visitor may go on with a model that could not be looked at."""
+def test_a_given_check_is_not_repeated() -> None:
+    """A visitor may deploy a model that could not be read."""
     engine = FakeEngine()
-    check = ModelCheck("gs://b/m", None, (), None, unverified="Access was refused.")
+    check = check_of("gs://b/m", version=None, unverified="Access was refused.")
     assert dashboard(engine)[0].deploy(Role.NEW, check) is check
     assert engine.checked == []
-    assert engine.calls == [("deploy", Role.NEW, "gs://b/m", 1)]
+    assert engine.changes == [Deploy(Role.NEW, check, 1)]
 
 
-def test_a_change_that_makes_no_sense_is_neither_carried_out_nor_previewed() -> None:
-    """The reason is the snapshot's."""
-    engine = FakeEngine(now=snapshot(new=None))
+def test_an_impossible_change_is_neither_applied_nor_previewed() -> None:
+    """The reason comes from the snapshot."""
+    engine = FakeEngine(observed=snapshot(new=None))
     dash, _ = dashboard(engine)
     for verb in (dash.promote, lambda: dash.preview(Promote()), lambda: dash.set_split(20)):
         with pytest.raises(EngineError, match="No New model is deployed"):
             verb()
-    assert (engine.calls, engine.previewed) == ([], [])
+    assert (engine.changes, engine.previewed) == ([], [])
 
 
 def test_a_preview_changes_nothing() -> None:
-    """It is the engine's."""
+    """The engine makes it."""
     engine = FakeEngine(difference="+ weight")
     assert dashboard(engine)[0].preview(SetSplit(30)) == "+ weight"
     assert engine.previewed == [SetSplit(30)]
-    assert engine.calls == []
+    assert engine.changes == []
 
 
-def test_a_change_is_made_on_behalf_of_whom_it_is_asked_for() -> None:
-    """The view for a user shares everything with the dashboard, and leaves it as it was."""
+def test_a_view_for_a_user_leaves_the_dashboard_as_it_was() -> None:
+    """It shares everything with it."""
     engine = FakeEngine()
     dash, _ = dashboard(engine)
     dash.on_behalf_of("ada", take_over=True).set_split(30)
     dash.set_split(40)
-    assert engine.acted == [ChangeContext("ada", True), ChangeContext()]
+    assert engine.contexts == [ChangeContext("ada", True), ChangeContext()]
 
 
-def test_who_answered_is_found_by_asking_both() -> None:
-    """The controller does not say it."""
-    dash, serving = silent(FakeEngine(now=snapshot(split_observed=100)), sure_of(7), sure_of(3))
-    said = dash.predict(IMAGE)
-    assert (said.role, said.release, said.version) == (Role.NEW, Release.GREEN, 1)
+def test_an_anonymous_answer_is_attributed_by_asking_both_models() -> None:
+    """The controller does not name the model."""
+    dash, serving = anonymous(FakeEngine(observed=snapshot(split_observed=100)))
+    prediction = dash.predict(IMAGE)
+    assert (prediction.role, prediction.release, prediction.version) == (Role.NEW, Release.GREEN, 1)
     assert sorted(route for _, route in serving.asked) == ["current", "new", "split"]
 
 
-def test_an_answer_that_both_give_is_shared() -> None:
-    """Nobody is named."""
-    said = silent(FakeEngine(), sure_of(7), sure_of(7))[0].predict(IMAGE)
-    assert (said.role, said.shared) == (None, True)
+def test_an_answer_that_both_models_give_is_shared() -> None:
+    """It has no role."""
+    prediction = anonymous(FakeEngine(), new=7)[0].predict(IMAGE)
+    assert (prediction.role, prediction.shared) == (None, True)
 
 
-def test_without_a_new_nobody_else_has_to_be_asked() -> None:
-    """One request, as with a gateway that says who answered."""
-    dash, serving = silent(
-        FakeEngine(now=snapshot(new=STARTING, split_desired=0, split_observed=0)), sure_of(7), sure_of(3)
-    )
+def test_without_a_ready_new_model_one_request_is_enough() -> None:
+    """Only Current can have answered."""
+    dash, serving = anonymous(FakeEngine(observed=snapshot(new=STARTING, split_desired=0, split_observed=0)))
     assert dash.predict(IMAGE).role is Role.CURRENT
     assert len(serving.asked) == 1
 
 
-@pytest.mark.parametrize("refused", [Route.CURRENT, Route.NEW])
-def test_an_answer_is_given_even_if_nobody_can_be_asked_whose_it_is(refused: Route) -> None:
-    """It is nobody's then."""
-    dash, serving = silent(FakeEngine(), sure_of(7), sure_of(3))
-    serving.refused = (refused,)
-    said = dash.predict(IMAGE)
-    assert (said.role, said.shared, said.digit) == (None, False, 7)
+@pytest.mark.parametrize("failing", [Route.CURRENT, Route.NEW])
+def test_an_answer_that_cannot_be_attributed_is_returned_all_the_same(failing: Route) -> None:
+    """Without a role."""
+    dash, serving = anonymous(FakeEngine())
+    serving.failing = (failing,)
+    prediction = dash.predict(IMAGE)
+    assert (prediction.role, prediction.shared, prediction.digit) == (None, False, 7)
 
 
-def test_roles_that_are_swapped_while_they_are_asked_tell_nothing() -> None:
-    """Somebody promotes between the three requests."""
-    engine = FakeEngine()
+def test_a_promotion_between_the_requests_prevents_attribution() -> None:
+    """The roles of the three requests differ then."""
 
-    class Promoted(Silent):
+    class PromotedServing(AnonymousServing):
         def predict(self, image: Image, route: Route = Route.SPLIT) -> Prediction:
-            said = super().predict(image, route)
+            prediction = super().predict(image, route)
             if route is Route.SPLIT:
-                engine.apply(Promote(), ChangeContext())
-            return said
+                self.engine.apply(Promote(), ChangeContext())
+            return prediction
 
-    dash = Dashboard(engine, Promoted(engine, {Role.CURRENT: sure_of(7), Role.NEW: sure_of(3)}))
-    assert dash.predict(IMAGE).role is None
-
-
-def test_comparing_names_both() -> None:
-    """By the routes that were forced."""
-    found = silent(FakeEngine(), sure_of(7), sure_of(3))[0].compare(IMAGE)
-    assert (found.current.role, found.new.role) == (Role.CURRENT, Role.NEW)
-    assert (found.current.digit, found.new.digit) == (7, 3)
+    assert anonymous(FakeEngine(), serving=PromotedServing)[0].predict(IMAGE).role is None
 
 
-def test_comparing_with_a_new_that_is_not_ready_is_no_comparison() -> None:
-    """The controller asks Current in its place."""
+def test_a_comparison_names_both_models() -> None:
+    """By the forced routes."""
+    comparison = anonymous(FakeEngine())[0].compare(IMAGE)
+    assert (comparison.current.role, comparison.new.role) == (Role.CURRENT, Role.NEW)
+    assert (comparison.current.digit, comparison.new.digit) == (7, 3)
+
+
+def test_a_comparison_needs_an_answer_of_new() -> None:
+    """A controller forwards to Current while New is not ready."""
     with pytest.raises(ServingError, match="New did not answer"):
-        silent(FakeEngine(now=snapshot(new=STARTING)), sure_of(7), sure_of(7))[0].compare(IMAGE)
+        anonymous(FakeEngine(observed=snapshot(new=STARTING)), new=7)[0].compare(IMAGE)
 
 
-def test_what_is_known_of_the_engine_explains_a_failure() -> None:
-    """It knows more than the client."""
-    engine = FakeEngine(now=snapshot(current=None))
+def test_the_engine_explains_a_failed_prediction() -> None:
+    """Its reason replaces the client's next step."""
+    engine = FakeEngine(observed=snapshot(current=None))
     dash, serving = dashboard(engine)
     serving.error = ServingError("No model is there to answer (503).", "Wait for a ready replica.")
     with pytest.raises(ServingError, match="Deploy a Current model first"):
         dash.predict(IMAGE)
-    engine.now = snapshot()
+    engine.observed = snapshot()
     with pytest.raises(ServingError, match="Wait for a ready replica"):
         dash.predict(IMAGE)
 
 
-def test_the_route_is_tested_with_answers_as_they_come() -> None:
-    """Nobody is named beforehand: a header that is ignored would not be noticed."""
+def test_the_route_test_uses_answers_as_they_come() -> None:
+    """Attribution would hide a header that is ignored."""
     engine = FakeEngine()
-    silent(engine, sure_of(7), sure_of(3))[0].test_route()
+    anonymous(engine)[0].test_route()
     assert {probe.route for probe in engine.probed} == set(Route)
-    assert not any(said.role for probe in engine.probed for said in probe.answers)
+    assert not any(answer.role for probe in engine.probed for answer in probe.answers)
 
 
-def test_a_dashboard_that_was_closed_says_so() -> None:
-    """Not every visitor knows."""
-    dash, _ = silent(FakeEngine(), sure_of(7), sure_of(3))
+def test_a_closed_dashboard_has_an_error_of_its_own() -> None:
+    """A page may still be open then."""
+    dash, _ = anonymous(FakeEngine())
     dash.close()
     with pytest.raises(MnistDashError, match="has been closed"):
         dash.compare(IMAGE)

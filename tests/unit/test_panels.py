@@ -1,4 +1,4 @@
-"""What the panels say, apart from the page: pure functions of values."""
+"""The pure functions of the panels."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from mnist_dash.domain import EngineObject, Role
 from mnist_dash.panels import diff, drawing, history, objects, rollout, strategy, theme
 from mnist_dash.panels.session import Session
-from tests.fakes import deployment, snapshot
+from tests.fakes import FakeEngine, deployment, snapshot
 
 
 @pytest.mark.parametrize(
@@ -43,12 +42,12 @@ def test_a_long_base_is_shortened_to_its_end(base: str, shown: str) -> None:
     ],
 )
 def test_foreign_text_is_shown_as_it_is(text: str, markdown: str) -> None:
-    """A model server's last words are no markdown, except for what an error put in backticks."""
+    """A model server's log is no markdown; an error's backticks are."""
     assert theme.plain(text) == markdown
 
 
 def test_each_role_has_a_colour_and_an_icon_of_its_own() -> None:
-    """Told apart by more than colour."""
+    """Roles differ in more than colour."""
     assert len(set(theme.COLOUR_NAME.values())) == len(Role)
     assert len(set(theme.ICON.values())) == len(Role)
 
@@ -56,16 +55,16 @@ def test_each_role_has_a_colour_and_an_icon_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("split", "words"), [(0, "Current only"), (1, "Canary, 1 % to New"), (100, "New only")]
 )
-def test_a_split_is_called_by_its_strategy(split: int, words: str) -> None:
-    """The words of the radio, and the percentage where there is one."""
-    assert strategy.in_words(split) == words
+def test_a_split_is_named_after_its_strategy(split: int, words: str) -> None:
+    """As in the radio, with the percentage of a canary."""
+    assert theme.describe_split(split) == words
 
 
 def test_a_split_in_force_waits_for_nothing() -> None:
-    """Only what is not yet so is said to be waited for."""
-    assert strategy.waiting(snapshot()) == ""
+    """A held one shows the desired split and the reason."""
+    assert strategy.describe_pending(snapshot()) == ""
     held = snapshot(split_observed=0, waiting_for="New has no ready replica yet.")
-    assert "Wanted: Canary, 20 % to New. New has no ready replica yet." in strategy.waiting(held)
+    assert "Desired: Canary, 20 % to New. New has no ready replica yet." in strategy.describe_pending(held)
 
 
 @pytest.mark.parametrize(
@@ -79,8 +78,8 @@ def test_a_split_in_force_waits_for_nothing() -> None:
         (86400 * 3, "3 days ago"),
     ],
 )
-def test_how_long_ago_a_change_was_is_said_in_words(seconds: float, words: str) -> None:
-    """In the largest unit; a clock that is a little ahead does no harm."""
+def test_the_age_of_a_change_is_in_its_largest_unit(seconds: float, words: str) -> None:
+    """A clock that is a little ahead does no harm."""
     assert history.ago(seconds) == words
 
 
@@ -100,46 +99,41 @@ def test_a_change_is_dated_unless_it_was_today(now: str, shown: str) -> None:
     assert history.clock(at, then, berlin) == shown
 
 
-def test_trouble_keeps_only_a_cluster_from_changes() -> None:
-    """The local engine takes them while its gateway is restarted."""
+def test_trouble_disables_changes_on_a_cluster_only() -> None:
+    """The local engine accepts them while its gateway restarts."""
     trouble = snapshot(trouble="It does not answer.")
-    assert "trouble above" in rollout.obstacle_to_all(trouble, in_cluster=True)
-    assert rollout.obstacle_to_all(trouble, in_cluster=False) == ""
+    assert "problem above" in rollout.find_obstacle(trouble, in_cluster=True)
+    assert rollout.find_obstacle(trouble, in_cluster=False) == ""
 
 
-def test_what_an_object_does_not_have_is_not_offered() -> None:
-    """A Service writes no log, a process has no YAML."""
+def test_an_object_offers_only_the_texts_that_it_has() -> None:
+    """A Service has no log, a process no YAML."""
     service = EngineObject("Service", "mnist-new", Role.NEW, "applied", yaml="kind: Service")
-    assert objects.texts(service) == {"YAML": "kind: Service"}
-    assert objects.texts(EngineObject("Model server", "blue-1", Role.CURRENT, "starting")) == {}
+    assert objects.texts_of(service) == {"YAML": "kind: Service"}
+    assert objects.texts_of(EngineObject("Model server", "blue-1", Role.CURRENT, "starting")) == {}
 
 
 def test_the_same_state_is_previewed_once() -> None:
-    """What changes by itself, as replicas come, is no reason to ask the cluster again."""
-    known = diff.standing(snapshot())
-    assert diff.standing(snapshot(taken_at=9.0, new=deployment(Role.NEW, ready=0))) == known
-    assert diff.standing(snapshot(split_desired=50)) != known
-    assert diff.standing(snapshot(new=deployment(Role.NEW, desired=3))) != known
+    """Replicas that come and go are no reason to ask the cluster again."""
+    known = diff.stable_part(snapshot())
+    assert diff.stable_part(snapshot(taken_at=9.0, new=deployment(Role.NEW, ready=0))) == known
+    assert diff.stable_part(snapshot(split_desired=50)) != known
+    assert diff.stable_part(snapshot(new=deployment(Role.NEW, desired=3))) != known
 
 
 def test_each_sheet_of_paper_differs_from_the_one_before() -> None:
-    """The browser takes a new drawing only if it differs, and both sheets are blank."""
-    visit = Session()
-    first = drawing.sheet_of_paper(visit)
-    visit.new_sheet()
-    assert drawing.sheet_of_paper(visit) != first
-    assert drawing.sheet_of_paper(visit)["objects"] == []
+    """The browser accepts an initial drawing only if it is a new one, even if both are blank."""
+    session = Session()
+    first = drawing.make_sheet(session)
+    session.start_sheet()
+    assert drawing.make_sheet(session) != first
+    assert drawing.make_sheet(session)["objects"] == []
 
 
-def test_an_unforeseen_error_is_told_without_a_traceback() -> None:
-    """The page says what to do; the terminal has the rest."""
-
-    def page() -> None:
-        from mnist_dash.panels import lifecycle
-
-        assert lifecycle.tell_unforeseen(RuntimeError("secret"))
-
-    at = AppTest.from_function(page).run()
-    assert not at.exception
-    assert "Reload the page" in at.error[0].value
-    assert "secret" not in at.error[0].value
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [("", 3), ("replica", 2), ("GREEN-1", 1), ("9001", 1), ("replica warmed", 1), ("nonsense", 0)],
+)
+def test_the_filter_searches_all_words_of_an_object(words: str, found: int) -> None:
+    """Name, kind, state, details and log, in any case and order."""
+    assert len([item for item in FakeEngine().objects() if objects.matches(item, words)]) == found

@@ -1,4 +1,4 @@
-"""The calls of the tab "Call it" run as they stand, whatever the gateway."""
+"""The commands of the tab "Call it" run as they are, whatever the gateway."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HOST = "mnist.invalid"
 
 @pytest.mark.parametrize("shape", [(28, 28, 1), (28, 28), (784,)])
 def test_the_body_of_the_curl_call_is_a_seven_as_the_model_takes_it(shape: tuple[int, ...]) -> None:
-    """The first line of the command runs as it is, and writes the shape of the model on the route."""
+    """The first line of the command writes the shape of the model on the route."""
     models = snapshot(new=deployment(Role.NEW, input_shape=(-1, *shape)))
     line, _ = snippets.curl(GATEWAY, Route.NEW, snippets.seven_for(models, Route.NEW)).splitlines()
     program = line.removeprefix("python3 -c '").removesuffix("' > seven.json")
@@ -40,7 +40,7 @@ def test_the_body_of_the_curl_call_is_a_seven_as_the_model_takes_it(shape: tuple
 @pytest.mark.parametrize("ca_file", ["", "/etc/it's/ca.pem"])
 @pytest.mark.parametrize("url", ["http://mnist.example", "https://mnist.example:8443"])
 def test_the_python_call_compiles_whatever_the_gateway(url: str, ca_file: str, address: str) -> None:
-    """The script is valid, with what forces the route in it."""
+    """The script is valid, and forces the route."""
     script = snippets.python(Gateway(url, address, ca_file), Route.NEW, "[]")
     compile(script, "call", "exec")
     assert "'X-Mnist-Route': 'always'" in script
@@ -49,7 +49,7 @@ def test_the_python_call_compiles_whatever_the_gateway(url: str, ca_file: str, a
 
 
 def test_curl_connects_where_the_gateway_is_and_trusts_its_authority() -> None:
-    """Host header and certificate stay those of the address that is called; odd names are quoted."""
+    """Host header and certificate stay those of the URL; names with spaces are quoted."""
     gateway = Gateway("https://mnist.example", "10.0.0.1:8443", "/my certificates/ca.pem")
     *_, call = snippets.curl(gateway, Route.SPLIT, "[]").splitlines()
     assert call == (
@@ -59,7 +59,7 @@ def test_curl_connects_where_the_gateway_is_and_trusts_its_authority() -> None:
 
 
 def test_behind_a_controller_the_calls_are_counted_by_their_answers() -> None:
-    """It does not say who answered."""
+    """No header names the model there."""
     assert "x-served-by" in snippets.counted(GATEWAY, Route.SPLIT, by_answer=False)
     assert "x-served-by" not in snippets.counted(GATEWAY, Route.SPLIT, by_answer=True)
 
@@ -77,7 +77,7 @@ def behind(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Con
 
 
 def run(command: list[str], folder: Path) -> str:
-    """What a command writes; it must succeed."""
+    """Return the output of a command, which must succeed."""
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -86,14 +86,14 @@ def run(command: list[str], folder: Path) -> str:
 def test_the_python_call_reaches_a_host_that_does_not_resolve(
     behind: tuple[Controller, Gateway], tmp_path: Path
 ) -> None:
-    """By the address, with host and certificate as they should be."""
+    """Over the address, with the right host and certificate."""
     controller, gateway = behind
     script = snippets.python(gateway, Route.NEW, "[]")
     assert json.loads(run([sys.executable, "-c", script], tmp_path))[0] == 1.0
     assert controller.hosts == [HOST]
 
 
-def test_the_python_call_trusts_the_authority_that_is_named(tmp_path: Path) -> None:
+def test_the_python_call_trusts_the_given_authority(tmp_path: Path) -> None:
     """Without an address too."""
     authority = Authority(tmp_path / "authority")
     with running(authority.issue("local", "127.0.0.1").context()) as controller:
@@ -106,7 +106,7 @@ def test_the_python_call_trusts_the_authority_that_is_named(tmp_path: Path) -> N
 def test_the_curl_calls_reach_a_host_that_does_not_resolve(
     behind: tuple[Controller, Gateway], tmp_path: Path
 ) -> None:
-    """One, and twenty that are counted by their answers."""
+    """The single call, and the twenty counted by their answers."""
     controller, gateway = behind
     answer = run(["bash", "-c", snippets.curl(gateway, Route.SPLIT, "[]")], tmp_path)
     assert answer.startswith("HTTP/1.1 200")

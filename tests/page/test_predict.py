@@ -1,0 +1,235 @@
+"""Drawing, Predict, Live and Compare: which model is asked, and how its answer is shown."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mnist_dash.domain import Prediction, Role, Route, Snapshot, Strategy
+from mnist_dash.errors import ServingError
+from mnist_dash.panels import drawing
+from mnist_dash.service import Dashboard
+from tests.fakes import LINEAR, FakeEngine, FakeServing, snapshot, sure_of
+from tests.page.conftest import CANVAS_SHAPE, Canvas, Page
+
+
+def test_predict_shows_digit_probability_model_replica_and_time(page: Page, canvas: Canvas) -> None:
+    """One click shows all about one request, with the model's base: a role changes its model."""
+    canvas.draw_stroke()
+    page.click("predict")
+    assert "Current says 7 with 91.0 %" in page.text
+    assert page.at.metric[0].value == "7"
+    assert f"`{LINEAR}`  \nversion 1 · blue-1  \n3.2 ms" in page.text
+
+
+def test_an_answer_that_both_models_give_names_neither(
+    page: Page, serving: FakeServing, canvas: Canvas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the gateway does not name the model, the page does not guess."""
+    shared_answer = Prediction(sure_of(7), None, None, None, "", 3.2, shared=True)
+    monkeypatch.setattr(serving, "predict", lambda *_: shared_answer)
+    monkeypatch.setattr(Dashboard, "_attribute", lambda _, prediction, *__: prediction)
+    canvas.draw_stroke()
+    page.click("predict")
+    assert "Both say 7 with 91.0 %" in page.text
+    assert "Unknown model" not in page.text
+
+
+def test_predict_follows_the_strategy(page: Page, serving: FakeServing, canvas: Canvas) -> None:
+    """The page's own requests are split like every client's."""
+    canvas.draw_stroke()
+    for _ in range(5):
+        page.click("predict")
+    assert [route for _, route in serving.asked] == [Route.SPLIT] * 5
+    assert "New says 7 with 99.0 %" in page.text
+
+
+@pytest.mark.parametrize(("split", "role"), [(0, "Current"), (100, "New")])
+def test_at_a_split_of_0_or_100_one_model_answers(
+    page: Page, engine: FakeEngine, canvas: Canvas, split: int, role: str
+) -> None:
+    """The ends of the range are strategies of their own."""
+    engine.observed = snapshot(split_desired=split, split_observed=split)
+    canvas.draw_stroke()
+    page.run().click("predict")
+    assert f"{role} says 7" in page.text
+    assert page.at.radio("strategy").value == Strategy.from_split(split)
+
+
+def test_an_empty_canvas_sends_nothing(page: Page, serving: FakeServing) -> None:
+    """On the real canvas component, before any stroke."""
+    page.click("predict")
+    assert "The drawing is empty. Draw a digit first." in page.text
+    assert serving.asked == []
+
+
+def test_a_dot_sends_nothing(page: Page, canvas: Canvas, serving: FakeServing) -> None:
+    """The page shows the error of the preprocessing."""
+    canvas.pixels = np.zeros(CANVAS_SHAPE, np.uint8)
+    canvas.pixels[100:110, 100:110] = 255
+    page.click("predict")
+    assert "only a dot" in page.text
+    assert serving.asked == []
+
+
+def test_the_error_of_an_empty_canvas_goes_once_there_is_a_digit(page: Page, canvas: Canvas) -> None:
+    """An old error beside a new drawing would be wrong."""
+    page.click("predict")
+    canvas.draw_stroke()
+    page.wait_out_late_strokes()
+    assert "The drawing is empty" not in page.run().text
+
+
+@pytest.mark.parametrize("late_by", [0, 3])
+def test_predict_includes_a_stroke_that_arrives_late(
+    page: Page, canvas: Canvas, serving: FakeServing, late_by: float
+) -> None:
+    """The canvas sends a stroke 0.2 s late, and on a busy machine the first one even later."""
+    page.click("predict")
+    page.at.session_state["session"].asked_at -= late_by
+    canvas.draw_stroke()
+    page.run()
+    assert len(serving.asked) == 1
+    assert "says 7" in page.text
+
+
+def test_without_live_a_stroke_sends_nothing(page: Page, canvas: Canvas, serving: FakeServing) -> None:
+    """Drawing alone is no request."""
+    canvas.draw_stroke()
+    page.run()
+    assert serving.asked == []
+
+
+def test_live_asks_about_each_new_drawing_once(page: Page, canvas: Canvas, serving: FakeServing) -> None:
+    """Reruns without a new stroke send nothing."""
+    page.switch("live")
+    canvas.draw_stroke()
+    page.run().run()
+    assert len(serving.asked) == 1
+    canvas.draw_stroke()
+    canvas.add_stroke()
+    page.run()
+    assert len(serving.asked) == 2
+
+
+def test_an_answer_to_an_earlier_drawing_is_marked(page: Page, canvas: Canvas) -> None:
+    """It is not to be mistaken for one about the drawing on the canvas."""
+    canvas.draw_stroke()
+    page.click("predict").wait_out_late_strokes()
+    canvas.add_stroke()
+    assert "The drawing has changed since this answer" in page.run().text
+
+
+def test_clear_removes_drawing_and_answer(page: Page, canvas: Canvas) -> None:
+    """A new sheet starts over."""
+    canvas.draw_stroke()
+    page.click("predict").click("clear")
+    assert canvas.pixels is None
+    assert "says 7" not in page.text
+
+
+def test_a_sample_can_be_predicted_without_drawing(page: Page, canvas: Canvas, serving: FakeServing) -> None:
+    """Sample puts one of MNIST's digits on the canvas."""
+    page.click("sample").click("predict")
+    (picture, _), *_ = serving.asked
+    assert canvas.pixels is not None
+    assert picture.max() > 0.5
+    assert "says 7" in page.text
+
+
+def test_a_sample_can_be_predicted_before_the_canvas_has_loaded(
+    page: Page, serving: FakeServing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The canvas never sends its initial drawing."""
+    monkeypatch.setattr(drawing, "canvas", lambda _: None)
+    page.click("sample").click("predict")
+    assert len(serving.asked) == 1
+    assert "says 7" in page.text
+
+
+@pytest.mark.parametrize("compare", [False, True])
+def test_a_failed_prediction_shows_its_next_step(
+    page: Page, canvas: Canvas, serving: FakeServing, compare: bool
+) -> None:
+    """In place of the answer."""
+    serving.error = ServingError("The gateway cannot be reached.", "See under Objects whether it runs.")
+    canvas.draw_stroke()
+    if compare:
+        page.switch("compare")
+    page.click("predict")
+    assert "The gateway cannot be reached. See under Objects whether it runs." in page.text
+
+
+def test_compare_asks_both_models_about_one_drawing(page: Page, canvas: Canvas, serving: FakeServing) -> None:
+    """Both routes are forced, whatever the strategy is."""
+    canvas.draw_stroke()
+    page.switch("compare").click("predict")
+    assert {route for _, route in serving.asked} == {Route.CURRENT, Route.NEW}
+    assert np.array_equal(serving.asked[0][0], serving.asked[1][0])
+    assert "Agree: both say 7" in page.text
+
+
+def test_compare_names_both_digits_where_the_models_disagree(
+    page: Page, canvas: Canvas, serving: FakeServing
+) -> None:
+    """Each with its model."""
+    serving.answers = {Role.CURRENT: sure_of(1), Role.NEW: sure_of(7)}
+    canvas.draw_stroke()
+    page.switch("compare").click("predict")
+    assert "Disagree: Current says 1, New says 7" in page.text
+
+
+def test_switching_compare_on_turns_an_answer_into_a_comparison(
+    page: Page, canvas: Canvas, serving: FakeServing
+) -> None:
+    """Without another click."""
+    canvas.draw_stroke()
+    page.click("predict").switch("compare")
+    assert len(serving.asked) == 3
+    assert "both say 7" in page.text
+
+
+def test_compare_is_disabled_with_the_reason_without_a_new_model(page: Page, engine: FakeEngine) -> None:
+    """The reason is its tooltip."""
+    engine.observed = snapshot(new=None, split_desired=0, split_observed=0)
+    toggle = page.run().at.toggle("compare")
+    assert toggle.disabled
+    assert "No New model is deployed" in toggle.proto.help
+
+
+def test_an_answer_goes_when_the_roles_are_swapped(page: Page, canvas: Canvas) -> None:
+    """It names a role that another model has now."""
+    canvas.draw_stroke()
+    page.click("predict").wait_out_late_strokes()
+    page.click("promote").click("promote-confirm")
+    assert "Current says 7" not in page.run().text
+
+
+def test_with_nothing_deployed_the_page_says_what_to_do_first(page: Page, engine: FakeEngine) -> None:
+    """All but Deploy is disabled."""
+    engine.observed = Snapshot(taken_at=0.0)
+    page.run()
+    assert "Deploy a Current model first." in page.text
+    for key in ("predict", "remove-current", "remove-new", "promote"):
+        assert page.at.button(key).disabled
+
+
+def test_trouble_of_the_local_engine_is_shown_until_it_is_over(page: Page, engine: FakeEngine) -> None:
+    """Without a reload."""
+    engine.observed = snapshot(trouble="The gateway is being restarted.")
+    page.run()
+    assert "The gateway is being restarted." in page.text
+    assert page.at.button("predict").disabled
+    engine.observed = snapshot()
+    page.run()
+    assert "The gateway is being restarted." not in page.text
+    assert not page.at.button("predict").disabled
+
+
+def test_models_answer_while_the_api_server_is_out_of_reach(page: Page, engine: FakeEngine) -> None:
+    """Predictions do not go through it; but where no model was ever observed, there is none to ask."""
+    engine.in_cluster = True
+    engine.observed = snapshot(trouble="The cluster at 10.0.0.1 does not answer.")
+    assert not page.run().at.button("predict").disabled
+    engine.observed = snapshot(current=None, new=None, trouble="The cluster at 10.0.0.1 does not answer.")
+    assert page.run().at.button("predict").disabled

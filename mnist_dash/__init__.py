@@ -28,8 +28,9 @@ if TYPE_CHECKING:
         ServingError,
         SettingsError,
     )
+    from mnist_dash.factory import open_dashboard
     from mnist_dash.preprocessing import prepare
-    from mnist_dash.service import Dashboard, Engine, open_dashboard
+    from mnist_dash.service import Dashboard, Engine
     from mnist_dash.settings import EngineKind, Settings
 
 # fmt: off
@@ -41,7 +42,7 @@ __all__ = [
 ]
 # fmt: on
 
-_HOMES = ("errors", "domain", "settings", "preprocessing", "service")
+_HOMES = ("errors", "domain", "settings", "preprocessing", "service", "factory")
 
 
 def __getattr__(name: str) -> Any:

@@ -37,7 +37,6 @@ from mnist_dash.domain import (
 )
 from mnist_dash.errors import EngineError, ServingError
 from mnist_dash.serving.client import ServingClient
-from mnist_dash.settings import EngineKind, Settings
 from mnist_dash.storage.location import Progress
 
 POLL_SECONDS = 0.05
@@ -307,20 +306,3 @@ def _describe_waiting(snapshot: Snapshot) -> str:
         if d and d.state is not State.READY
     ]
     return " ".join(filter(None, [snapshot.trouble, *causes, snapshot.waiting_for]))
-
-
-def open_dashboard(settings: Settings) -> Dashboard:
-    """Start the engine that the settings name and return the dashboard on it; close it when done.
-
-    Raises SettingsError if the settings cannot work here, EngineError if the engine cannot start.
-    """
-    engine: Engine
-    if settings.engine is EngineKind.KUBERNETES:
-        from mnist_dash.cluster.engine import KubernetesEngine
-
-        engine = KubernetesEngine.start(settings)
-    else:
-        from mnist_dash.local.engine import LocalEngine
-
-        engine = LocalEngine.start(settings)
-    return Dashboard(engine, ServingClient(engine.gateway))

@@ -14,8 +14,9 @@ import streamlit as st
 
 from mnist_dash.dataset import load_digits
 from mnist_dash.errors import MnistDashError, SettingsError
+from mnist_dash.factory import open_dashboard
 from mnist_dash.panels.theme import show_problem
-from mnist_dash.service import Dashboard, open_dashboard
+from mnist_dash.service import Dashboard
 from mnist_dash.settings import Settings
 
 RETRY_SECONDS = 3.0

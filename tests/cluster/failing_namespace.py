@@ -6,7 +6,8 @@ import time
 from dataclasses import dataclass, field
 
 from mnist_dash.domain import Deployment, ModelCheck, Role, State
-from mnist_dash.service import Dashboard, open_dashboard
+from mnist_dash.factory import open_dashboard
+from mnist_dash.service import Dashboard
 from mnist_dash.settings import RouterKind
 from tests.cluster.bed.api_server import Object
 from tests.cluster.bed.bed import Bed, wait_until

@@ -11,8 +11,9 @@ from typing import Protocol
 
 import yaml
 
+from mnist_dash.factory import open_dashboard
 from mnist_dash.local.desired_state import BUNDLED
-from mnist_dash.service import Dashboard, open_dashboard
+from mnist_dash.service import Dashboard
 from mnist_dash.settings import EngineKind, RouterKind, Settings
 from tests.cluster.bed.bed import Bed
 from tests.cluster.bed.cloud_storage import CloudStorage

@@ -16,10 +16,11 @@ import pytest
 from mnist_dash.dataset import load_digits
 from mnist_dash.domain import Image, Role, SetSplit
 from mnist_dash.errors import EngineError, ModelError
+from mnist_dash.factory import open_dashboard
 from mnist_dash.local import engine
 from mnist_dash.local.desired_state import BUNDLED
 from mnist_dash.local.engine import listen
-from mnist_dash.service import Dashboard, open_dashboard
+from mnist_dash.service import Dashboard
 from mnist_dash.settings import Settings
 from tests.load import constant_load
 

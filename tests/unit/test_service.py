@@ -22,8 +22,9 @@ from mnist_dash.domain import (
     State,
 )
 from mnist_dash.errors import EngineError, MnistDashError, ServingError
+from mnist_dash.factory import open_dashboard
 from mnist_dash.local.engine import LocalEngine
-from mnist_dash.service import Dashboard, open_dashboard
+from mnist_dash.service import Dashboard
 from mnist_dash.settings import EngineKind, Settings
 from tests.fakes import CNN, FakeEngine, FakeServing, check_of, dashboard, deployment, snapshot, sure_of
 

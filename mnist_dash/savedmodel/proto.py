@@ -59,6 +59,7 @@ _SCALARS = {
 }
 # tensorflow/core/framework/types.proto
 _DTYPES = {
+    0: "DT_INVALID",
     1: "DT_FLOAT",
     2: "DT_DOUBLE",
     3: "DT_INT32",
@@ -109,7 +110,8 @@ def read_signatures(folder: Path) -> dict[str, Signature]:
 
     The signature by which TensorFlow initialises a model is left out: it is not for clients.
     """
-    return dict(read_graph(folder).signatures)
+    signatures = read_graph(folder).signatures
+    return {name: signature for name, signature in signatures.items() if name != INIT_OP}
 
 
 def read_graph(folder: Path) -> ServingGraph:
@@ -154,9 +156,8 @@ def _serving(message: Any) -> Any:
 
 def _signatures(graph: Any) -> Iterator[Signature]:
     for entry in graph.signature_def:
-        if entry.key != INIT_OP:
-            value = entry.value
-            yield Signature(entry.key, _tensors(value.inputs), _tensors(value.outputs), value.method_name)
+        value = entry.value
+        yield Signature(entry.key, _tensors(value.inputs), _tensors(value.outputs), value.method_name)
 
 
 def _tensors(entries: Any) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""The versions of the model: which are loaded, and watching the folder for new ones."""
+"""The versions of the model: which one answers, and a watcher that follows the model's folder."""
 
 from __future__ import annotations
 
@@ -9,25 +9,31 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
 
 from mnist_dash.errors import ModelError
 from mnist_dash.local.server.predictor import Predictor, Runnable
 
+POLL_SECONDS = 0.25
+COPY_SECONDS = 2.0
+"""A version that does not load may still be being copied for this long after the last change of its files."""
+RETRY_SECONDS = 10.0
+"""A version that did not load is tried again after this long, though its files have not changed."""
+
+Files = frozenset[tuple[str, int, int]]
+"""Path, size in bytes, and time of the last change in ns, of every file of a version."""
+
 
 class VersionState(StrEnum):
-    """What a version is doing; the values are TensorFlow Serving's."""
+    """The state of a version; the values are TensorFlow Serving's, which has START and UNLOADING, too."""
 
-    START = "START"
     LOADING = "LOADING"
     AVAILABLE = "AVAILABLE"
-    UNLOADING = "UNLOADING"
     END = "END"
 
 
 @dataclass(frozen=True)
 class VersionStatus:
-    """One version as the status request reports it."""
+    """One version in a status response."""
 
     version: int
     state: VersionState
@@ -36,83 +42,47 @@ class VersionStatus:
 
 
 class Versions:
-    """The version that answers, and what became of the others. May be used from several threads at once.
+    """The version that answers, and the status of all others.
 
-    One version answers at a time, as under TensorFlow Serving's default policy. A version that another took
-    over from is dropped at once, lives on until the requests that it is answering are done, and is reported
-    as END for as long as the server runs.
+    One version answers at a time, as under TensorFlow Serving's default policy. A replaced version lives
+    on until its running requests are answered, and is reported as END while the server runs. Any thread may
+    read, one may write: values are replaced as a whole.
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._statuses: dict[int, VersionStatus] = {}
-        self._served: Predictor | None = None
-
-    @property
-    def served(self) -> Predictor | None:
-        """The version that answers, if any does."""
-        return self._served
+        self._statuses: Mapping[int, VersionStatus] = {}
+        self.served: Predictor | None = None
 
     def find(self, version: int | None) -> Predictor | None:
-        """What answers a request for this version (None for the latest), if anything does."""
-        served = self._served
+        """Return the predictor for this version (None for the latest), if it is served."""
+        served = self.served
         return served if served is not None and version in (None, served.version) else None
 
     def statuses(self) -> list[VersionStatus]:
-        """All that were ever seen, the highest first."""
-        with self._lock:
-            return sorted(self._statuses.values(), key=lambda status: status.version, reverse=True)
+        """Return the status of every known version, the highest first."""
+        return sorted(self._statuses.values(), key=lambda status: status.version, reverse=True)
 
-    def loading(self, version: int) -> None:
-        """A version was seen and is being loaded."""
-        self._note(VersionStatus(version, VersionState.LOADING))
-
-    def failed(self, version: int, problem: str) -> None:
-        """A version could not be loaded."""
-        self._note(VersionStatus(version, VersionState.END, problem))
+    def set_status(self, status: VersionStatus) -> None:
+        """Record the status of a version that does not answer."""
+        self._statuses = {**self._statuses, status.version: status}
 
     def forget_loading(self, version: int) -> None:
-        """A version is being loaded no more, and nothing is known against it."""
-        with self._lock:
-            status = self._statuses.get(version)
-            if status is not None and status.state is VersionState.LOADING:
-                del self._statuses[version]
+        """Drop a version that is no longer loaded, unless an error of it is known."""
+        loading = VersionStatus(version, VersionState.LOADING)
+        self._statuses = {v: status for v, status in self._statuses.items() if status != loading}
 
     def serve(self, predictor: Predictor | None) -> None:
-        """Let this version answer from now on (or, with None, nothing), in place of the one before it."""
-        with self._lock:
-            if self._served is not None:
-                self._put(VersionStatus(self._served.version, VersionState.END))
-            if predictor is not None:
-                self._put(VersionStatus(predictor.version, VersionState.AVAILABLE))
-            self._served = predictor
-
-    def _note(self, status: VersionStatus) -> None:
-        with self._lock:
-            self._put(status)
-
-    def _put(self, status: VersionStatus) -> None:
-        self._statuses[status.version] = status
+        """Answer with this version from now on (with None: with none), instead of the previous one."""
+        changed = {}
+        if self.served:
+            changed[self.served.version] = VersionStatus(self.served.version, VersionState.END)
+        if predictor:
+            changed[predictor.version] = VersionStatus(predictor.version, VersionState.AVAILABLE)
+        self._statuses, self.served = {**self._statuses, **changed}, predictor
 
 
-POLL_SECONDS = 0.25
-PATIENCE_SECONDS = 2.0
-"""For how long after its last change a version that does not load may be one that is being copied."""
-RETRY_SECONDS = 10.0
-"""After which a version that did not load is tried again though its files have not changed."""
-
-Files = frozenset[tuple[str, int, int]]
-"""Path, size and time of the last change of every file."""
-
-
-class Listener(Protocol):
-    """Is told what becomes of versions, in the thread that watches."""
-
-    def version(self, version: int) -> None:
-        """This version has taken over."""
-
-    def trouble(self, problem: str) -> None:
-        """The version that should answer cannot; `problem` says why."""
+Report = Callable[..., None]
+"""Called with an event's name and fields: `version=N` took over, or `trouble` with `problem=TEXT` to show."""
 
 
 @dataclass
@@ -122,79 +92,76 @@ class _Candidate:
     version: int
     files: Files
     since: float
-    """When it was first seen with these files."""
+    """When these files were first observed."""
     tried: float | None = None
     problem: str = ""
-    told: bool = False
+    is_reported: bool = False
 
 
 class VersionWatcher:
-    """Makes the version that answers the one that the folder says it should be."""
+    """Serves the highest version in the model's folder, and follows it as the folder changes."""
 
     def __init__(
         self,
         folder: Path,
         versions: Versions,
         load: Callable[[Path], Runnable],
-        listener: Listener,
+        report: Report,
         *,
-        shown: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`shown` is what to call the folder in messages, if it is a copy of what the user knows."""
         self._folder = folder
-        self._shown = shown or str(folder)
         self._versions = versions
         self._load = load
-        self._listener = listener
+        self._report = report
         self._clock = clock
         self._candidate: _Candidate | None = None
 
-    def load_first(self) -> int:
-        """Load the highest version that can be loaded, let it answer, and return its number.
+    def load_first(self) -> None:
+        """Serve the highest version that loads, so that a restart with a broken new version still answers.
 
-        What is wrong with a higher one is told as trouble. Raises ModelError, the highest one's, if none can.
+        The error of a higher version is reported. Raises ModelError, the highest version's, if none loads.
         """
-        present = self._present()
+        present = self._list()
         if not present:
             lack = "does not exist" if present is None else "holds no numbered version"
             raise ModelError(
-                f"{self._shown} {lack}.", f"Put a SavedModel there, the first as {self._shown}/1."
+                f"{self._folder} {lack}.", f"Put a SavedModel there, the first as {self._folder / '1'}."
             )
-        problems: list[ModelError] = []
+        errors: list[ModelError] = []
         for version in sorted(present, reverse=True):
             try:
-                predictor = self._ready(present[version])
+                self._versions.serve(self._load_warm(present[version]))
             except ModelError as error:
-                problems.append(error)
+                errors.append(error)
                 continue
-            self._versions.serve(predictor)
-            if problems:
-                self._listener.trouble(str(problems[0]))
-            return predictor.version
-        raise problems[0]
+            if errors:
+                self._report("trouble", problem=str(errors[0]))
+            return
+        raise errors[0]
 
     def run(self, stop: threading.Event) -> None:
-        """Look again and again until `stop` is set."""
+        """Poll the folder until `stop` is set."""
         while not stop.wait(POLL_SECONDS):
             self.poll()
 
     def poll(self) -> None:
-        """Look once; another version takes over if it is there and ready."""
-        present = self._present()
-        if present is None:
+        """Look at the folder once; a higher version takes over if its files are complete."""
+        present, served = self._list(), self._versions.served
+        if present is None:  # a disk that is away for a moment; TensorFlow Serving waits, too
             return
-        served = self._versions.served
         if not present:
             self._consider(None)
-            self._serve_nothing()
-        elif served is not None and served.version == max(present):
+            if served:
+                self._versions.serve(None)
+                self._report("trouble", problem=f"{self._folder} holds no version, so nothing is served.")
+        elif served and served.version == max(present):
             self._consider(None)
         else:
             self._pursue(max(present), present[max(present)])
 
-    def _present(self) -> Mapping[int, Path] | None:
-        """The numbered versions and their folders; None if that cannot be told."""
+    def _list(self) -> Mapping[int, Path] | None:
+        """Return the numbered versions and their folders, or None if the folder cannot be read."""
         try:
             with os.scandir(self._folder) as entries:
                 return {
@@ -205,65 +172,54 @@ class VersionWatcher:
         except OSError:
             return None
 
-    def _serve_nothing(self) -> None:
-        if self._versions.served is not None:
-            self._versions.serve(None)
-            self._listener.trouble(f"{self._shown} holds no version any more, so nothing is served.")
-
     def _pursue(self, version: int, folder: Path) -> None:
-        now, files = self._clock(), _files(folder)
+        """Load a version once its files rest for one poll; report it if they rest and it does not load."""
+        now, files = self._clock(), _list_files(folder)
         candidate = self._candidate
         if candidate is None or (candidate.version, candidate.files) != (version, files):
             self._consider(_Candidate(version, files, since=now))
         elif candidate.tried is None or now - candidate.tried >= RETRY_SECONDS:
             candidate.tried = now
             self._try(candidate, folder)
-        elif not candidate.told and now - candidate.since >= PATIENCE_SECONDS:
-            candidate.told = True
-            self._versions.failed(version, candidate.problem)
-            self._listener.trouble(candidate.problem)
+        elif not candidate.is_reported and now - candidate.since >= COPY_SECONDS:
+            candidate.is_reported = True
+            self._versions.set_status(VersionStatus(version, VersionState.END, candidate.problem))
+            self._report("trouble", problem=candidate.problem)
 
     def _consider(self, candidate: _Candidate | None) -> None:
-        if self._candidate is not None:
+        if self._candidate:
             self._versions.forget_loading(self._candidate.version)
-        if candidate is not None:
-            self._versions.loading(candidate.version)
+        if candidate:
+            self._versions.set_status(VersionStatus(candidate.version, VersionState.LOADING))
         self._candidate = candidate
 
     def _try(self, candidate: _Candidate, folder: Path) -> None:
         try:
-            predictor = self._ready(folder)
+            predictor = self._load_warm(folder)
         except ModelError as error:
             candidate.problem = str(error)
-        except Exception as error:  # the version that answers is not to suffer from whatever the new one is
-            reason = str(error) or type(error).__name__
-            candidate.problem = self._named(f"{folder} cannot be loaded: {reason}.")
+        except Exception as error:  # whatever is wrong with the new version, the old one keeps answering
+            candidate.problem = f"{folder} cannot be loaded: {str(error) or type(error).__name__}."
         else:
-            if _files(folder) == candidate.files:  # else it was read while it was being written
+            if _list_files(folder) == candidate.files:  # else it was read while it was written
                 self._candidate = None
                 self._versions.serve(predictor)
-                self._listener.version(predictor.version)
+                self._report("version", version=predictor.version)
 
-    def _ready(self, folder: Path) -> Predictor:
-        try:
-            predictor = Predictor(self._load(folder))
-            predictor.warm_up()
-        except ModelError as error:
-            raise ModelError(self._named(error.problem), self._named(error.next_step)) from error
+    def _load_warm(self, folder: Path) -> Predictor:
+        predictor = Predictor(self._load(folder))
+        predictor.warm_up()
         return predictor
 
-    def _named(self, text: str) -> str:
-        return text.replace(str(self._folder), self._shown)
 
-
-def _files(folder: Path) -> Files:
-    """What lies in a folder; what vanishes meanwhile is left out."""
+def _list_files(folder: Path) -> Files:
+    """List a folder's files at any depth; those that vanish meanwhile are left out."""
     found = set()
     for parent, _, names in os.walk(folder):
-        for name in names:
+        for path in (os.path.join(parent, name) for name in names):
             try:
-                status = os.stat(os.path.join(parent, name))
+                status = os.stat(path)
             except OSError:
                 continue
-            found.add((os.path.join(parent, name), status.st_size, status.st_mtime_ns))
+            found.add((path, status.st_size, status.st_mtime_ns))
     return frozenset(found)

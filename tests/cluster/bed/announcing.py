@@ -11,12 +11,13 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from mnist_dash.domain import SERVED_BY_HEADER
-from mnist_dash.local.server import __main__
+from mnist_dash.local.server import __main__ as server
 from mnist_dash.local.server.rest import Message, Receive, RestApi, Send
+from tests.cluster.bed import bucket_sync
 
 
 class AnnouncingApi(RestApi):
-    """Adds X-Served-By to what the REST API answers."""
+    """Adds X-Served-By to the answers of the REST API."""
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         async def send_named(message: Message) -> None:
@@ -28,7 +29,7 @@ class AnnouncingApi(RestApi):
 
 
 if __name__ == "__main__":
-    vars(__main__)["RestApi"] = AnnouncingApi  # the name by which the server makes its application
-    code = __main__.main(sys.argv[2:])
+    vars(server)["RestApi"] = AnnouncingApi  # the name by which the server makes its application
+    code = bucket_sync.main(sys.argv[2:])
     sys.stdout.flush()
     os._exit(code)

@@ -17,7 +17,7 @@ from tests.cluster.bed.api_server import ApiServer, Object
 from tests.cluster.bed.reaper import Warden
 
 LOG_LINES = 2000
-ANNOUNCING = Path(__file__).with_name("announcing.py")
+ROOT = Path(__file__).parents[3]
 REST_PORT = 8501
 
 
@@ -67,15 +67,17 @@ class Process:
 
 
 def model_server(env: Mapping[str, str], address: str, served_by: str = "") -> list[str]:
-    """What stands for TensorFlow Serving: the project's own model server, with the image's own variables."""
-    program = [str(ANNOUNCING), served_by] if served_by else ["-m", "mnist_dash.local.server"]
+    """Return the command that replaces TensorFlow Serving: the project's own model server."""
+    bed = "tests.cluster.bed"
+    program = [f"{bed}.announcing", served_by] if served_by else [f"{bed}.bucket_sync"]
     base = env.get("MODEL_BASE_PATH", "/models")
-    return [sys.executable, *program, "--model-base", base, "--host", address, "--port", str(REST_PORT)]
+    flags = ["--model-base", base, "--host", address, "--port", str(REST_PORT)]
+    return [sys.executable, "-m", *program, *flags]
 
 
 def base_environment() -> dict[str, str]:
     """What an image would bring along."""
-    return {"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1"}
+    return {"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)}
 
 
 class Volumes:

@@ -7,20 +7,19 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from mnist_dash.local.server.__main__ import Options
-from tests.processes.server.rest_client import ONE, PREDICT, Client, connected, predict, states
+from mnist_dash.local.server.__main__ import parse_arguments
+from tests.processes.server.rest_client import ONE, PREDICT, connected, predict, states
 from tests.processes.server.server_process import LINEAR, TIMEOUT, ServerProcess, add_version, command, until
 
 MANY = json.dumps({"instances": [[[0.5] * 28] * 28] * 2_000}).encode()
 
 
 def refuses(port: int) -> bool:
-    """Whether nobody listens on a port."""
+    """Return whether a port refuses connections."""
     try:
         socket.create_connection(("127.0.0.1", port), TIMEOUT).close()
     except ConnectionRefusedError:
@@ -28,7 +27,7 @@ def refuses(port: int) -> bool:
     return False
 
 
-def test_by_itself_it_prints_one_line_and_leaves_at_ctrl_c_without_a_word() -> None:
+def test_unsupervised_it_prints_one_line_and_ends_at_ctrl_c_silently() -> None:
     """The line says where; there is no traceback."""
     process = subprocess.Popen(command(LINEAR), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -45,65 +44,45 @@ def test_by_itself_it_prints_one_line_and_leaves_at_ctrl_c_without_a_word() -> N
 
 
 def run(base: Path, *more: str, port: int = 0) -> subprocess.CompletedProcess[str]:
-    """A server that is expected to give up."""
+    """Run a server that is expected to give up."""
     return subprocess.run(
         command(base, *more, port=port), capture_output=True, text=True, timeout=TIMEOUT, check=False
     )
 
 
-def test_a_model_that_is_not_there_is_one_plain_line_and_exit_code_1(tmp_path: Path) -> None:
-    """What is missing, and what to do."""
-    ended = run(tmp_path)
-
-    assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr == (
-        f"{tmp_path / 'model'} does not exist."
-        f" Put a SavedModel there, the first as {tmp_path / 'model' / '1'}.\n"
-    )
-
-
-def test_a_model_that_cannot_be_loaded_is_one_plain_line_and_exit_code_1(base: Path) -> None:
-    """Whatever OpenVINO says about it."""
-    (base / "model" / "1" / "saved_model.pb").write_bytes(b"no model")
-    ended = run(base)
-
-    assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr.count("\n") == 1
-    assert str(base / "model" / "1") in ended.stderr
+def assert_is_one_line(ended: subprocess.CompletedProcess[str], text: str) -> None:
+    """Assert that a server gave up with exit code 1 and one plain line on stderr that contains the text."""
+    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (1, "", 1)
+    assert text in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
-def test_a_port_that_is_taken_is_one_plain_line_and_exit_code_1() -> None:
-    """Which port, and what to do."""
+def test_a_missing_or_broken_model_is_one_plain_line_and_exit_code_1(base: Path, tmp_path: Path) -> None:
+    """Whatever OpenVINO says about it."""
+    assert_is_one_line(run(tmp_path), f"{tmp_path / 'model'} does not exist.")
+    (base / "model" / "1" / "saved_model.pb").write_bytes(b"no model")
+    assert_is_one_line(run(base), str(base / "model" / "1"))
+
+
+def test_an_address_that_cannot_be_used_is_one_plain_line_and_exit_code_1() -> None:
+    """A port in use, or an address of another machine."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        ended = run(LINEAR, port=port)
-
-    assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr == (
-        f"Port {port} on 127.0.0.1 is taken. Choose another --port, or 0 for any free one.\n"
-    )
-
-
-def test_an_address_that_is_not_ours_is_one_plain_line_and_exit_code_1() -> None:
-    """What is wrong with it is the system's to say."""
-    ended = run(LINEAR, "--host", "192.0.2.1")
-
-    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (1, "", 1)
-    assert ended.stderr.startswith("Cannot listen on port 0 of 192.0.2.1: ")
+        assert_is_one_line(run(LINEAR, port=port), f"port {port} of 127.0.0.1: the port is in use.")
+    assert_is_one_line(run(LINEAR, "--host", "192.0.2.1"), "Cannot listen on port 0 of 192.0.2.1: ")
 
 
 @pytest.mark.parametrize("port", ["65536", "-1", "http"])
 def test_a_port_that_does_not_exist_is_refused(port: str, capsys: pytest.CaptureFixture[str]) -> None:
     """The system would take the first modulo 65536."""
     with pytest.raises(SystemExit) as ended:
-        Options.from_argv(["--model-base", "x", f"--port={port}"])
+        parse_arguments(["--model-base", "x", f"--port={port}"])
 
     assert ended.value.code == 2
     assert f"argument --port: invalid port value: '{port}'" in capsys.readouterr().err
 
 
-def test_nobody_can_connect_before_the_model_is_loaded(base: Path, unused_port: int) -> None:
+def test_no_client_can_connect_before_the_model_is_loaded(base: Path, unused_port: int) -> None:
     """A port that is open is a model that answers; here its file is a pipe, and not yet written."""
     pipe = base / "model" / "1" / "saved_model.pb"
     content = pipe.read_bytes()
@@ -139,8 +118,8 @@ def test_it_ends_when_its_stdin_does() -> None:
         assert server.log() == ""
 
 
-def test_it_ends_with_its_stdin_while_it_is_loading(base: Path) -> None:
-    """Loading hangs here: the model's file is a pipe into which nobody writes."""
+def test_it_ends_with_its_stdin_while_it_loads(base: Path) -> None:
+    """Loading hangs here: the model's file is a pipe that stays empty."""
     pipe = base / "model" / "1" / "saved_model.pb"
     pipe.unlink()
     os.mkfifo(pipe)
@@ -152,7 +131,7 @@ def test_it_ends_with_its_stdin_while_it_is_loading(base: Path) -> None:
         assert process.wait(TIMEOUT) == 0
 
 
-def test_told_to_end_while_it_is_loading_it_never_listens(base: Path) -> None:
+def test_after_sigterm_while_it_loads_it_never_listens(base: Path) -> None:
     """It finishes loading and leaves."""
     pipe = base / "model" / "1" / "saved_model.pb"
     content = pipe.read_bytes()
@@ -162,9 +141,9 @@ def test_told_to_end_while_it_is_loading_it_never_listens(base: Path) -> None:
     with pipe.open("wb") as writer:
         process.terminate()
         writer.write(content)
-    said = process.communicate(timeout=TIMEOUT)
+    output = process.communicate(timeout=TIMEOUT)
 
-    assert (said, process.returncode) == ((b"", b""), 0)
+    assert (output, process.returncode) == ((b"", b""), 0)
 
 
 def test_it_ends_with_its_stdin_in_the_middle_of_big_requests() -> None:
@@ -181,8 +160,8 @@ def test_it_ends_with_its_stdin_in_the_middle_of_big_requests() -> None:
             connection.close()
 
 
-def test_ctrl_c_is_for_the_parent_to_decide(base: Path) -> None:
-    """It reaches every process of a terminal; this one goes on, long enough to find another version."""
+def test_ctrl_c_is_left_to_the_parent(base: Path) -> None:
+    """It reaches every process of a terminal; this one keeps running and finds another version."""
     with ServerProcess(base) as server, connected(server.port) as connection:
         server.process.send_signal(signal.SIGINT)
         add_version(base, 2)
@@ -198,7 +177,7 @@ def test_sigterm_lets_a_request_under_way_be_answered_and_ends_with_0() -> None:
         busy = socket.create_connection(("127.0.0.1", server.port), TIMEOUT)
         head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(ONE)}\r\n\r\n".encode()
         busy.sendall(head + ONE[:100])
-        states(server.port)  # by now it has read that
+        states(server.port)  # when this is answered, it has read that
         server.process.terminate()
         until(lambda: refuses(server.port))
         busy.sendall(ONE[100:])
@@ -224,8 +203,8 @@ def test_sigterm_does_not_wait_for_a_request_that_never_ends() -> None:
         stuck.close()
 
 
-def test_clients_that_go_away_leave_no_word_in_the_log() -> None:
-    """In the middle of a body, or before the answer; and the server goes on."""
+def test_clients_that_go_away_leave_no_line_in_the_log() -> None:
+    """In the middle of a body, or before the answer; the server keeps running."""
     head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(MANY)}\r\n\r\n".encode()
     with ServerProcess(LINEAR) as server:
         for body in (b"", MANY[:100_000], MANY):
@@ -239,42 +218,3 @@ def test_clients_that_go_away_leave_no_word_in_the_log() -> None:
         server.process.wait(TIMEOUT)
 
         assert server.log() == ""
-
-
-def test_who_served_is_said_in_every_answer() -> None:
-    """As it was told; also by those that no model has to do with, and what is no HTTP."""
-    name = "role=new, release=blue, replica=mnist-blue-1"
-    with ServerProcess(LINEAR, "--served-by", name) as server:
-        client = Client(server.port)
-        answers = [
-            client.ask("GET", "/v1/models/model"),
-            client.ask("GET", "/nowhere"),
-            client.predict({"instances": []}),
-            client.predict({"instances": [[[0.5] * 28] * 28]}),
-        ]
-        client.connection.close()
-        with socket.create_connection(("127.0.0.1", server.port), TIMEOUT) as junk:
-            junk.sendall(b"no HTTP\r\n\r\n")
-            refusal = junk.makefile("rb").read().decode()
-    assert [answer.status for answer in answers] == [200, 404, 400, 200]
-    assert {answer.headers["x-served-by"] for answer in answers} == {name}
-    assert f"x-served-by: {name}\r\n" in refusal
-
-
-@pytest.mark.parametrize("text", ["a\r\nX-Evil: 1", "ä", "a\tb"])
-def test_a_name_that_no_header_can_hold_is_refused(text: str) -> None:
-    """At the start, by its flag."""
-    ended = subprocess.run(
-        command(LINEAR, "--served-by", text), capture_output=True, text=True, timeout=TIMEOUT, check=False
-    )
-    assert ended.returncode == 2
-    assert "argument --served-by: invalid header value" in ended.stderr
-
-
-def test_a_folder_is_served_without_google_s_libraries() -> None:
-    """They take longer to import than all the rest."""
-    code = "import sys; from mnist_dash.local.server import process; print('google.auth' in sys.modules)"
-    ended = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=TIMEOUT, check=True
-    )
-    assert ended.stdout == "False\n"

@@ -1,105 +1,96 @@
-"""TensorFlow Serving's REST API over the wire: its routes, its transport, status and metadata."""
+"""TensorFlow Serving's REST API over the wire."""
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import json
 import socket
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from mnist_dash.local.server.predictor import Predictor
-from mnist_dash.local.server.rest import MOST_BYTES, RestApi
-from mnist_dash.local.server.versions import Versions
+from mnist_dash.local.server.rest import BIG_BODY, MAX_BODY
+from mnist_dash.savedmodel.model import Model
 from tests.processes.server.rest_client import PREDICT, Client
-from tests.processes.server.server_process import TIMEOUT, ServerProcess
-from tests.unit.local.server.fake_model import Arrays, FakeModel
+from tests.processes.server.server_process import LINEAR, MODELS, TIMEOUT, ServerProcess
 
-IMAGE = [[[0.5] * 28] * 28]
-
-
-@pytest.mark.parametrize("path", ["/v1/models/model/versions/1:predict", "/V1/models/mo%64el:predict"])
-def test_predict_may_name_the_version(client: Client, path: str) -> None:
-    """The answer is the same."""
-    body = {"instances": IMAGE}
-
-    assert client.ask("POST", path, body).body == client.predict(body).body
+IMAGES = np.random.default_rng(0).random((3, 28, 28)).astype(np.float32)
+IMAGE = IMAGES[:1].tolist()
+STATUS = "/v1/models/model"
 
 
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("GET", PREDICT),
-        ("PUT", PREDICT),
-        ("DELETE", PREDICT),
-        ("PATCH", PREDICT),
-        ("OPTIONS", PREDICT),
-        ("POST", "/v1/models/model"),
-        ("PUT", "/v1/models/model"),
-        ("POST", f"{PREDICT}/"),
-        ("GET", "/v1/models/model/"),
-        ("POST", f"{PREDICT}?x=1"),
-        ("POST", "/v1/models/model%3Apredict"),
-        ("POST", "/v1/models/model:explain"),
-    ],
-)
-def test_what_fits_no_route_is_400(client: Client, method: str, path: str) -> None:
-    """There is no 405, a query is part of the path, `%3A` is no colon."""
-    answer = client.ask(method, path, {"instances": IMAGE} if method != "GET" else None)
-
-    assert (answer.status, answer.headers["content-type"]) == (400, "application/json")
-    assert answer.body == {"error": f"Malformed request: {method} {path}"}
+@pytest.fixture(scope="module")
+def model() -> Model:
+    """The same model in this process."""
+    return Model.load(LINEAR / "model" / "1")
 
 
-def test_head_is_400_without_a_body(client: Client) -> None:
-    """And the connection goes on."""
-    answer = client.ask("HEAD", "/v1/models/model")
-
-    assert (answer.status, answer.body) == (400, b"")
-    assert client.ask("GET", "/v1/models/model").status == 200
-
-
-@pytest.mark.parametrize("path", ["/", "/v2/models/model", "/v1", "/metrics"])
-@pytest.mark.parametrize("method", ["GET", "POST"])
-def test_any_other_path_is_404(client: Client, method: str, path: str) -> None:
-    """Whatever the method."""
-    assert client.ask(method, path).status == 404
+def outputs(model: Model, images: NDArray[np.float32]) -> list[list[float]]:
+    """Return the model's rows."""
+    (name,) = model.signatures["serving_default"].inputs
+    (rows,) = model.run({name: images}).values()
+    return [[float(value) for value in row] for row in rows]
 
 
-def test_there_is_no_list_of_models(client: Client) -> None:
-    """A model must be named."""
-    answer = client.ask("GET", "/v1/models")
+def float32(rows: Any) -> list[list[float]]:
+    """Return rows rounded to float32."""
+    return [[float(np.float32(value)) for value in row] for row in rows]
 
-    assert (answer.status, answer.body) == (400, {"error": "Missing model name in request."})
+
+# Routes and transport
 
 
 @pytest.mark.parametrize(
-    ("path", "body", "status"),
+    ("method", "path", "status"),
     [
-        ("/v1/models/nope:predict", {}, 404),
-        (PREDICT, b"", 400),
-        ("/v1/models", None, 400),
-        ("/v1/x", None, 400),
+        *((method, PREDICT, 400) for method in ("GET", "PUT", "DELETE", "PATCH", "OPTIONS")),
+        *(
+            ("POST", STATUS, 400),
+            ("PUT", STATUS, 400),
+            ("POST", f"{PREDICT}/", 400),
+            ("GET", f"{STATUS}/", 400),
+        ),
+        *(
+            ("POST", f"{PREDICT}?x=1", 400),
+            ("POST", f"{STATUS}%3Apredict", 400),
+            ("POST", f"{STATUS}:x", 400),
+        ),
+        *(("GET", "/v1/models", 400), ("GET", "/v1/x", 400), ("GET", "/v1/models/nope", 404)),
+        *(("GET", f"{STATUS}/versions/2", 404), ("GET", f"{STATUS}/versions/2/metadata", 404)),
+        *(("GET", "/v1/models/nope/metadata", 404), ("POST", "/v1/models/nope:predict", 404)),
+        *(("POST", f"{STATUS}/versions/2:predict", 404), ("POST", "/v1/models/nope/versions/1:predict", 404)),
     ],
 )
 def test_every_error_under_v1_is_a_json_object_with_one_member(
-    client: Client, path: str, body: Any, status: int
+    client: Client, method: str, path: str, status: int
 ) -> None:
-    """Whatever went wrong."""
-    answer = client.ask("GET" if body is None else "POST", path, body)
+    """There is no 405, a query is part of the path, `%3A` is no colon."""
+    answer = client.ask(method, path, {"instances": IMAGE} if method != "GET" else None)
 
     assert (answer.status, answer.headers["content-type"]) == (status, "application/json")
     assert [*answer.body] == ["error"]
 
 
-@pytest.mark.parametrize(
-    "kind", ["application/json", "text/plain", "application/x-www-form-urlencoded", "image/png"]
-)
-def test_the_content_type_of_a_request_is_never_looked_at(client: Client, kind: str) -> None:
+@pytest.mark.parametrize("path", ["/", "/v2/models/model", "/v1", "/metrics"])
+def test_any_other_path_is_404(client: Client, path: str) -> None:
+    """Whatever the method."""
+    assert [client.ask(method, path).status for method in ("GET", "POST")] == [404, 404]
+
+
+def test_head_is_400_and_options_with_an_origin_is_200_without_a_body(client: Client) -> None:
+    """And the connection stays usable."""
+    head = client.ask("HEAD", STATUS)
+    options = client.ask("OPTIONS", PREDICT, Origin="https://example.com")
+
+    assert (head.status, head.body) == (400, b"")
+    assert (options.status, options.body) == (200, b"")
+    assert client.ask("GET", STATUS).status == 200
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/x-www-form-urlencoded", "image/png"])
+def test_the_content_type_of_a_request_is_ignored(client: Client, kind: str) -> None:
     """curl sends a form's."""
     assert client.predict({"instances": IMAGE}, Content_Type=kind).status == 200
 
@@ -114,41 +105,28 @@ def test_a_chunked_body_is_accepted(client: Client) -> None:
 
 
 def test_a_gzip_body_is_accepted(client: Client) -> None:
-    """Announced by Content-Encoding."""
+    """Announced by Content-Encoding; a damaged one is not the end of the connection."""
     body = {"instances": IMAGE}
     packed = client.predict(gzip.compress(json.dumps(body).encode()), Content_Encoding="gzip")
 
-    assert packed.status == 200
+    assert client.predict(b"no gzip", Content_Encoding="gzip").status == 400
     assert packed.body == client.predict(body).body
 
 
-def test_a_damaged_gzip_body_is_400(client: Client) -> None:
-    """And not the end of the connection."""
-    assert client.predict(b"no gzip", Content_Encoding="gzip").status == 400
-    assert client.ask("GET", "/v1/models/model").status == 200
-
-
-def test_a_body_beyond_the_limit_is_413(client: Client) -> None:
-    """Announced or not, it is not kept; the connection goes on."""
-    answer = client.predict(bytes(MOST_BYTES + 1))
-
-    assert answer.status == 413
-    assert client.ask("GET", "/v1/models/model").status == 200
-
-
 def test_keep_alive_survives_errors(client: Client) -> None:
-    """One connection for a 400, a 404, another 404, and an answer."""
+    """One connection for errors of all kinds, also of a body above the limit, and an answer."""
     client.connection.connect()
     port = client.connection.sock.getsockname()[1]
     statuses = [
         client.predict(b"{").status,
+        client.predict(bytes(MAX_BODY + 1)).status,
         client.ask("POST", "/v1/models/nope:predict", {}).status,
         client.ask("GET", "/nope").status,
         client.ask("PUT", PREDICT, b"x" * 100_000).status,
         client.predict({"instances": IMAGE}).status,
     ]
 
-    assert statuses == [400, 404, 404, 400, 200]
+    assert statuses == [400, 413, 404, 404, 400, 200]
     assert client.connection.sock.getsockname()[1] == port
 
 
@@ -157,15 +135,18 @@ def test_two_requests_at_once_on_one_connection_are_both_answered(linear_server:
     request = b"GET /v1/models/%s HTTP/1.1\r\nHost: x\r\n\r\n"
     with socket.create_connection(("127.0.0.1", linear_server.port), TIMEOUT) as connection:
         connection.sendall(request % b"model" + request % b"nope")
-        seen = b""
-        while seen.count(b"HTTP/1.1") < 2 or not seen.endswith(b"}"):
-            seen += connection.recv(65536)
+        received = b""
+        while received.count(b"HTTP/1.1") < 2 or not received.endswith(b"}"):
+            received += connection.recv(65536)
 
-    assert seen.index(b"200 OK") < seen.index(b"404 Not Found")
+    assert received.index(b"200 OK") < received.index(b"404 Not Found")
 
 
-@pytest.mark.parametrize("path", ["/v1/models/model", "/v1/models/model/versions/1"])
-def test_status_says_which_version_is_available(client: Client, path: str) -> None:
+# Status and metadata
+
+
+@pytest.mark.parametrize("path", [STATUS, f"{STATUS}/versions/1"])
+def test_status_shows_which_version_is_available(client: Client, path: str) -> None:
     """Of the model, or of one version of it."""
     status = {"error_code": "OK", "error_message": ""}
 
@@ -174,84 +155,147 @@ def test_status_says_which_version_is_available(client: Client, path: str) -> No
     }
 
 
-@pytest.mark.parametrize(
-    ("path", "error"),
-    [
-        ("/v1/models/nope", "Could not find any versions of model nope"),
-        ("/v1/models/model/versions/2", "Could not find version 2 of model model"),
-        ("/v1/models/nope/metadata", "Servable not found for request: Latest(nope)"),
-        ("/v1/models/model/versions/2/metadata", "Servable not found for request: Specific(model, 2)"),
-    ],
-)
-def test_status_and_metadata_of_what_is_not_there_are_404(client: Client, path: str, error: str) -> None:
-    """A model or a version."""
-    answer = client.ask("GET", path)
-
-    assert (answer.status, answer.body) == (404, {"error": error})
-
-
-@pytest.mark.parametrize("path", ["/v1/models/model/metadata", "/v1/models/model/versions/1/metadata"])
-def test_metadata_says_what_the_model_takes_and_gives(client: Client, path: str) -> None:
-    """Names, dtypes and sizes as in saved_model.pb."""
+@pytest.mark.parametrize("path", [f"{STATUS}/metadata", f"{STATUS}/versions/1/metadata"])
+def test_metadata_has_every_signature_of_the_file(client: Client, path: str) -> None:
+    """Names, dtypes and sizes as in saved_model.pb, the signature that initialises the model included."""
     body = client.ask("GET", path).body
-    signature = body["metadata"]["signature_def"]["signature_def"]["serving_default"]
-    ((_, tensor),) = signature["inputs"].items()
+    signatures = body["metadata"]["signature_def"]["signature_def"]
+    ((_, tensor),) = signatures["serving_default"]["inputs"].items()
+    init = signatures["__saved_model_init_op"]
 
     assert body["model_spec"] == {"name": "model", "signature_name": "", "version": "1"}
     assert tensor["dtype"] == "DT_FLOAT"
-    assert tensor["tensor_shape"] == {
-        "dim": [{"size": size, "name": ""} for size in ("-1", "28", "28")],
-        "unknown_rank": False,
-    }
+    assert [dim["size"] for dim in tensor["tensor_shape"]["dim"]] == ["-1", "28", "28"]
     assert tensor["name"].startswith("serving_default_")
-    assert (signature["method_name"], signature["defaults"]) == ("tensorflow/serving/predict", {})
+    assert signatures["serving_default"]["method_name"] == "tensorflow/serving/predict"
+    assert (init["inputs"], init["method_name"]) == ({}, "")
+    assert init["outputs"]["__saved_model_init_op"] == {
+        "dtype": "DT_INVALID",
+        "tensor_shape": {"dim": [], "unknown_rank": True},
+        "name": "NoOp",
+    }
 
 
-def asked(api: RestApi, *messages: dict[str, Any]) -> list[dict[str, Any]]:
-    """What the application sends for a POST to `:predict`."""
-    incoming, sent = iter(messages), []
-
-    async def receive() -> dict[str, Any]:
-        return next(incoming)
-
-    async def send(message: Any) -> None:
-        sent.append(dict(message))
-
-    scope = {"method": "POST", "raw_path": PREDICT.encode(), "query_string": b"", "headers": []}
-    asyncio.run(api(scope, receive, send))
-    return sent
+# Predict
 
 
-@pytest.fixture
-def executor() -> Iterator[ThreadPoolExecutor]:
-    """For big requests."""
-    with ThreadPoolExecutor(1) as executor:
-        yield executor
+@pytest.mark.parametrize("path", [PREDICT, f"{STATUS}/versions/1:predict", "/V1/models/mo%64el:predict"])
+def test_predict_answers_with_the_models_rows(client: Client, model: Model, path: str) -> None:
+    """To the bit, for every row of a batch."""
+    answer = client.ask("POST", path, {"instances": IMAGES.tolist()})
+
+    assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
+    assert answer.body.keys() == {"predictions"}
+    assert float32(answer.body["predictions"]) == outputs(model, IMAGES)
 
 
-def test_an_error_in_the_server_itself_is_a_500_in_json(
-    executor: ThreadPoolExecutor, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """One line says so on stderr, without a traceback."""
+def test_columnar_format_is_answered_in_columnar_format(client: Client, model: Model) -> None:
+    """A bare tensor, for there is one output."""
+    answer = client.predict({"inputs": IMAGES.tolist()})
 
-    def fail(_: Arrays) -> Arrays:
-        raise RuntimeError("bug")
-
-    versions = Versions()
-    versions.serve(Predictor(FakeModel(answer=fail)))
-    body = b'{"instances": [[[1, 2], [3, 4]]]}'
-    start, end = asked(RestApi(versions, executor), {"type": "http.request", "body": body})
-
-    assert start["status"] == 500
-    assert json.loads(end["body"]) == {"error": "Internal: RuntimeError('bug')"}
-    assert capsys.readouterr().err == "A request failed: RuntimeError('bug')\n"
+    assert answer.body.keys() == {"outputs"}
+    assert float32(answer.body["outputs"]) == outputs(model, IMAGES)
 
 
-def test_nothing_is_sent_to_a_client_that_went_away(executor: ThreadPoolExecutor) -> None:
-    """And nothing is raised."""
-    messages: list[dict[str, Any]] = [
-        {"type": "http.request", "body": b"{", "more_body": True},
-        {"type": "http.disconnect"},
-    ]
+def test_inputs_may_be_given_by_name(client: Client) -> None:
+    """In rows and in columns."""
+    rows = client.predict({"instances": [{"image": image} for image in IMAGES.tolist()]})
+    columns = client.predict({"inputs": {"image": IMAGES.tolist(), "extra": 1}})
 
-    assert asked(RestApi(Versions(), executor), *messages) == []
+    assert rows.body["predictions"] == columns.body["outputs"]
+
+
+def test_every_answer_of_predict_names_the_version(client: Client) -> None:
+    """An error, too, if the model was there to make it."""
+    assert client.predict({"instances": IMAGE}).headers["x-model-version"] == "1"
+    assert client.predict({"instances": []}).headers["x-model-version"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"instances": IMAGE, "inputs": IMAGE}, 400),
+        ({}, 400),
+        ({"instances": []}, 400),
+        ({"instances": [IMAGE[0], {"image": IMAGE[0]}]}, 400),
+        ({"instances": [{"image": IMAGE[0], "extra": 1}]}, 400),
+        ({"inputs": {"extra": IMAGE}}, 400),
+        ({"instances": [IMAGE[0], IMAGE[0][:27]]}, 400),
+        ({"instances": [[["0"] * 28] * 28]}, 400),
+        ({"instances": [[[True] * 28] * 28]}, 400),
+        ({"instances": [[[None] * 28] * 28]}, 400),
+        ({"instances": [[[{}] * 28] * 28]}, 400),
+        ({"instances": [[0] * 784]}, 400),
+        ({"signature_name": "nope", "instances": IMAGE}, 400),
+        ({"signature_name": "__saved_model_init_op", "instances": IMAGE}, 400),
+        ({"signature_name": None, "instances": IMAGE}, 400),
+        ({"signature_name": "", "instances": IMAGE}, 200),
+        ({"signature_name": "serving_default", "instances": IMAGE}, 200),
+        ({"instances": [[[0] * 28] * 28]}, 200),
+        ({"instances": IMAGE, "other": [{"keys": "ignored"}]}, 200),
+        *(
+            ([], 400),
+            (b"", 400),
+            (b"{", 400),
+            (b'{"instances": [1],}', 400),
+            (b'{"instances": [1e400]}', 400),
+        ),
+        *((b'{"instances": [nan]}', 400), (b"[" * 1_000_000, 400)),
+    ],
+)
+def test_a_request_of_any_form_is_answered(client: Client, body: Any, status: int) -> None:
+    """With 200, or 400 and the reason."""
+    answer = client.predict(body)
+
+    assert (answer.status, [*answer.body]) == (status, ["predictions" if status == 200 else "error"])
+
+
+@pytest.mark.parametrize("token", ["NaN", "Infinity", "-Infinity", "Inf", "-Inf", "1e300", "7"])
+def test_numbers_beyond_json_are_accepted(client: Client, token: str) -> None:
+    """And may come out again, as bare words."""
+    answer = client.predict(json.dumps({"instances": [[[0.5] * 28] * 28]}).replace("0.5", token, 1).encode())
+
+    assert answer.status == 200
+    assert np.isnan(answer.body["predictions"][0]).all() == (token == "NaN")
+
+
+@pytest.mark.parametrize("rest", [b" x", b'{"instances": []}'])
+def test_text_after_the_object_and_a_byte_order_mark_are_ignored(client: Client, rest: bytes) -> None:
+    """Both at once."""
+    text = json.dumps({"instances": IMAGE}).encode()
+
+    assert client.predict(b"\xef\xbb\xbf" + text + rest).body == client.predict(text).body
+
+
+def test_an_unknown_model_is_404_after_the_json_was_checked(client: Client) -> None:
+    """JSON first, then the model, then the values."""
+    bodies = [{"instances": []}, b"{", {"signature_name": 1}]
+
+    assert [client.ask("POST", "/v1/models/nope:predict", body).status for body in bodies] == [404, 400, 400]
+
+
+@pytest.mark.parametrize("method", ["classify", "regress"])
+def test_classify_and_regress_are_400_on_a_predict_signature(client: Client, method: str) -> None:
+    """Models of digits have no other."""
+    assert client.ask("POST", f"{STATUS}:{method}", {"examples": [{"image": 1}]}).status == 400
+
+
+def test_a_big_batch_is_answered_in_order(client: Client, model: Model) -> None:
+    """It takes another way through the server, and several inferences."""
+    images = np.random.default_rng(1).random((200, 28, 28)).astype(np.float32)
+    body = json.dumps({"instances": images.tolist()}).encode()
+    assert len(body) > BIG_BODY
+
+    rows = np.array(client.predict(body).body["predictions"], np.float32)
+    assert np.allclose(rows, outputs(model, images), atol=1e-6)
+
+
+def test_the_bundled_cnn_is_served() -> None:
+    """It takes a channel more."""
+    with ServerProcess(MODELS / "cnn") as server:
+        cnn = Model.load(MODELS / "cnn" / "model" / "1")
+        client = Client(server.port)
+        answer = client.predict({"instances": IMAGES[..., np.newaxis].tolist()})
+        client.connection.close()
+
+    assert float32(answer.body["predictions"]) == outputs(cnn, IMAGES[..., np.newaxis])

@@ -15,7 +15,7 @@ BUNDLED: Final = Path(__file__).parent / "data" / "digits.npz"
 
 @dataclass(frozen=True, eq=False)
 class Digits:
-    """Digits that are balanced however many are taken from the front: they go round 0, 1, ... 9, 0, 1, ..."""
+    """Labelled digits in rounds of 0, 1, ... 9, so that any number of them from the front is balanced."""
 
     images: npt.NDArray[np.float32]
     """(n, 28, 28) in [0, 1], read-only."""
@@ -30,9 +30,9 @@ class Digits:
         return len(self.labels)
 
     def sample(self, n: int) -> Digits:
-        """The first `n` digits, always the same ones: n / 10 of each class, within one.
+        """Return the first `n` digits, always the same: n / 10 of each class, give or take 1.
 
-        Raises ValueError unless `n` is 1 to as many as there are.
+        Raises ValueError unless `n` is from 1 to the number of digits.
         """
         if not 1 <= n <= len(self):
             raise ValueError(f"cannot take {n} of {len(self)} digits")
@@ -41,6 +41,6 @@ class Digits:
 
 @functools.cache
 def load_digits() -> Digits:
-    """Load the 2,000 bundled digits, 200 of each class; none of them was used in training the models."""
+    """Load the 2,000 bundled digits, 200 of each class; the models were not trained on them."""
     with np.load(BUNDLED) as stored:
         return Digits(stored["images"] / np.float32(255), stored["labels"].astype(np.int64))

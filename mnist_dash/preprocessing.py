@@ -1,4 +1,4 @@
-"""What is drawn on the canvas becomes a digit as MNIST has them."""
+"""Prepare a drawing as MNIST's digits were prepared."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from mnist_dash.errors import DrawingError
 
 DIGIT: Final = 20
 # MNIST's "centre of the field" is the middle of pixel (14, 14), as its own digits show: their centres of mass
-# lie within 14 to 15 of 28, 14.5 on average in both directions.
+# are between 14 and 15 of 28, and 14.5 on average in both directions.
 CENTRE: Final = 14.5
 # Anti-aliased rims and an image file's noise are not part of the digit's box.
 FAINTEST: Final = 0.25
-# A click leaves a dot as large as the brush, 20 of the canvas's 280 pixels; any digit is larger than that.
+# A click leaves a dot as large as the brush, 20 of the canvas's 280 pixels; every digit is larger.
 SMALLEST: Final = 1 / 12
-# Pillow's box filter takes source pixels whole or not at all. At 8 and more of them to a pixel of the field
+# Pillow's box filter takes source pixels whole or not at all. With 8 or more of them per pixel of the field,
 # that is area averaging to a sixteenth of a pixel; a smaller drawing is first divided into finer pixels.
 FINENESS: Final = 8
 LUMINANCE: Final = np.array([0.299, 0.587, 0.114], np.float32)
@@ -33,18 +33,18 @@ def prepare(image_data: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     `image_data` is uint8, of shape (H, W, 4) RGBA as the canvas gives it, (H, W, 3) RGB or (H, W) grey:
     light strokes on a black or transparent background. The ink's longest side becomes 20 pixels with the
     aspect kept, by area averaging, and its centre of mass the centre of the field, as the MNIST page
-    (LeCun, Cortes, Burges) tells; the strongest ink becomes 1, as in MNIST, however thin the brush. A drawing
-    too lopsided to be centred is moved only as far as all of it stays in the field.
+    (LeCun, Cortes, Burges) describes; the strongest ink becomes 1, as in MNIST, however thin the brush. A
+    lopsided drawing is moved towards the centre only as far as all of it stays in the field.
 
-    Raises DrawingError where there is no digit (nothing, next to nothing, a dot) and where the array has
-    another shape or dtype.
+    Raises DrawingError if there is no digit (nothing, a few specks, a dot), or if the array has another shape
+    or dtype.
     """
     ink = ink_of(image_data)
     return fit(ink[ink_box(ink)])
 
 
 def ink_of(image_data: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    """How much ink each pixel has, (H, W) in [0, 1]: its luminance (ITU-R BT.601) times its alpha."""
+    """Return the ink of each pixel, (H, W) in [0, 1]: its luminance (ITU-R BT.601) times its alpha."""
     if image_data.dtype != np.uint8:
         raise DrawingError(f"The drawing has the dtype {image_data.dtype}.", "Pass an array of uint8.")
     channels = image_data.shape[2] if image_data.ndim == 3 else 0
@@ -56,7 +56,7 @@ def ink_of(image_data: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
 
 
 def ink_box(ink: npt.NDArray[np.float32]) -> tuple[slice, slice]:
-    """The rows and columns that hold all ink of (H, W); raises DrawingError if it is no digit."""
+    """Return the rows and columns that hold all ink of (H, W); raises DrawingError if it is no digit."""
     inked = ink >= FAINTEST
     rows, columns = np.flatnonzero(inked.any(axis=1)), np.flatnonzero(inked.any(axis=0))
     if not len(rows):
@@ -85,6 +85,6 @@ def fit(ink: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def field_start(profile: npt.NDArray[np.float32], pixel: float) -> float:
-    """Where along `profile`, the ink per row or column, the field starts, its pixels being `pixel` long."""
+    """Return where the field starts along `profile`, the ink per row or column; `pixel` is its pixel size."""
     centre = np.average(np.arange(len(profile)) + 0.5, weights=profile)
     return float(np.clip(centre - CENTRE * pixel, len(profile) - FIELD * pixel, 0))

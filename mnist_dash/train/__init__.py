@@ -1,1 +1,1 @@
-"""How the bundled models are trained; `python -m mnist_dash.train`, with the extra `train`."""
+"""Train the bundled models: `python -m mnist_dash.train`, with the extra `train`."""

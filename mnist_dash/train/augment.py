@@ -1,4 +1,4 @@
-"""Small random changes to training digits, so that a model learns what a hand with a mouse draws."""
+"""Change training digits at random, so that a model learns what a hand with a mouse draws."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ STROKE_CHANCES: Final = (0.15, 0.35, 0.2, 0.2, 0.1)
 def batches(
     data: Labelled, size: int, seed: int, change: Change
 ) -> Iterator[tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]]:
-    """Yield without end shuffled batches of changed images, (size, 28, 28) in [0, 1], with their labels.
+    """Yield shuffled batches of changed images, (size, 28, 28) in [0, 1], with their labels, without end.
 
-    Each pass uses every digit once, but for the rest that would not fill a batch. The same seed yields
-    the same batches. Batches are smaller than `size` only where there are fewer digits than that.
+    Each pass uses every digit once, except the last ones that do not fill a batch. The same seed yields the
+    same batches. Batches are smaller than `size` only if there are fewer digits.
     """
     size = min(size, len(data.labels))
     rng = np.random.default_rng(seed)
@@ -44,12 +44,12 @@ def batches(
 
 
 def keep(image: npt.NDArray[np.uint8], _rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """Change nothing."""
+    """Return the image unchanged."""
     return image
 
 
 def distort(image: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """Turn, scale, slant, shift and thicken or thin one (28, 28) digit at random."""
+    """Turn, scale, slant, shift and thicken or thin a (28, 28) digit at random."""
     step = int(rng.choice(STROKE_STEPS, p=STROKE_CHANCES))
     # Drawings are fitted by their ink: a thicker stroke makes the skeleton smaller, not the digit larger.
     scale = rng.uniform(*SCALES) * DIGIT / (DIGIT + step)
@@ -66,10 +66,10 @@ def distort(image: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArr
 def transform(
     image: npt.NDArray[np.uint8], degrees: float, slant: float, scale: float, shift: npt.NDArray[np.float64]
 ) -> Image.Image:
-    """Move one (28, 28) digit about its centre, onto a field that is `FINENESS` times finer."""
+    """Move a (28, 28) digit about its centre, onto a field with pixels `FINENESS` times finer."""
     angle = np.deg2rad(degrees)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    # Pillow asks where each new pixel comes from, hence the inverse.
+    # Pillow wants the map from new to old pixels, hence the inverse.
     back = np.linalg.inv(scale * turn @ np.array([[1.0, slant], [0.0, 1.0]]))
     middle = np.full(2, CENTRE)
     offset = middle - back @ (middle + shift)
@@ -81,7 +81,7 @@ def transform(
 
 
 def change_stroke(image: Image.Image, step: int) -> Image.Image:
-    """Move every edge of the ink outwards by `step` pixels, or inwards where it is negative."""
+    """Move every edge of the ink outwards by `step` pixels, or inwards if it is negative."""
     edge = ImageFilter.MaxFilter(3) if step > 0 else ImageFilter.MinFilter(3)
     for _ in range(abs(step)):
         image = image.filter(edge)

@@ -19,7 +19,7 @@ from mnist_dash.train.mnist import FILES, SOURCE, Mnist, choose_digits, read_mni
 
 
 class Product(StrEnum):
-    """What can be made."""
+    """What the command can make."""
 
     LINEAR = "linear"
     CNN = "cnn"
@@ -30,7 +30,7 @@ RECIPES = {Product.LINEAR: recipes.LINEAR, Product.CNN: recipes.CNN}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Make what the command line asks for; returns the exit status."""
+    """Make the products that the command line asks for; returns the exit status."""
     options = build_parser().parse_args(arguments)
     try:
         mnist = read_mnist(options.mnist)
@@ -43,35 +43,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(prog="python -m mnist_dash.train", description=__doc__)
     add = parser.add_argument
-    wanted = f"folder with {', '.join(FILES)} from {SOURCE} (default: %(default)s)"
-    add("--mnist", type=Path, default=Path("mnist"), metavar="DIR", help=wanted)
+    files = f"folder with {', '.join(FILES)} from {SOURCE} (default: %(default)s)"
+    add("--mnist", type=Path, default=Path("mnist"), metavar="DIR", help=files)
     products = list(Product)
-    add(
-        "--only",
-        nargs="+",
-        type=Product,
-        default=products,
-        choices=products,
-        help="what to make (default: all)",
-    )
+    what = "what to make (default: all)"
+    add("--only", nargs="+", type=Product, default=products, choices=products, help=what)
     usual = f"passes over the training digits (default: {recipes.LINEAR.epochs} and {recipes.CNN.epochs})"
     add("--epochs", type=positive, metavar="N", help=usual)
-    add(
-        "--out",
-        type=Path,
-        default=Path("trained"),
-        metavar="DIR",
-        help="where to write (default: %(default)s)",
-    )
-    add("--seed", type=int, default=1, metavar="N", help="of all chance in training (default: %(default)s)")
+    out = Path("trained")
+    add("--out", type=Path, default=out, metavar="DIR", help="where to write (default: %(default)s)")
+    add("--seed", type=int, default=1, metavar="N", help="random seed of training (default: %(default)s)")
     return parser
 
 
 def positive(text: str) -> int:
-    """A whole number of at least 1; raises ValueError for anything else."""
+    """Read a whole number of at least 1; raises ValueError for anything else."""
     number = int(text)
     if number < 1:
         raise ValueError(text)
@@ -79,7 +68,7 @@ def positive(text: str) -> int:
 
 
 def make(product: Product, mnist: Mnist, options: argparse.Namespace) -> str:
-    """Make one product and say in a line what came out."""
+    """Make a product and return a line about it."""
     if product is Product.DIGITS:
         return make_digits(mnist, options.out / "digits.npz")
     folder = options.out / "models" / product / MODEL_NAME / "1"

@@ -1,4 +1,4 @@
-"""MNIST as it is distributed: four gzipped files in the IDX format."""
+"""Read MNIST as it is distributed, in four gzipped IDX files, and choose the digits to bundle."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Mnist:
-    """The two parts of MNIST: 60,000 digits to train with and 10,000 to test with."""
+    """The two parts of MNIST: 60,000 training digits and 10,000 test digits."""
 
     train: Labelled
     test: Labelled
@@ -46,26 +46,26 @@ class Mnist:
 def read_mnist(folder: Path) -> Mnist:
     """Read the four files of `FILES` in `folder`.
 
-    Raises SettingsError, naming what is missing or unfit and where the files can be had.
+    Raises SettingsError with what is missing or unfit and where to download the files.
     """
     missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
         raise SettingsError(
             f"The MNIST folder {folder} lacks {', '.join(missing)}.",
-            f"Put the four files {', '.join(FILES)} from {SOURCE} in it, or name their folder with --mnist.",
+            f"Put {', '.join(FILES)} from {SOURCE} in it, or give their folder with --mnist.",
         )
     train_images, train_labels, test_images, test_labels = (folder / name for name in FILES)
     return Mnist(read_labelled(train_images, train_labels), read_labelled(test_images, test_labels))
 
 
 def read_labelled(images_path: Path, labels_path: Path) -> Labelled:
-    """Read a file of images and the file of their labels; raises SettingsError where the two do not fit."""
+    """Read a file of images and the file of their labels; raises SettingsError if the two do not fit."""
     images, labels = read_idx(images_path), read_idx(labels_path)
     fit = images.shape[1:] == (FIELD, FIELD) and labels.shape == images.shape[:1]
     if not fit or len(labels) == 0 or labels.max() > 9:
         raise SettingsError(
-            f"{images_path} has the shape {images.shape} and {labels_path} the shape {labels.shape};"
-            " wanted (n, 28, 28) and (n,), n at least 1, with labels 0 to 9.",
+            f"{images_path} has the shape {images.shape} and {labels_path} the shape {labels.shape}, not"
+            " (n, 28, 28) and (n,) with n at least 1 and labels 0 to 9.",
             f"Download both again from {SOURCE}.",
         )
     return Labelled(images, labels)
@@ -74,15 +74,15 @@ def read_labelled(images_path: Path, labels_path: Path) -> Labelled:
 def read_idx(path: Path) -> npt.NDArray[np.uint8]:
     """Read one gzipped IDX file of unsigned bytes into an array of the shape it states.
 
-    The format is two zero bytes, the type, the number of dimensions, each dimension as a big-endian
-    32-bit integer, then the data in C order. Raises SettingsError for anything else.
+    The format is two zero bytes, the type, the number of dimensions, each dimension as a big-endian 32-bit
+    integer, then the data in C order. Raises SettingsError for anything else.
     """
     try:
         raw = gzip.decompress(path.read_bytes())
         zeros, kind, dimensions = struct.unpack_from(">HBB", raw)
         shape = struct.unpack_from(f">{dimensions}I", raw, 4)
         if (zeros, kind) != (0, UNSIGNED_BYTE):
-            raise ValueError("it does not begin as an IDX file of unsigned bytes does")
+            raise ValueError("it is not an IDX file of unsigned bytes")
         return np.frombuffer(raw, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
     except (OSError, EOFError, ValueError, struct.error, zlib.error) as error:
         raise SettingsError(
@@ -93,15 +93,13 @@ def read_idx(path: Path) -> npt.NDArray[np.uint8]:
 def choose_digits(data: Labelled, of_each: int = OF_EACH) -> Labelled:
     """Choose `of_each` digits of every class at random with a fixed seed, in rounds of 0 to 9.
 
-    Chosen from the whole file, since the first half of MNIST's test digits is easier than the second.
+    They come from the whole file, because the first half of MNIST's test digits is easier than the second.
     Raises SettingsError if a class has too few.
     """
     fewest = np.bincount(data.labels, minlength=DIGITS).min()
     if fewest < of_each:
-        raise SettingsError(
-            f"Of one class there are only {fewest} test digits; {of_each} of each are wanted.",
-            "Use MNIST's own test digits.",
-        )
+        problem = f"A class has only {fewest} test digits; {of_each} of each are needed."
+        raise SettingsError(problem, "Use MNIST's own test digits.")
     rng = np.random.default_rng(CHOICE_SEED)
     classes = [np.flatnonzero(data.labels == digit) for digit in range(DIGITS)]
     chosen = np.stack([rng.choice(members, of_each, replace=False) for members in classes], axis=1).ravel()

@@ -1,4 +1,4 @@
-"""The two bundled models and how they are trained, in Keras; needs the extra `train`."""
+"""Build and train the two bundled models in Keras; needs the extra `train`."""
 
 from __future__ import annotations
 
@@ -25,18 +25,17 @@ class Recipe:
     """A model and its training."""
 
     build: Callable[[Any], Any]
-    """Takes the module keras, returns the untrained model."""
+    """Takes the module keras and returns the untrained model."""
     epochs: int
     change: Change
-    """What is done to each training digit each time it is seen."""
+    """Applied to each training digit whenever it is used."""
 
 
 def train(recipe: Recipe, data: Labelled, epochs: int, seed: int) -> Any:
-    """Train a Keras model; the same seed gives the same model on the same machine and versions.
+    """Train a Keras model; the same seed gives the same model on the same machine with the same versions.
 
-    The learning rate rises for one epoch and then falls as a cosine to nothing, so that the last epoch's
-    weights are the ones to keep: nothing is chosen by looking at test digits. Raises SettingsError if Keras
-    or TensorFlow is not installed.
+    The learning rate rises for one epoch and then falls as a cosine to zero, so that the last epoch's weights
+    are the best: nothing is chosen by test digits. Raises SettingsError if Keras or TensorFlow is missing.
     """
     keras = load_keras()
     keras.utils.set_random_seed(seed)
@@ -58,14 +57,14 @@ def train(recipe: Recipe, data: Labelled, epochs: int, seed: int) -> Any:
 
 
 def accuracy(model: Any, data: Labelled) -> float:
-    """The share of the digits that a model gets right, 0 to 1."""
+    """Return the share of the digits that a model gets right, 0 to 1."""
     images = data.images.reshape(-1, *model.input_shape[1:]) / np.float32(255)
     answers = model.predict(images, verbose=0).argmax(axis=1)
     return float((answers == data.labels).mean())
 
 
 def build_linear(keras: Any) -> Any:
-    """Softmax regression on the 784 pixels: (28, 28, 1) in [0, 1] -> ten probabilities."""
+    """Build softmax regression on the 784 pixels: (28, 28, 1) in [0, 1] -> ten probabilities."""
     layers = keras.layers
     return keras.Sequential(
         [
@@ -78,7 +77,7 @@ def build_linear(keras: Any) -> Any:
 
 
 def build_cnn(keras: Any) -> Any:
-    """Four convolutions with batch normalisation: (28, 28, 1) in [0, 1] -> ten probabilities."""
+    """Build four convolutions with batch normalisation: (28, 28, 1) in [0, 1] -> ten probabilities."""
     layers = keras.layers
     return keras.Sequential(
         [
@@ -96,7 +95,7 @@ def build_cnn(keras: Any) -> Any:
 
 
 def convolution(layers: Any, filters: int, size: int, stride: int) -> list[Any]:
-    """One convolution, normalised and rectified."""
+    """Return the layers of a convolution, normalised and rectified."""
     return [
         layers.Conv2D(filters, size, strides=stride, padding="same", use_bias=False),
         layers.BatchNormalization(),
@@ -105,7 +104,7 @@ def convolution(layers: Any, filters: int, size: int, stride: int) -> list[Any]:
 
 
 def load_keras() -> Any:
-    """Import Keras with TensorFlow behind it; raises SettingsError if that cannot be had."""
+    """Import Keras with TensorFlow behind it; raises SettingsError if that is impossible."""
     try:
         tensorflow, keras = (importlib.import_module(name) for name in ("tensorflow", "keras"))
     except ImportError as error:

@@ -62,9 +62,8 @@ def test_a_version_in_a_bucket_is_copied(client: Client, tmp_path: Path) -> None
         assert path.is_dir() or (folder / path.relative_to(original)).read_bytes() == path.read_bytes()
     assert [done for done, _ in reports] == sorted(done for done, _ in reports)
     assert len(reports) > sum(path.is_file() for path in folder.rglob("*"))
-    assert (
-        reports[-1][0] == reports[-1][1] == sum(p.stat().st_size for p in original.rglob("*") if p.is_file())
-    )
+    total = sum(path.stat().st_size for path in original.rglob("*") if path.is_file())
+    assert reports[-1] == (total, total)
     assert [path.name for path in folder.parent.iterdir()] == ["2"]
     reports.clear()
     assert version.fetch(folder, lambda *_: reports.append((0, 0))) == folder
@@ -81,12 +80,8 @@ def test_a_model_in_a_bucket_is_checked(client: Client) -> None:
 @needs_emulator
 def test_an_unfit_model_in_a_bucket_is_named_as_the_user_did(client: Client) -> None:
     """Not by the temporary folder that it was copied to."""
-    with pytest.raises(ModelError) as caught:
+    with pytest.raises(ModelError, match=r"^gs://models/broken/model/1 uses operations"):
         check_model("gs://models/broken", client=client)
-    assert (
-        caught.value.problem
-        == "gs://models/broken/model/1 uses operations that OpenVINO does not have: PyFunc."
-    )
 
 
 @needs_emulator
@@ -112,65 +107,34 @@ def test_an_object_cannot_be_written_elsewhere(name: str, client: Client, tmp_pa
 
 @needs_emulator
 @pytest.mark.parametrize(
-    ("base", "problem", "next_step"),
+    ("base", "message"),
     [
-        ("gs://nowhere/mnist", "There is no bucket gs://nowhere.", "Check its name."),
-        ("gs://models/mnits", "There is no folder gs://models/mnits.", "Did you mean gs://models/mnist?"),
-        (
-            "gs://models/mnist/model/1",
-            "gs://models/mnist/model/1 is too deep",
-            "Did you mean gs://models/mnist?",
-        ),
-        (
-            "gs://models",
-            "gs://models is too high: model bases lie deeper.",
-            "Did you mean gs://models/broken, gs://models/mnist?",
-        ),
-        (
-            "gs://models/notes.txt",
-            "gs://models/notes.txt is a file, not a folder.",
-            "Give the folder that holds `model/<version>/`.",
-        ),
-        (
-            "gs://empty",
-            "gs://empty is not a model base",
-            'Export the model in Keras: model.export("gs://empty/model/1").',
-        ),
+        ("gs://nowhere/mnist", r"There is no bucket gs://nowhere\. Check its name\."),
+        ("gs://models/mnits", r"There is no folder .*mnits\. Did you mean gs://models/mnist\?"),
+        ("gs://models/mnist/model/1", r"is too deep: .* Did you mean gs://models/mnist\?"),
+        ("gs://models", r"is too high: .* Did you mean gs://models/broken, gs://models/mnist\?"),
+        ("gs://models/notes.txt", r"gs://models/notes\.txt is a file, not a folder\."),
+        ("gs://empty", r'is not a model base: .* model\.export\("gs://empty/model/1"\)\.'),
     ],
 )
-def test_a_mistake_in_a_bucket_is_reported_as_in_a_folder(
-    base: str, problem: str, next_step: str, client: Client
-) -> None:
-    """One explanation serves both."""
-    with pytest.raises(ModelError) as caught:
+def test_a_mistake_in_a_bucket_is_reported_as_in_a_folder(base: str, message: str, client: Client) -> None:
+    """The same explanation serves both."""
+    with pytest.raises(ModelError, match=message):
         versions_of(base, client)
-    assert caught.value.problem.startswith(problem)
-    assert caught.value.next_step == next_step
 
 
 OTHER_KEY = "Use the key of an account that may read it."
 LOG_IN = "To log in, run `gcloud auth application-default login` where the dashboard runs."
+MODEL = "gs://abc/mnist/model"
 
 
 @pytest.mark.parametrize(
     ("status", "problem", "next_step"),
     [
-        (
-            401,
-            "gs://abc/mnist/model is not public, and there are no valid Google credentials to read it with.",
-            OTHER_KEY,
-        ),
-        (
-            403,
-            "These Google credentials may not read gs://abc/mnist/model. Google says: No.",
-            f"Ask the owner of gs://abc for the role Storage Object Viewer. {OTHER_KEY}",
-        ),
+        (401, f"{MODEL} is not public", OTHER_KEY),
+        (403, f"These Google credentials may not read {MODEL}. Google says: No.", OTHER_KEY),
         (404, "There is no bucket gs://abc.", "Check its name."),
-        (
-            503,
-            "Cloud Storage could not read gs://abc/mnist/model. Google says: No.",
-            "Try again in a minute.",
-        ),
+        (503, f"Cloud Storage could not read {MODEL}. Google says: No.", "Try again in a minute."),
     ],
 )
 def test_an_error_of_cloud_storage_is_translated(
@@ -180,8 +144,10 @@ def test_an_error_of_cloud_storage_is_translated(
     monkeypatch.setattr(cloud_storage, "RETRY_SECONDS", 0.1)
     with answering(status) as url, pytest.raises(ModelError) as caught:
         versions_of("gs://abc/mnist", client_of(url))
-    assert (caught.value.problem, caught.value.next_step) == (problem, next_step)
+    assert caught.value.problem.startswith(problem)
+    assert caught.value.next_step.endswith(next_step)
     assert caught.value.unverified == (status != 404)
+    assert ("the role Storage Object Viewer" in caught.value.next_step) == (status == 403)
 
 
 def test_a_refused_connection_is_reported(unused_port: int, monkeypatch: pytest.MonkeyPatch) -> None:

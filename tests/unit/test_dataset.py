@@ -10,7 +10,7 @@ from mnist_dash.dataset import load_digits
 
 
 def test_the_bundle_has_200_digits_of_each_class() -> None:
-    """Shapes, dtypes and range are as promised, and the classes are even."""
+    """Shapes, dtypes and range are as documented."""
     bundled = load_digits()
     assert bundled.images.shape == (2000, 28, 28)
     assert bundled.images.dtype == np.float32
@@ -31,7 +31,7 @@ def test_the_bundle_is_small() -> None:
 
 
 def test_the_bundle_names_its_makers() -> None:
-    """The file beside it attributes the digits and states their licence."""
+    """The README beside it attributes the digits and states their licence."""
     text = (dataset.BUNDLED.parent / "README.md").read_text(encoding="utf-8")
     for name in ("Yann LeCun", "Corinna Cortes", "Christopher J.C. Burges", "Share Alike 3.0"):
         assert name in text
@@ -62,7 +62,7 @@ def test_a_sample_is_always_the_same() -> None:
 
 
 @pytest.mark.parametrize("n", [0, -1, 2001])
-def test_a_sample_that_cannot_be_had_is_refused(n: int) -> None:
-    """The error says how many there are."""
+def test_an_impossible_sample_is_refused(n: int) -> None:
+    """The error says how many digits there are."""
     with pytest.raises(ValueError, match=f"cannot take {n} of 2000 digits"):
         load_digits().sample(n)

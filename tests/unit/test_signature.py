@@ -145,10 +145,7 @@ def test_an_output_of_open_shape_may_be_the_answer(shape: tuple[int, ...] | None
         ),
         ({"serving_default": Signature("s", {}, {"y": TEN}, "")}, "takes 0 inputs (none) in `s`."),
         (signatures(PIXELS, PIXELS, y=TEN), "takes 2 inputs (`x`, `x1`) in `serving_default`."),
-        (
-            signatures(Tensor("x:0", "DT_UINT8", (-1, 784)), y=TEN),
-            "takes DT_UINT8 for its input `x`",
-        ),
+        (signatures(Tensor("x:0", "DT_UINT8", (-1, 784)), y=TEN), "takes DT_UINT8 for its input `x`"),
         (signatures(Tensor("x:0", "DT_FLOAT", None), y=TEN), "does not say the shape of its input `x`."),
         (signatures(Tensor("x:0", "DT_FLOAT", (28, 28)), y=TEN), "takes one digit alone"),
         (

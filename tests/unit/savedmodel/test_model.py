@@ -156,12 +156,7 @@ FAULTS: dict[str, tuple[str, Callable[[Path], object], str, str]] = {
     "no index": (ROWS, lambda v: (v / INDEX).unlink(), f"{MISSING} /v/{INDEX}.", COPY),
     "no shard": (ROWS, lambda v: (v / SHARD).unlink(), f"{MISSING} /v/{SHARD}.", COPY),
     "no shard that the graph needs": (FROZEN, lambda v: (v / SHARD).unlink(), f"{MISSING} /v/{SHARD}.", COPY),
-    "one shard of two": (
-        ROWS,
-        _declare_two_shards,
-        f"{MISSING} /v/{SECOND_SHARD}.",
-        COPY,
-    ),
+    "one shard of two": (ROWS, _declare_two_shards, f"{MISSING} /v/{SECOND_SHARD}.", COPY),
     "index cut off": (ROWS, lambda v: cut_off(v / INDEX), DAMAGED, COPY),
     "shard cut off": (FLAT, lambda v: cut_off(v / SHARD), DAMAGED, COPY),
     "unknown operation": (

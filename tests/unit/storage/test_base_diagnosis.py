@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,174 +12,82 @@ from mnist_dash.storage.location import FolderLocation
 from tests.models import FLAT, make_base
 
 
-def folders(*names: str) -> Callable[[Path], None]:
-    """Make files and folders (with a slash at their end) and model bases (with a colon at their end)."""
-
-    def make(root: Path) -> None:
-        for name in names:
-            path = root / name.rstrip("/:")
-            if name.endswith(":"):
-                make_base(path)
-            elif name.endswith("/"):
-                path.mkdir(parents=True)
-            else:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.touch()
-
-    return make
+def make(root: Path, names: list[str]) -> None:
+    """Make files, folders (with a slash at their end) and model bases (with a colon at their end)."""
+    for name in names:
+        path = root / name.rstrip("/:")
+        if name.endswith(":"):
+            make_base(path)
+        elif name.endswith("/"):
+            path.mkdir(parents=True)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
 
 
 EXPORT = 'Export the model in Keras: model.export("/m/model/1").'
 NO_BASE = "/m is not a model base: it has no folder `model/<version>`, named by a number"
 TOO_DEEP = "is too deep: a model base is the folder that holds `model`."
-# Mistake -> (how to make it in a folder, the base given, problem, next step); /m is the folder.
-MISTAKES: dict[str, tuple[Callable[[Path], None], str, str, str]] = {
-    "missing beside others": (
-        folders("data/", "notes.txt"),
+TOO_HIGH = "/m is too high: model bases lie deeper."
+NO_FILE = "There is no saved_model.pb in /m/model"
+# Mistake -> (what lies in a folder, the base given, part of the problem, next step); /m is the folder.
+MISTAKES: dict[str, tuple[list[str], str, str, str]] = {
+    "missing": (
+        ["data/", "a.txt"],
         "/m/mnist",
-        "There is no folder /m/mnist.",
-        "Check the path: /m holds data/, notes.txt.",
+        "no folder /m/mnist.",
+        "Check the path: /m holds data/, a.txt.",
     ),
-    "misspelt": (
-        folders("mnist-v2:"),
-        "/m/MNIST_v2",
-        "There is no folder /m/MNIST_v2.",
-        "Did you mean /m/mnist-v2?",
-    ),
-    "misspelt in the middle": (
-        folders("mnist:"),
-        "/m/mnsit/deeper",
-        "There is no folder /m/mnsit/deeper.",
-        "Did you mean /m/mnist?",
-    ),
-    "model folder": (
-        folders("mnist:"),
-        "/m/mnist/model",
-        f"/m/mnist/model {TOO_DEEP}",
-        "Did you mean /m/mnist?",
-    ),
-    "version that is missing": (
-        folders("mnist:"),
-        "/m/mnist/model/7",
-        f"/m/mnist/model/7 {TOO_DEEP}",
-        "Did you mean /m/mnist?",
-    ),
-    "saved_model.pb itself": (
-        folders("mnist:"),
-        "/m/mnist/model/1/saved_model.pb",
-        f"/m/mnist/model/1/saved_model.pb {TOO_DEEP}",
-        "Did you mean /m/mnist?",
-    ),
-    "grandparent": (
-        folders("models/mnist:"),
-        "/m",
-        "/m is too high: model bases lie deeper.",
-        "Did you mean /m/models/mnist?",
-    ),
+    "misspelt": (["mnist-v2:"], "/m/MNIST_v2", "no folder /m/MNIST_v2.", "Did you mean /m/mnist-v2?"),
+    "misspelt above": (["mnist:"], "/m/mnsit/deep", "no folder /m/mnsit/deep.", "Did you mean /m/mnist?"),
+    "model folder": (["mnist:"], "/m/mnist/model", TOO_DEEP, "Did you mean /m/mnist?"),
+    "missing version": (["mnist:"], "/m/mnist/model/7", TOO_DEEP, "Did you mean /m/mnist?"),
+    "saved_model.pb": (["mnist:"], "/m/mnist/model/1/saved_model.pb", TOO_DEEP, "Did you mean /m/mnist?"),
+    "grandparent": (["models/mnist:"], "/m", TOO_HIGH, "Did you mean /m/models/mnist?"),
     "parent of several": (
-        folders("a:", "b:", "c:", "d:", "e:"),
+        ["a:", "b:", "c:", "d:", "e:"],
         "/m",
-        "/m is too high: model bases lie deeper.",
+        TOO_HIGH,
         "Did you mean /m/a, /m/b, /m/c, /m/d or another?",
     ),
-    "parent of a base named model": (
-        folders("model:"),
+    "parent of a base named model": (["model:"], "/m", TOO_HIGH, "Did you mean /m/model?"),
+    "SavedModel": (["saved_model.pb"], "/m", f"{NO_BASE}, but /m is a SavedModel.", "to /m/model/1."),
+    "version without model": (["3/saved_model.pb"], "/m", "but /m/3 is a SavedModel.", "to /m/model/3."),
+    "SavedModel of another name": (["export/saved_model.pb"], "/m", "but /m/export is", "to /m/model/1."),
+    "version of another name": (["model/v1/saved_model.pb"], "/m", "but /m/model/v1 is", "to /m/model/1."),
+    "file": (["a.txt"], "/m/a.txt", "/m/a.txt is a file, not a folder.", "that holds `model/<version>/`."),
+    "Keras file": (["m.keras"], "/m/m.keras", "/m/m.keras is not a SavedModel", f"{EXPORT} Then give /m."),
+    "folder with a Keras file": (["old.h5"], "/m", f"{NO_BASE}, and /m/old.h5 is not a SavedModel.", EXPORT),
+    "frozen graph": (["model/frozen.pb"], "/m", "and /m/model/frozen.pb is not a SavedModel.", EXPORT),
+    "other files": ([*"abcdefgh"], "/m", f"{NO_BASE}; /m holds a, b, c, d, e, f and 2 more.", EXPORT),
+    "model is a file": (["model"], "/m", f"{NO_BASE}; /m holds model.", EXPORT),
+    "no version": (["model/"], "/m", f"{NO_BASE}; /m/model holds nothing.", EXPORT),
+    "empty version": (["model/1/"], "/m", f"{NO_FILE}/1; /m/model/1 holds nothing.", EXPORT),
+    "empty version beside a complete version": (
+        ["model/1/saved_model.pb", "model/2/variables/"],
         "/m",
-        "/m is too high: model bases lie deeper.",
-        "Did you mean /m/model?",
+        f"{NO_FILE}/2; /m/model/2 holds variables/.",
+        'model.export("/m/model/2"). Or remove /m/model/2: version 1 is complete.',
     ),
-    "SavedModel itself": (
-        folders("saved_model.pb"),
+    "version too deep": (
+        ["model/7/export/saved_model.pb"],
         "/m",
-        f"{NO_BASE}, but /m is a SavedModel.",
-        "Move its content to /m/model/1.",
+        "but /m/model/7/export is",
+        "to /m/model/7.",
     ),
-    "versions without model": (
-        folders("3/saved_model.pb"),
-        "/m",
-        f"{NO_BASE}, but /m/3 is a SavedModel.",
-        "Move its content to /m/model/3.",
-    ),
-    "SavedModel under another name": (
-        folders("export/saved_model.pb"),
-        "/m",
-        f"{NO_BASE}, but /m/export is a SavedModel.",
-        "Move its content to /m/model/1.",
-    ),
-    "version under another name": (
-        folders("model/v1/saved_model.pb"),
-        "/m",
-        f"{NO_BASE}, but /m/model/v1 is a SavedModel.",
-        "Move its content to /m/model/1.",
-    ),
-    "file": (
-        folders("notes.txt"),
-        "/m/notes.txt",
-        "/m/notes.txt is a file, not a folder.",
-        "Give the folder that holds `model/<version>/`.",
-    ),
-    "Keras file": (
-        folders("mnist.keras"),
-        "/m/mnist.keras",
-        "/m/mnist.keras is not a SavedModel, which TensorFlow Serving needs.",
-        f"{EXPORT} Then give /m.",
-    ),
-    "folder with a Keras file": (
-        folders("old.h5"),
-        "/m",
-        f"{NO_BASE}, and /m/old.h5 is not a SavedModel.",
-        EXPORT,
-    ),
-    "frozen graph in model": (
-        folders("model/frozen.pb"),
-        "/m",
-        f"{NO_BASE}, and /m/model/frozen.pb is not a SavedModel.",
-        EXPORT,
-    ),
-    "other things": (
-        folders(*"abcdefgh"),
-        "/m",
-        f"{NO_BASE}; /m holds a, b, c, d, e, f and 2 more.",
-        EXPORT,
-    ),
-    "model is a file": (folders("model"), "/m", f"{NO_BASE}; /m holds model.", EXPORT),
-    "no version": (folders("model/"), "/m", f"{NO_BASE}; /m/model holds nothing.", EXPORT),
-    "empty version": (
-        folders("model/1/"),
-        "/m",
-        "There is no saved_model.pb in /m/model/1; /m/model/1 holds nothing.",
-        EXPORT,
-    ),
-    "empty version beside a complete one": (
-        folders("model/1/saved_model.pb", "model/2/variables/"),
-        "/m",
-        "There is no saved_model.pb in /m/model/2; /m/model/2 holds variables/.",
-        'Export the model in Keras: model.export("/m/model/2"). Or remove /m/model/2: version 1 is complete.',
-    ),
-    "version one level too deep": (
-        folders("model/7/export/saved_model.pb"),
-        "/m",
-        "There is no saved_model.pb in /m/model/7, but /m/model/7/export is a SavedModel.",
-        "Move its content to /m/model/7.",
-    ),
-    "ONNX file as version": (
-        folders("model/1/mnist.onnx"),
-        "/m",
-        "There is no saved_model.pb in /m/model/1, and /m/model/1/mnist.onnx is not a SavedModel.",
-        EXPORT,
-    ),
+    "ONNX version": (["model/1/m.onnx"], "/m", f"{NO_FILE}/1, and /m/model/1/m.onnx is not a", EXPORT),
 }
 
 
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_mistake_is_reported_with_its_cure(name: str, tmp_path: Path) -> None:
     """The problem names the path and what is there; the next step can be followed as it is written."""
-    make, given, problem, next_step = MISTAKES[name]
-    make(tmp_path)
+    content, given, problem, next_step = MISTAKES[name]
+    make(tmp_path, content)
     with pytest.raises(ModelError) as caught:
         find_newest(FolderLocation(Path(given.replace("/m", str(tmp_path), 1))))
-    assert caught.value.problem.replace(str(tmp_path), "/m") == problem
-    assert caught.value.next_step.replace(str(tmp_path), "/m") == next_step
+    assert problem in caught.value.problem.replace(str(tmp_path), "/m")
+    assert caught.value.next_step.replace(str(tmp_path), "/m").endswith(next_step)
 
 
 def test_the_search_for_a_base_is_bounded(tmp_path: Path) -> None:

@@ -34,9 +34,8 @@ def mnist(tmp_path: Path) -> Path:
     """A folder with a tiny MNIST: two digits of each class to train with, 200 to test with."""
     folder = tmp_path / "mnist"
     folder.mkdir()
-    rng = np.random.default_rng(0)
     for (images, labels), of_each in ((FILES[:2], 2), (FILES[2:], 200)):
-        write_idx(folder / images, rng.integers(0, 255, (10 * of_each, 28, 28), np.uint8))
+        write_idx(folder / images, np.zeros((10 * of_each, 28, 28), np.uint8))
         write_idx(folder / labels, np.tile(np.arange(10, dtype=np.uint8), of_each))
     return folder
 
@@ -69,8 +68,8 @@ def test_an_idx_file_gives_the_array_it_holds(tmp_path: Path, shape: tuple[int, 
         pytest.param(gzip.compress(struct.pack(">HBBI", 7, 8, 1, 1) + bytes(1)), id="another format"),
     ],
 )
-def test_a_file_that_is_no_idx_is_named(tmp_path: Path, content: bytes) -> None:
-    """Whatever is wrong with it, the error names the file and says what to do."""
+def test_a_file_of_another_format_is_refused(tmp_path: Path, content: bytes) -> None:
+    """The error names the file and says what to do."""
     path = tmp_path / "x.gz"
     path.write_bytes(content)
     with pytest.raises(SettingsError, match=r"x\.gz cannot be read as gzipped IDX: .*Download it again from"):
@@ -84,7 +83,7 @@ def test_mnist_is_read_in_its_two_parts(mnist: Path) -> None:
     assert (data.train.labels.shape, data.test.labels.shape) == ((20,), (2000,))
 
 
-def test_missing_files_are_named_with_all_four_that_are_desired(mnist: Path) -> None:
+def test_missing_files_are_named(mnist: Path) -> None:
     """The problem names what is missing; the next step names the four files and where they are."""
     (mnist / FILES[1]).unlink()
     with pytest.raises(SettingsError) as raised:
@@ -93,25 +92,21 @@ def test_missing_files_are_named_with_all_four_that_are_desired(mnist: Path) -> 
     assert all(name in raised.value.next_step for name in (*FILES, "--mnist"))
 
 
-def test_labels_of_other_images_are_refused(mnist: Path) -> None:
-    """A different number of images and labels is an error, not a shorter data set."""
-    write_idx(mnist / FILES[1], np.zeros(19, np.uint8))
-    with pytest.raises(SettingsError, match=r"shape \(20, 28, 28\) and .* the shape \(19,\)"):
-        read_mnist(mnist)
-
-
-def test_labels_above_9_are_refused(mnist: Path) -> None:
-    """Ten classes are what the models answer with."""
-    write_idx(mnist / FILES[1], np.full(20, 10, np.uint8))
-    with pytest.raises(SettingsError, match="labels 0 to 9"):
-        read_mnist(mnist)
-
-
-def test_mnist_without_digits_is_refused(mnist: Path) -> None:
-    """Nothing can be trained or measured with none."""
-    write_idx(mnist / FILES[2], np.zeros((0, 28, 28), np.uint8))
-    write_idx(mnist / FILES[3], np.zeros(0, np.uint8))
-    with pytest.raises(SettingsError, match="n at least 1"):
+@pytest.mark.parametrize(
+    ("images", "labels"),
+    [
+        pytest.param(np.zeros((20, 28, 28)), np.zeros(19), id="another number of labels"),
+        pytest.param(np.zeros((20, 28, 28)), np.full(20, 10), id="labels above 9"),
+        pytest.param(np.zeros((0, 28, 28)), np.zeros(0), id="no digits"),
+    ],
+)
+def test_images_and_labels_that_do_not_fit_are_refused(
+    mnist: Path, images: npt.NDArray[np.float64], labels: npt.NDArray[np.float64]
+) -> None:
+    """They are an error, not a shorter data set."""
+    write_idx(mnist / FILES[0], images.astype(np.uint8))
+    write_idx(mnist / FILES[1], labels.astype(np.uint8))
+    with pytest.raises(SettingsError, match=r"the shape .*n at least 1 and labels 0 to 9"):
         read_mnist(mnist)
 
 
@@ -144,7 +139,7 @@ def test_choosing_more_than_there_are_is_refused() -> None:
         choose_digits(labelled(of_each=3), of_each=4)
 
 
-def test_what_was_written_is_what_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_written_digits_are_loaded_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file has the pixels and labels that were chosen, in [0, 1]."""
     chosen = choose_digits(labelled(of_each=25), of_each=2)
     write_digits(chosen, tmp_path / "new" / "digits.npz")
@@ -171,7 +166,7 @@ def test_the_command_makes_the_bundled_digits(
     assert capsys.readouterr().out.startswith("digits: 2,000 in ")
 
 
-def test_the_command_without_mnist_says_which_files_it_wants(
+def test_the_command_without_mnist_names_its_files(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """No traceback: an exit status and the four names."""
@@ -230,18 +225,18 @@ def test_few_digits_make_small_batches() -> None:
 def test_the_same_seed_gives_the_same_batches() -> None:
     """Training can be repeated."""
     data = Labelled(np.stack([seven()] * 8), np.full(8, 7, np.uint8))
-    (one, _), (same, _), (other, _) = (next(batches(data, 8, seed, distort)) for seed in (1, 1, 2))
-    np.testing.assert_array_equal(one, same)
-    assert (one != other).any()
+    (first, _), (same, _), (other, _) = (next(batches(data, 8, seed, distort)) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, same)
+    assert (first != other).any()
 
 
 def test_a_distorted_digit_is_another_picture_of_the_same_size() -> None:
-    """Each time it is seen, it looks different and still is a (28, 28) digit with strong ink."""
+    """It looks different each time, and is still a (28, 28) digit with strong ink."""
     rng = np.random.default_rng(0)
-    seen = [distort(seven(), rng) for _ in range(20)]
-    assert {(image.shape, image.dtype) for image in seen} == {((28, 28), np.dtype(np.uint8))}
-    assert len({image.tobytes() for image in seen}) == 20
-    assert min(image.max() for image in seen) > 120
+    images = [distort(seven(), rng) for _ in range(20)]
+    assert {(image.shape, image.dtype) for image in images} == {((28, 28), np.dtype(np.uint8))}
+    assert len({image.tobytes() for image in images}) == 20
+    assert min(image.max() for image in images) > 120
 
 
 def test_a_transform_that_changes_nothing_gives_the_digit_back() -> None:

@@ -48,6 +48,7 @@ from mnist_dash.domain import (
     Role,
 )
 from mnist_dash.settings import FLAGS, EngineKind, Flag, RouterKind, Settings
+from tests.project.test_imports import SOURCES, imports, module_name
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -225,20 +226,37 @@ def test_every_page_of_the_docs_is_linked_from_the_readme() -> None:
     assert [name for name in names if f"]({name})" not in README] == []
 
 
-def test_contributing_names_every_module_and_no_other() -> None:
-    """The source tree is complete."""
+def modules_in_contributing() -> list[str]:
+    """The modules in the source tree of CONTRIBUTING.md, in its order."""
     (tree,) = blocks("text", CONTRIBUTING)
     folders: list[str] = []
-    named = []
+    modules = []
     for line in tree.splitlines():
         name = line.split()[0]
         del folders[(len(line) - len(line.lstrip())) // 2 :]
         if name.endswith("/"):
             folders.append(name)
         else:
-            named.append("".join([*folders, name]))
-    sources = {str(path.relative_to(ROOT)) for path in (ROOT / "mnist_dash").rglob("*.py")}
-    assert sorted(named) == sorted(name for name in sources if not name.endswith("__init__.py"))
+            modules.append(module_name(ROOT.joinpath(*folders, name)))
+    return modules
+
+
+def test_contributing_names_every_module_and_no_other() -> None:
+    """The source tree is complete."""
+    files = {name for name, path in SOURCES.items() if path.name != "__init__.py"}
+    assert sorted(modules_in_contributing()) == sorted(files)
+
+
+def test_contributing_lists_each_module_below_its_imports() -> None:
+    """So that the tree can be read from top to bottom."""
+    order = {name: line for line, name in enumerate(modules_in_contributing())}
+    upward = [
+        f"{name} imports {imported}"
+        for name in order
+        for imported in imports(SOURCES[name])
+        if order.get(imported, 0) > order[name]
+    ]
+    assert upward == []
 
 
 def test_the_code_has_a_licence_and_the_data_states_its_own() -> None:

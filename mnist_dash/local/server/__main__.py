@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import errno
 import gc
-import json
 import os
 import signal
 import socket
@@ -18,12 +17,20 @@ from pathlib import Path
 
 import uvicorn
 
-from mnist_dash import subprocesses
 from mnist_dash.domain import MODEL_NAME
 from mnist_dash.errors import MnistDashError, SettingsError
+from mnist_dash.local.protocol import (
+    Ending,
+    Listening,
+    ProcessEvent,
+    VersionFailed,
+    VersionServed,
+    event_line,
+)
 from mnist_dash.local.server.rest import RestApi
 from mnist_dash.local.server.versions import Versions, VersionWatcher
 from mnist_dash.savedmodel.model import Model
+from mnist_dash.subprocesses import exit_with_parent
 
 LAST_CALL_SECONDS = 0.25
 """How long a supervised server accepts requests after SIGTERM: the gateway must stop using it first."""
@@ -32,29 +39,26 @@ DRAIN_SECONDS = 4
 IDLE_SECONDS = 300
 """After which an idle connection is closed: later than clients do it, or a request could meet the closing."""
 BIG_REQUEST_THREADS = 2
-_LINES = {
-    "listening": "Serving version {version} at {url}",
-    "version": "Version {version} has taken over.",
-    "trouble": "{problem}",
-}
-"""What people read of an event, in stdout or the log."""
 
 
 class Reporter:
-    """Prints a line for each event and, if supervised, writes it as a JSON object to the original stdout."""
+    """Prints each event for people and, if supervised, writes it as a line to the original stdout."""
 
     def __init__(self, supervised: bool) -> None:
         self._descriptor = os.dup(1) if supervised else None
         if supervised:
             os.dup2(2, 1)  # native libraries print to descriptor 1, whatever sys.stdout is
 
-    def __call__(self, event: str, **fields: str | int) -> None:
-        if line := _LINES.get(event, "").format(**fields):
-            print(line, file=sys.stdout if event == "listening" else sys.stderr, flush=True)
+    def __call__(self, event: ProcessEvent) -> None:
+        match event:
+            case VersionServed(version):
+                print(f"Version {version} has taken over.", file=sys.stderr, flush=True)
+            case VersionFailed(problem):
+                print(problem, file=sys.stderr, flush=True)
         if self._descriptor is not None:
             # A reader that is gone is a supervisor that has died; then this process ends, too.
             with contextlib.suppress(BrokenPipeError):
-                os.write(self._descriptor, json.dumps({"event": event, **fields}).encode() + b"\n")
+                os.write(self._descriptor, event_line(event))
 
 
 class _HttpServer(uvicorn.Server):
@@ -122,7 +126,8 @@ def _serve(arguments: argparse.Namespace, report: Reporter) -> None:
         number = listener.getsockname()[1]
         url = f"http://{f'[{host}]' if ':' in host else host}:{number}/v1/models/{MODEL_NAME}"
         assert versions.served
-        report("listening", port=number, version=versions.served.version, url=url)
+        print(f"Serving version {versions.served.version} at {url}", flush=True)
+        report(Listening(number, versions.served.version))
         threading.Thread(target=watcher.run, args=(stop,), name="versions", daemon=True).start()
 
     executor = ThreadPoolExecutor(BIG_REQUEST_THREADS, thread_name_prefix="big")
@@ -175,13 +180,13 @@ def _end_on_request(ask_to_end: Callable[..., None], report: Reporter | None) ->
         return
 
     def last_call(*_: object) -> None:
-        report("ending")
+        report(Ending())
         threading.Timer(LAST_CALL_SECONDS, ask_to_end).start()
 
     signal.signal(signal.SIGTERM, last_call)
     # Ctrl-C reaches every process of a terminal: the supervisor decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    subprocesses.exit_with_parent(ask_to_end=ask_to_end)
+    exit_with_parent(ask_to_end=ask_to_end)
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -9,8 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import TypeAlias
 
 from mnist_dash.errors import ModelError
+from mnist_dash.local.protocol import VersionFailed, VersionServed
 from mnist_dash.local.server.predictor import Predictor, Runnable
 
 POLL_SECONDS = 0.25
@@ -81,8 +83,7 @@ class Versions:
         self._statuses, self.served = {**self._statuses, **changed}, predictor
 
 
-Report = Callable[..., None]
-"""Called with an event's name and fields: `version=N` took over, or `trouble` with `problem=TEXT` to show."""
+Report: TypeAlias = Callable[[VersionServed | VersionFailed], None]
 
 
 @dataclass
@@ -136,7 +137,7 @@ class VersionWatcher:
                 errors.append(error)
                 continue
             if errors:
-                self._report("trouble", problem=str(errors[0]))
+                self._report(VersionFailed(str(errors[0])))
             return
         raise errors[0]
 
@@ -154,7 +155,7 @@ class VersionWatcher:
             self._consider(None)
             if served:
                 self._versions.serve(None)
-                self._report("trouble", problem=f"{self._folder} holds no version, so nothing is served.")
+                self._report(VersionFailed(f"{self._folder} holds no version, so nothing is served."))
         elif served and served.version == max(present):
             self._consider(None)
         else:
@@ -184,7 +185,7 @@ class VersionWatcher:
         elif not candidate.is_reported and now - candidate.since >= COPY_SECONDS:
             candidate.is_reported = True
             self._versions.set_status(VersionStatus(version, VersionState.END, candidate.problem))
-            self._report("trouble", problem=candidate.problem)
+            self._report(VersionFailed(candidate.problem))
 
     def _consider(self, candidate: _Candidate | None) -> None:
         if self._candidate:
@@ -204,7 +205,7 @@ class VersionWatcher:
             if _list_files(folder) == candidate.files:  # else it was read while it was written
                 self._candidate = None
                 self._versions.serve(predictor)
-                self._report("version", version=predictor.version)
+                self._report(VersionServed(predictor.version))
 
     def _load_warm(self, folder: Path) -> Predictor:
         predictor = Predictor(self._load(folder))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from mnist_dash.errors import ModelError
+from mnist_dash.local.protocol import VersionFailed, VersionServed
 from mnist_dash.local.server.predictor import Predictor
 from mnist_dash.local.server.versions import (
     COPY_SECONDS,
@@ -84,9 +85,8 @@ class Bench:
         self.now = 100.0
         self.watcher = VersionWatcher(folder, self.versions, self.loader, self.report, clock=lambda: self.now)
 
-    def report(self, event: str, **fields: str | int) -> None:
-        assert list(fields) == ["version" if event == "version" else "problem"]
-        self.reports.extend(fields.values())
+    def report(self, event: VersionServed | VersionFailed) -> None:
+        self.reports.append(event.version if isinstance(event, VersionServed) else event.problem)
 
     def put(self, name: int | str, file: str = "model") -> None:
         (self.folder / str(name)).mkdir(parents=True, exist_ok=True)

@@ -118,7 +118,7 @@ class Flag:
     expected: str
     """What a value must be, as the error message says it."""
     default: str
-    """The default in words, for the help text and the README."""
+    """The default in words, for --help and docs/reference.md."""
     help: str
 
     @property

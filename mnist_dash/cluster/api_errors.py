@@ -11,7 +11,7 @@ from mnist_dash.cluster.resources import GATEWAY, NAMESPACE, Kind, Object
 from mnist_dash.errors import EngineError
 from mnist_dash.network_errors import NetworkProblem, explain_network_error
 
-ROLE_HINT: Final = 'The README\'s section "On a cluster" has the Role that the dashboard needs.'
+ROLE_HINT: Final = "docs/role.yaml has the Role that the dashboard needs."
 RETRYING: Final = "The dashboard keeps trying; if it lasts, check the cluster's control plane."
 CHECK_SERVER: Final = "Check the address of the cluster in the kubeconfig."
 FETCH: Final = "gcloud container clusters get-credentials CLUSTER --location LOCATION"

@@ -190,6 +190,18 @@ def test_every_public_name_can_be_imported_and_no_other() -> None:
         _ = mnist_dash.nonsense
 
 
+def test_every_label_of_the_page_that_is_named_exists() -> None:
+    """Buttons and tabs in the steps to try and in the troubleshooting."""
+    steps = README.partition("## Try")[2].partition("| term |")[0]
+    cluster = TEXTS[ROOT / "docs" / "cluster.md"]
+    help_texts = cluster.partition("## Troubleshooting")[2].partition("## Operation")[0]
+    labels = re.findall(r"\*\*([^*]+)\*\*", steps + help_texts)
+    sources = [ROOT / "app.py", *(ROOT / "mnist_dash" / "panels").glob("*.py")]
+    page = "".join(path.read_text() for path in sources)
+    assert len(labels) > 8
+    assert [label for label in labels if f'"{label}' not in page] == []
+
+
 def slug(heading: str) -> str:
     """The anchor that GitHub gives a heading."""
     return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")

@@ -144,10 +144,17 @@ def _input_of(signature: Signature, where: str) -> tuple[str, tuple[int, ...]]:
 
 
 def _digit_shape(input_shape: tuple[int, ...], where: str) -> tuple[int, ...]:
+    """Return the shape of a digit in a batch of `input_shape`; raises ModelError if it has no free batch."""
     rest = _arrangement(input_shape[1:])
-    if rest is None or not input_shape or input_shape[0] >= 0:
-        raise ModelError(f"{where} {_misfit(input_shape, rest)}", _EXPORT_SHAPE)
-    return rest
+    if rest and input_shape[0] < 0:
+        return rest
+    shape = show(input_shape)
+    misfit = f"takes an input of shape {shape}, which does not fit the 28x28 pixels of a digit."
+    if rest:
+        misfit = f"takes a fixed batch of {input_shape[0]}: its input is {shape}."
+    elif input_shape and input_shape[0] >= 0 and _arrangement(input_shape):
+        misfit = f"takes one digit alone: its input is {shape}, without a leading batch."
+    raise ModelError(f"{where} {misfit}", _EXPORT_SHAPE)
 
 
 def _arrangement(shape: tuple[int, ...]) -> tuple[int, ...] | None:
@@ -156,15 +163,6 @@ def _arrangement(shape: tuple[int, ...]) -> tuple[int, ...] | None:
         if len(digit) == len(shape) and all(size in (-1, d) for size, d in zip(shape, digit, strict=True)):
             return digit
     return None
-
-
-def _misfit(shape: tuple[int, ...], rest: tuple[int, ...] | None) -> str:
-    if rest is not None and shape:
-        digits = f"{shape[0]} digit{'s' * (shape[0] != 1)}"
-        return f"takes exactly {digits} at a time: its input is {show(shape)}, with a fixed batch."
-    if _arrangement(shape) is not None and shape[0] >= 0:
-        return f"takes one digit alone: its input is {show(shape)}, without a leading batch."
-    return f"takes an input of shape {show(shape)}, which does not fit the 28x28 pixels of a digit."
 
 
 def _output_of(signature: Signature, where: str) -> str:

@@ -1,1 +1,1 @@
-"""Read, load and check a SavedModel."""
+"""Read, load and check SavedModels of MNIST digits, without TensorFlow."""

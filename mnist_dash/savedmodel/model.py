@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -166,18 +165,11 @@ def _compile(folder: Path, saved_model: bytes) -> Any:
     with tempfile.TemporaryDirectory(prefix="mnist-dash-") as staged:
         (Path(staged) / FILE_NAME).write_bytes(saved_model)
         if (variables := folder / FOLDER_NAME).is_dir():
-            _link(variables.absolute(), Path(staged) / FOLDER_NAME)
+            (Path(staged) / FOLDER_NAME).symlink_to(variables.absolute(), target_is_directory=True)
         try:
             return core.compile_model(core.read_model(staged), "CPU", _CONFIG)
         except RuntimeError as err:
             raise _explain_failure(folder, str(err)) from err
-
-
-def _link(variables: Path, staged: Path) -> None:
-    try:
-        staged.symlink_to(variables, target_is_directory=True)
-    except OSError:  # Windows allows links to few users
-        shutil.copytree(variables, staged)
 
 
 def _ports_of(

@@ -136,9 +136,8 @@ def _suggest_name(base: Location) -> str:
 
 def _explain_file(file: Location) -> ModelError:
     if not _is_other_format(file.name) or file.parent is None:
-        return ModelError(
-            f"{file} is a file, not a folder.", "Give the folder that holds `model/<version>/`."
-        )
+        step = f"Give the folder that holds `{MODEL_NAME}/<version>/`."
+        return ModelError(f"{file} is a file, not a folder.", step)
     step = f"{_export_step(file.parent / MODEL_NAME / '1')} Then give {file.parent}."
     return ModelError(f"{file} is not a SavedModel, which TensorFlow Serving needs.", step)
 

@@ -155,10 +155,7 @@ def _explain(err: Any, target: str, bucket: str, login_step: str) -> tuple[str, 
     status = getattr(err, "code", None)
     # A client without credentials cannot renew them, so the library turns a 401 into InvalidOperation.
     if status == 401 or isinstance(err, InvalidOperation):
-        return (
-            f"{target} is not public, and there are no valid Google credentials to read it with.",
-            login_step,
-        )
+        return f"{target} is not public, and there are no valid Google credentials for it.", login_step
     if isinstance(err, RequestException | TransportError):
         reason = explain_network_error(err).reason
         return f"Cloud Storage could not be reached for {target}: {reason}.", _CHECK_NETWORK

@@ -197,8 +197,7 @@ class BucketLocation:
         """
         if into.exists():
             return into
-        with self._translated_errors():
-            listed = [blob for blob in self._list() if not blob.name.endswith("/")]
+        listed = [blob for blob in self.list_objects() if not blob.name.endswith("/")]
         blobs = {self._local_name(blob.name): blob for blob in listed}
         total = sum(blob.size for blob in listed)
         if total > max_bytes:
@@ -209,10 +208,10 @@ class BucketLocation:
             self._download(blobs, into, lambda done: progress(done, total) if progress else None)
         return into
 
-    def generations(self) -> frozenset[tuple[str, int]]:
-        """Return each object under the path with its generation, which changes with its content."""
+    def list_objects(self) -> list[Any]:
+        """List the objects under the path, as Google's `Blob`; raises ModelError if that is impossible."""
         with self._translated_errors():
-            return frozenset((blob.name, blob.generation) for blob in self._list())
+            return list(self._list())
 
     def _translated_errors(self, *, listed: bool = False) -> AbstractContextManager[None]:
         return translated_errors(str(self), self.bucket, self.access.login_step, listed=listed)

@@ -45,8 +45,8 @@ def test_digits_are_reshaped(desired: tuple[int, ...], given: tuple[int, ...]) -
     [
         ((28, 28), "takes one digit alone: its input is (28, 28), without a leading batch."),
         ((784,), "takes one digit alone: its input is (784,), without a leading batch."),
-        ((1, 28, 28), "takes exactly 1 digit at a time: its input is (1, 28, 28), with a fixed batch."),
-        ((8, 784), "takes exactly 8 digits at a time: its input is (8, 784), with a fixed batch."),
+        ((1, 28, 28), "takes a fixed batch of 1: its input is (1, 28, 28)."),
+        ((8, 784), "takes a fixed batch of 8: its input is (8, 784)."),
         *(
             (shape, f"takes an input of shape {show(shape)}, which does not fit the 28x28 pixels of a digit.")
             for shape in ((-1, 32, 32, 3), (-1, 14, 56), (-1, -1, -1, 3), (-1,), ())

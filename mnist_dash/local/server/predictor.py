@@ -26,7 +26,7 @@ MAX_BATCH = 64
 
 
 class Runnable(Protocol):
-    """A loaded model; `mnist_dash.savedmodel.Model` is one."""
+    """A loaded model; implemented by `mnist_dash.savedmodel.model.Model`."""
 
     @property
     def version(self) -> int: ...

@@ -63,7 +63,8 @@ class BucketSync:
     def _copy(self, version: int, source: Location) -> None:
         """Copy a version, and again if it has changed: it may have been half uploaded."""
         assert isinstance(source, BucketLocation)
-        objects, target = source.generations(), self._folder / str(version)
+        target = self._folder / str(version)
+        objects = frozenset((blob.name, blob.generation) for blob in source.list_objects())
         if objects == self._copied.get(version):
             return
         self._folder.mkdir(parents=True, exist_ok=True)

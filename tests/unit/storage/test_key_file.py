@@ -14,7 +14,7 @@ from mnist_dash.storage.key_file import client_for, read_key
 from tests.gcs import private_key, service_account, write_key
 from tests.models import forbidden
 
-DAMAGED = "The key file /k cannot be used: its fields are damaged, probably the private key."
+DAMAGED = "The key file /k is incomplete or damaged."
 USER = {"type": "authorized_user", "client_id": "id", "client_secret": "hush", "refresh_token": "hush"}
 
 
@@ -36,6 +36,7 @@ def account(**changes: object) -> Callable[[Path], None]:
     return make
 
 
+TYPE = "The key file /k has the type"
 NOT_JSON = "The key file /k is not JSON."
 # Mistake -> (how to make it, problem); /k is the file.
 MISTAKES: dict[str, tuple[Callable[[Path], None], str]] = {
@@ -47,23 +48,14 @@ MISTAKES: dict[str, tuple[Callable[[Path], None], str]] = {
     "PEM": (text(private_key()), NOT_JSON),
     "encoded": (text(base64.encodebytes(json.dumps(service_account()).encode())), NOT_JSON),
     "huge": (text(b"x" * 100_001), NOT_JSON),
-    "a list": (text("[]"), "The key file /k is not a JSON object."),
-    "no type": (
-        account(type=None),
-        "The key file /k cannot be used: its type is None, not service_account or authorized_user.",
-    ),
-    "workload identity federation": (
-        account(type="external_account"),
-        "The key file /k cannot be used: its type is 'external_account', not service_account or ",
-    ),
-    "fields lacking": (
-        account(client_email="", private_key=None, token_uri=7),
-        "The key file /k cannot be used: it lacks client_email, private_key, token_uri.",
-    ),
-    "fields of a user lacking": (
-        text('{"type": "authorized_user", "client_secret": "hush"}'),
-        "The key file /k cannot be used: it lacks client_id, refresh_token.",
-    ),
+    "a list": (text("[]"), f"{TYPE} None, not service_account or authorized_user."),
+    "no type": (account(type=None), f"{TYPE} None, not service_account or authorized_user."),
+    "workload identity federation": (account(type="external_account"), f"{TYPE} 'external_account', not"),
+    "a type that is a list": (account(type=["service_account"]), f"{TYPE} ['service_account'], not"),
+    "fields lacking": (account(client_email=None, token_uri=None), DAMAGED),
+    "private key lacking": (account(private_key=None), DAMAGED),
+    "private key that is no text": (account(private_key=7), DAMAGED),
+    "fields of a user lacking": (text('{"type": "authorized_user", "client_secret": "hush"}'), DAMAGED),
     "private key that is none": (account(private_key="hush"), DAMAGED),
     "private key cut off": (account(private_key=private_key()[:800]), DAMAGED),
     "private key with line ends escaped twice": (

@@ -1,10 +1,10 @@
-"""A clock that stands still until a test moves it."""
+"""A clock that only a test moves."""
 
 from __future__ import annotations
 
 
 class Clock:
-    """Stands in for `time.monotonic`."""
+    """A substitute for `time.monotonic`."""
 
     def __init__(self) -> None:
         self.now = 0.0

@@ -1,4 +1,4 @@
-"""What several test modules need."""
+"""Fixtures for all tests."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ pytest_plugins = ["tests.cluster.fixtures"]
 
 @pytest.fixture
 def unused_port() -> int:
-    """A port of the loopback address on which nobody listens."""
+    """A free port of the loopback address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """In CI a skipped test is a failure: there, every program that a test needs is installed."""
+    """Let skipped tests fail in CI, where every program is installed."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if os.environ.get("CI") == "true" and reporter and reporter.stats.get("skipped"):
         reporter.write_line("Skipped tests are failures in CI.", red=True)

@@ -1,4 +1,4 @@
-"""What stands for an ingress controller with a model behind it, over http or https."""
+"""A fake ingress controller with a model behind it, over HTTP or HTTPS."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Controller(ThreadingHTTPServer):
-    """An ingress controller with a model behind it; remembers the hosts it was asked for, and its callers."""
+    """Records the hosts of the requests, the callers, and the names in TLS handshakes."""
 
     daemon_threads = True
 
@@ -24,12 +24,12 @@ class Controller(ThreadingHTTPServer):
 
     @property
     def address(self) -> str:
-        """Where it listens."""
+        """The address, as HOST:PORT."""
         return f"127.0.0.1:{self.server_address[1]}"
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers as a model server does."""
+    """Answers like a model server."""
 
     protocol_version = "HTTP/1.1"
     server: Controller
@@ -56,7 +56,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def running(context: ssl.SSLContext | None = None) -> Iterator[Controller]:
-    """A controller for a while."""
+    """Run a controller during the block."""
     with Controller(context) as controller:
         threading.Thread(target=controller.serve_forever, args=(0.01,), daemon=True).start()
         yield controller

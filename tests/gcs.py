@@ -32,7 +32,7 @@ needs_emulator = pytest.mark.skipif(not BINARIES, reason="fake-gcs-server-python
 
 @contextmanager
 def emulating(data: Path, port: int = 0) -> Iterator[str]:
-    """The address of a real Cloud Storage emulator, with `<data>/<bucket>/<object>` in it at first."""
+    """Run a real Cloud Storage emulator that starts with `<data>/<bucket>/<object>`; yield its address."""
     port = port or _free_port()
     url = f"http://127.0.0.1:{port}"
     options = ["-scheme", "http", "-backend", "memory", "-log-level", "error", "-data", str(data)]
@@ -58,13 +58,13 @@ def _wait_for(url: str) -> None:
 
 
 def client_of(url: str) -> Client:
-    """A client without credentials that talks to `url`."""
-    nobody = AnonymousCredentials()  # type: ignore[no-untyped-call]  # the library's
-    return Client("test", nobody, client_options={"api_endpoint": url})
+    """Return a client of `url` without credentials."""
+    anonymous = AnonymousCredentials()  # type: ignore[no-untyped-call]  # the library's
+    return Client("test", anonymous, client_options={"api_endpoint": url})
 
 
 def upload(client: Client, folder: Path, url: str) -> None:
-    """Put the files of a folder under `gs://bucket/path`."""
+    """Upload the files of a folder to `gs://bucket/path`."""
     bucket, _, path = url.removeprefix("gs://").partition("/")
     for file in sorted(folder.rglob("*")):
         if file.is_file():
@@ -73,7 +73,7 @@ def upload(client: Client, folder: Path, url: str) -> None:
 
 
 def remove(client: Client, url: str) -> None:
-    """Delete everything under `gs://bucket/path`."""
+    """Delete all objects under `gs://bucket/path`."""
     bucket, _, path = url.removeprefix("gs://").partition("/")
     for blob in list(client.list_blobs(bucket, prefix=f"{path}/")):
         blob.delete()
@@ -81,7 +81,7 @@ def remove(client: Client, url: str) -> None:
 
 @contextmanager
 def answering(status: int, message: str = "No.") -> Iterator[str]:
-    """The address of a server that answers every request with one of Google's errors."""
+    """Run a server that answers every request by one of Google's errors; yield its address."""
 
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -107,14 +107,14 @@ def answering(status: int, message: str = "No.") -> Iterator[str]:
 
 @functools.cache
 def private_key() -> str:
-    """A real RSA key in PEM, which opens nothing."""
+    """Return a real RSA key in PEM that grants nothing."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
     return key.private_bytes(encoding, form, serialization.NoEncryption()).decode()
 
 
 def service_account(**changes: Any) -> dict[str, Any]:
-    """The content of a service account's key file; a change to None leaves the field out."""
+    """Return the content of a service account's key file; None removes a field."""
     key = {
         "type": "service_account",
         "project_id": "test",

@@ -1,4 +1,4 @@
-"""Constant requests through a gateway while something changes behind it."""
+"""Constant load on a gateway while something changes behind it."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from mnist_dash.service import Dashboard
 
 @dataclass
 class Load:
-    """What came back."""
+    """The answers and failures of many requests."""
 
     answers: list[Prediction] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
     @property
     def roles(self) -> Counter[str]:
-        """How often each role answered."""
+        """The number of answers by role."""
         return Counter(str(answer.role) for answer in self.answers)
 
 
 def ask(dash: Dashboard, image: Image, times: int, route: Route = Route.SPLIT) -> Load:
-    """Ask one after the other."""
+    """Send requests in sequence."""
     return Load([dash.predict(image, route) for _ in range(times)])
 
 
@@ -38,17 +38,17 @@ def ask(dash: Dashboard, image: Image, times: int, route: Route = Route.SPLIT) -
 def constant_load(
     dash: Dashboard, image: Image, route: Route = Route.SPLIT, threads: int = 2
 ) -> Iterator[Load]:
-    """Keep asking from several threads until the block ends; at least one answer before and after it."""
+    """Send requests from several threads until the block ends, with answers before and after it."""
     load, stop = Load(), threading.Event()
 
-    def keep_asking() -> None:
+    def send_requests() -> None:
         while not stop.is_set():
             try:
                 load.answers.append(dash.predict(image, route))
             except ServingError as error:
                 load.failures.append(str(error))
 
-    workers = [threading.Thread(target=keep_asking, daemon=True) for _ in range(threads)]
+    workers = [threading.Thread(target=send_requests, daemon=True) for _ in range(threads)]
     for worker in workers:
         worker.start()
     try:
@@ -68,6 +68,6 @@ def _wait_for_answers(load: Load, count: int, timeout: float = 20) -> None:
 
 
 def within_five_deviations(hits: int, draws: int, percent: int) -> bool:
-    """Whether a count of independent draws is as likely as anything in daily life."""
+    """Whether the count of hits is within five standard deviations of the expected one."""
     share = percent / 100
     return bool(abs(hits - draws * share) <= 5 * np.sqrt(draws * share * (1 - share)))

@@ -1,4 +1,4 @@
-"""Small SavedModels for tests, and ways to break them; what `tests/data/make_models.py` made."""
+"""Small SavedModels for tests, made by `tests/data/make_models.py`, and ways to break them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NOBODY = 65534
 
 
 def folder_of(name: str) -> Path:
-    """The version folder of a model as it lies in the repository; not to be changed."""
+    """Return the version folder of a model in the repository, which must not be changed."""
     return DATA / "models" / name / "model" / "1"
 
 
@@ -35,28 +35,28 @@ def make_base(at: Path, name: str = ROWS, *versions: str) -> Path:
 
 
 def expected(name: str, signature: str = "serving_default") -> Mapping[str, NDArray[Any]]:
-    """What TensorFlow answered on the first eight bundled digits, by output."""
+    """Return TensorFlow's answers for the first eight bundled digits, by output."""
     with np.load(DATA / "expected.npz") as stored:
         prefix = f"{name}/{signature}/"
         return {key.removeprefix(prefix): stored[key] for key in stored if key.startswith(prefix)}
 
 
-def change(folder: Path, how: Callable[[Any], None]) -> None:
-    """Let `how` change the graph for serving (a MetaGraphDef) in the saved_model.pb of a version folder."""
+def change(folder: Path, edit: Callable[[Any], None]) -> None:
+    """Apply `edit` to the graph for serving (a MetaGraphDef) in the saved_model.pb of a version folder."""
     path = folder / "saved_model.pb"
     message: Any = saved_model_class()()
     message.ParseFromString(path.read_bytes())
-    how(message.meta_graphs[0])
+    edit(message.meta_graphs[0])
     path.write_bytes(message.SerializeToString())
 
 
 def signature_in(graph: Any, name: str = "serving_default") -> Any:
-    """The SignatureDef of that name in a MetaGraphDef."""
+    """Return the SignatureDef of this name in a MetaGraphDef."""
     return next(entry.value for entry in graph.signature_def if entry.key == name)
 
 
 def with_input(folder: Path, *shape: int, dtype: int = 1) -> Path:
-    """Declare another input in the signature `serving_default`; the graph itself stays as it is."""
+    """Declare another input in the signature `serving_default`, without changing the graph."""
 
     def declare(graph: Any) -> None:
         (entry,) = signature_in(graph).inputs
@@ -67,7 +67,7 @@ def with_input(folder: Path, *shape: int, dtype: int = 1) -> Path:
 
 
 def with_output(folder: Path, *shape: int, dtype: int = 1) -> Path:
-    """Declare one output only in the signature `serving_default`; the graph itself stays as it is."""
+    """Declare a single output in the signature `serving_default`, without changing the graph."""
 
     def declare(graph: Any) -> None:
         outputs = signature_in(graph).outputs
@@ -87,14 +87,14 @@ def _declare(info: Any, shape: tuple[int, ...], dtype: int) -> None:
 
 
 def cut_off(path: Path, keep: float = 0.5) -> None:
-    """Keep only the first part of a file, as a copy that was interrupted does."""
+    """Keep only the first part of a file, as an interrupted copy does."""
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * keep)])
 
 
 @contextmanager
 def forbidden(path: Path) -> Iterator[None]:
-    """Within, `path` may not be read by this process, even if it is root's."""
+    """Make `path` unreadable for this process, even as root."""
     mode = path.stat().st_mode
     path.chmod(0)
     as_root = os.geteuid() == 0

@@ -1,8 +1,8 @@
-"""Build what the cluster tests run on: `python -m tests.cluster.build`.
+"""Build the programs of the cluster tests: `python -m tests.cluster.build`.
 
 It compiles `controlplane/` (etcd, kube-apiserver, kube-controller-manager and kube-scheduler in one binary)
-into the user's cache and lays the Gateway API's CRDs beside it. That takes about five minutes on two cores at
-first, and nothing once it is there. The versions stand in `controlplane/go.mod`, but for the Gateway API's.
+into the user's cache and copies the Gateway API's CRDs beside it. The first build takes about five minutes on
+two cores. The versions are in `controlplane/go.mod`, except for the Gateway API's.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ CACHE = user_cache_path("mnist-dash")
 
 
 class BuildError(Exception):
-    """Why the test-bed cannot be built, as a sentence."""
+    """The reason why the test-bed cannot be built."""
 
 
 @dataclass(frozen=True)
 class Built:
-    """Where the built parts lie."""
+    """The paths of the built parts."""
 
     control_plane: Path
     gateway_crds: Path
@@ -39,7 +39,7 @@ class Built:
 
 
 def find() -> Built | None:
-    """What an earlier build left for these sources, by whichever Go; None if there is nothing."""
+    """Return an earlier build of these sources by any version of Go; None if there is none."""
     binaries = sorted(CACHE.glob(f"controlplane-{_sources_key()}-*"))
     binaries = [binary for binary in binaries if binary.suffix != ".part"]
     crds = _crds_folder()
@@ -47,10 +47,10 @@ def find() -> Built | None:
 
 
 def build() -> Built:
-    """Build what is missing, and say what is done; raises BuildError if it cannot be."""
+    """Build the missing parts and print the progress; raises BuildError if that fails."""
     go = shutil.which("go")
     if not go and (built := find()):
-        print(f"The control plane is there: {built.control_plane}")
+        print(f"The control plane is already built: {built.control_plane}")
         return built
     if not go:
         problem = (
@@ -62,7 +62,7 @@ def build() -> Built:
 
 
 def kubernetes_version() -> str:
-    """The release of Kubernetes that is built, such as v1.37.2."""
+    """Return the release of Kubernetes, such as v1.37.2."""
     return _in_go_mod(r"k8s\.io/kubernetes (v\S+)")
 
 
@@ -70,7 +70,7 @@ def _build_binary(go: str) -> Path:
     go_version = _output(go, "env", "GOVERSION").split(".")
     target = CACHE / f"controlplane-{_sources_key()}-{'.'.join(go_version[:2])}"
     if target.exists():
-        print(f"The control plane is there: {target}")
+        print(f"The control plane is already built: {target}")
         return target
     print(
         f"Building the control plane of Kubernetes {kubernetes_version()} (minutes at first) ...", flush=True
@@ -95,7 +95,7 @@ def _link_flags() -> str:
 def _copy_crds(go: str) -> Path:
     target = _crds_folder()
     if target.is_dir():
-        print(f"The Gateway API's CRDs are there: {target}")
+        print(f"The Gateway API's CRDs are already there: {target}")
         return target
     print(f"Fetching {GATEWAY_API} ...", flush=True)
     folder = Path(json.loads(_output(go, "mod", "download", "-json", GATEWAY_API))["Dir"])
@@ -122,7 +122,7 @@ def _go_desired() -> str:
 
 def _in_go_mod(pattern: str) -> str:
     found = re.search(pattern, (SOURCE / "go.mod").read_text(), re.MULTILINE)
-    assert found, f"go.mod does not say {pattern}"
+    assert found, f"go.mod does not match {pattern}"
     return found[1]
 
 
@@ -138,7 +138,7 @@ def _run(*argv: str, stdout: int | None = None) -> subprocess.CompletedProcess[s
 
 
 def main() -> int:
-    """Build; returns the exit code."""
+    """Build, and return the exit code."""
     try:
         build()
     except BuildError as error:

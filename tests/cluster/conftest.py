@@ -1,4 +1,4 @@
-"""What tests of dashboards on the cluster share."""
+"""Fixtures of the tests of dashboards on the cluster."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from mnist_dash.dataset import load_digits
 from mnist_dash.domain import Image
 
-if TYPE_CHECKING:  # importing them takes a second, which only the tests that use a cluster should pay for
+if TYPE_CHECKING:  # their import takes a second, which only cluster tests should pay
     from tests.cluster.bed.bed import Bed
     from tests.cluster.rollout import Rollout
 
@@ -27,7 +27,7 @@ def rollout(bed: Bed, namespace: str) -> Iterator[Rollout]:
 
 @pytest.fixture(scope="session")
 def image() -> Image:
-    """A seven that every model knows."""
+    """A seven that every model recognises."""
     digits = load_digits()
     seven: Image = digits.images[int((digits.labels == 7).argmax())]
     return seven

@@ -1,4 +1,4 @@
-"""The cluster that tests share, and what each of them has for itself: a plugin that tests/conftest.py loads.
+"""The cluster that tests share, and each test's namespace in it: a plugin that tests/conftest.py loads.
 
 def test_something(bed: Bed, namespace: str) -> None:
     bed.storage.put(f"gs://{namespace}/mnist", BUNDLED / "linear" / "model" / "1", version=1)
@@ -15,7 +15,7 @@ import pytest
 
 from tests.cluster.bed.requirements import enter_network
 
-if TYPE_CHECKING:  # importing them takes a second, which only the tests that use a cluster should pay for
+if TYPE_CHECKING:  # their import takes a second, which only cluster tests should pay
     from tests.cluster.bed.bed import Bed
     from tests.cluster.bed.faults import FaultProxy
 
@@ -26,9 +26,9 @@ WHY_NO_BED = pytest.StashKey[str]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Enter the bed's network while this process has only one thread, unless no test asked for needs it."""
-    asked = [Path(argument.split("::")[0]).resolve() for argument in config.args]
-    if all(any(path.is_relative_to(TESTS / name) for name in WITHOUT_BED) for path in asked):
+    """Enter the bed's network while this process has one thread, unless no selected test needs it."""
+    selected = [Path(argument.split("::")[0]).resolve() for argument in config.args]
+    if all(any(path.is_relative_to(TESTS / name) for name in WITHOUT_BED) for path in selected):
         config.stash[WHY_NO_BED] = "These tests were started without a cluster."
     else:
         config.stash[WHY_NO_BED] = enter_network()
@@ -36,7 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def shared_bed(request: pytest.FixtureRequest) -> Iterator[Bed]:
-    """The whole cluster, started once; for fixtures that outlive a test. Tests use `bed`."""
+    """The cluster, started once, for fixtures that outlive a test. Tests use `bed`."""
     if reason := request.config.stash[WHY_NO_BED]:
         pytest.skip(reason)
     from tests.cluster.bed.bed import Bed
@@ -48,9 +48,9 @@ def shared_bed(request: pytest.FixtureRequest) -> Iterator[Bed]:
 
 @pytest.fixture
 def bed(shared_bed: Bed, monkeypatch: pytest.MonkeyPatch) -> Bed:
-    """The whole cluster (`bed.py`), which the first test that asks for it waits for some 4 s.
+    """The cluster (`bed.py`), which takes about 4 s to start.
 
-    During the test this process finds the bed's Cloud Storage (STORAGE_EMULATOR_HOST), as the Pods do.
+    During the test, this process finds the bed's Cloud Storage by STORAGE_EMULATOR_HOST, as the Pods do.
     """
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", shared_bed.storage.url)
     return shared_bed
@@ -58,13 +58,13 @@ def bed(shared_bed: Bed, monkeypatch: pytest.MonkeyPatch) -> Bed:
 
 @pytest.fixture
 def namespace(bed: Bed) -> Iterator[str]:
-    """The name of an empty namespace of the test's own, good as the name of a bucket too."""
+    """The name of the test's own empty namespace, and perhaps of its bucket."""
     with bed.namespace() as name:
         yield name
 
 
 @pytest.fixture
 def proxy(bed: Bed) -> Iterator[FaultProxy]:
-    """A proxy before the API server; `bed.write_kubeconfig(server=proxy.url)` goes through it."""
+    """A proxy before the API server, for `bed.write_kubeconfig(server=proxy.url)`."""
     with bed.proxy() as proxy:
         yield proxy

@@ -1,4 +1,4 @@
-"""The bed keeps what it promises to the tests that are built on it."""
+"""The test-bed behaves as the tests on it expect."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import urllib3
 from kubernetes import client
 
 from mnist_dash.local.desired_state import BUNDLED
-from tests.cluster.bed.api_server import RefusedError
+from tests.cluster.bed.api_server import ApiServerError
 from tests.cluster.bed.bed import Bed, wait_until
 from tests.cluster.bed.faults import FaultProxy
 from tests.cluster.bed.kubelet_control import Fault
@@ -36,7 +36,7 @@ READ_PODS = {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}
 
 @pytest.fixture
 def both(bed: Bed, namespace: str) -> str:
-    """A namespace in which both releases serve, and say so, behind the Services of both roles."""
+    """A namespace with both releases behind the Services of both roles; their answers name them."""
     bed.storage.put(f"gs://{namespace}/mnist", LINEAR)
     bed.kubelet.announce(namespace)
     for role, release in (("current", "blue"), ("new", "green")):
@@ -62,7 +62,7 @@ def test_a_deployment_rolls_without_a_gap(bed: Bed, namespace: str) -> None:
 
 
 def test_a_canary_ingress_divides_by_its_weight(bed: Bed, both: str) -> None:
-    """20 of 100, on both entry points, but for requests that name a role by header."""
+    """20 of 100 on both entry points, except for requests that name a role by header."""
     host = bed.host(both)
     bed.api.apply(ingress(both, host, "current"))
     bed.api.apply(ingress(both, host, "new", 20))
@@ -82,11 +82,11 @@ def test_a_route_of_the_gateway_divides_by_its_weights(bed: Bed, both: str) -> N
     assert visitor.new_share(100) == pytest.approx(20, abs=2)
 
 
-def test_a_container_that_ends_is_restarted_and_its_log_kept(bed: Bed, namespace: str) -> None:
-    """First at once, then with back-off; the API server hands on what it wrote."""
+def test_a_container_that_ends_is_restarted_and_its_log_is_kept(bed: Bed, namespace: str) -> None:
+    """First at once, then with back-off; the API server returns its log."""
     bed.kubelet.run_instead(namespace, [sys.executable, "-c", "print('no model'); raise SystemExit(3)"])
     bed.api.apply(deployment(namespace, "blue"))
-    wait_until(lambda: _waiting(bed, namespace) == "CrashLoopBackOff", "it crashes again and again")
+    wait_until(lambda: _waiting(bed, namespace) == "CrashLoopBackOff", "it is in a crash loop")
     pod = pods(bed, namespace)[0]
     assert container_of(pod)["lastState"]["terminated"]["exitCode"] == 3
     assert container_of(pod)["restartCount"] >= 1
@@ -94,15 +94,15 @@ def test_a_container_that_ends_is_restarted_and_its_log_kept(bed: Bed, namespace
     assert core.read_namespaced_pod_log(pod["metadata"]["name"], namespace, tail_lines=1) == "no model\n"
 
 
-def test_an_image_that_cannot_be_pulled_is_waited_for(bed: Bed, namespace: str) -> None:
+def test_a_pod_waits_for_an_image_that_cannot_be_pulled(bed: Bed, namespace: str) -> None:
     """With a kubelet's reason, message and event."""
     bed.api.apply(deployment(namespace, "blue", image="registry.invalid/mnist:1"))
-    wait_until(lambda: _waiting(bed, namespace) == "ImagePullBackOff", "the pull is given up for now")
+    wait_until(lambda: _waiting(bed, namespace) == "ImagePullBackOff", "the pull backs off")
     assert any("no such host" in message for message in events(bed, namespace, "Failed"))
 
 
-def test_a_secret_that_is_missing_is_waited_for(bed: Bed, namespace: str) -> None:
-    """In the environment; as soon as it is there the container starts with what it holds."""
+def test_a_pod_waits_for_a_missing_secret(bed: Bed, namespace: str) -> None:
+    """In the environment; once it exists, the container starts with its value."""
     reference = {"secretKeyRef": {"name": "where", "key": "base"}}
     variable = {"name": "MODEL_BASE_PATH", "valueFrom": reference}
     bed.api.apply(deployment(namespace, "blue", env=[variable]))
@@ -120,7 +120,7 @@ def test_a_secret_that_is_missing_is_waited_for(bed: Bed, namespace: str) -> Non
     wait_ready(bed, namespace, "blue")
 
 
-def test_faults_come_on_order_and_go(bed: Bed, namespace: str) -> None:
+def test_faults_begin_and_end_on_request(bed: Bed, namespace: str) -> None:
     """Out of memory, then a probe that fails, then health."""
     bed.storage.put(f"gs://{namespace}/mnist", LINEAR)
     bed.kubelet.fault(namespace, Fault.OOM_KILLED, Fault.READINESS_FAILING)
@@ -128,11 +128,11 @@ def test_faults_come_on_order_and_go(bed: Bed, namespace: str) -> None:
     wait_until(lambda: "terminated" in _container(bed, namespace)["lastState"], "it has been killed")
     ended = _container(bed, namespace)["lastState"]["terminated"]
     assert (ended["exitCode"], ended["reason"]) == (137, "OOMKilled")
-    bed.kubelet.mend(namespace)
+    bed.kubelet.reset(namespace)
     bed.kubelet.fault(namespace, Fault.READINESS_FAILING)
-    told = "Readiness probe failed: HTTP probe failed with statuscode: 503"
-    wait_until(lambda: told in events(bed, namespace, "Unhealthy"), "the probe's failure is told")
-    bed.kubelet.mend(namespace)
+    unhealthy = "Readiness probe failed: HTTP probe failed with statuscode: 503"
+    wait_until(lambda: unhealthy in events(bed, namespace, "Unhealthy"), "the failed probe is reported")
+    bed.kubelet.reset(namespace)
     wait_ready(bed, namespace, "blue")
 
 
@@ -146,17 +146,17 @@ def test_a_container_that_fails_its_liveness_probe_is_restarted(bed: Bed, namesp
     wait_until(lambda: container_of(pods(bed, namespace)[0])["restartCount"] == 1, "it is restarted")
 
 
-def test_a_secret_s_volume_is_found_by_the_paths_in_the_environment(bed: Bed, namespace: str) -> None:
-    """Missing, it is told by an event; then the container reads its key where the variable says."""
+def test_a_volume_of_a_secret_is_found_by_the_paths_in_the_environment(bed: Bed, namespace: str) -> None:
+    """A missing Secret is reported by an event; then the container reads the key."""
     show = "import os; print(open(os.environ['GOOGLE_APPLICATION_CREDENTIALS']).read()); raise SystemExit(1)"
     bed.kubelet.run_instead(namespace, [sys.executable, "-c", show])
     variable = {"name": "GOOGLE_APPLICATION_CREDENTIALS", "value": "/etc/gcs/key.json"}
     mount = {"name": "gcs", "mountPath": "/etc/gcs", "readOnly": True}
-    one = deployment(namespace, "blue", env=[variable], volumeMounts=[mount])
-    one["spec"]["template"]["spec"]["volumes"] = [{"name": "gcs", "secret": {"secretName": "gcs"}}]
-    bed.api.apply(one)
-    told = 'MountVolume.SetUp failed for volume "gcs" : secret "gcs" not found'
-    wait_until(lambda: told in events(bed, namespace, "FailedMount"), "the missing Secret is told")
+    mounting = deployment(namespace, "blue", env=[variable], volumeMounts=[mount])
+    mounting["spec"]["template"]["spec"]["volumes"] = [{"name": "gcs", "secret": {"secretName": "gcs"}}]
+    bed.api.apply(mounting)
+    failed = 'MountVolume.SetUp failed for volume "gcs" : secret "gcs" not found'
+    wait_until(lambda: failed in events(bed, namespace, "FailedMount"), "the missing Secret is reported")
     secret = {"metadata": {"name": "gcs", "namespace": namespace}, "stringData": {"key.json": "the key"}}
     bed.api.apply({"apiVersion": "v1", "kind": "Secret"} | secret)
     wait_until(lambda: "terminated" in _container(bed, namespace)["lastState"], "it has run")
@@ -164,15 +164,15 @@ def test_a_secret_s_volume_is_found_by_the_paths_in_the_environment(bed: Bed, na
     assert bed.kubectl("logs", name, "--namespace", namespace).stdout.strip() == "the key"
 
 
-def test_what_the_node_cannot_hold_is_not_scheduled(bed: Bed, namespace: str) -> None:
-    """The real scheduler says what is lacking."""
+def test_a_pod_that_does_not_fit_the_node_is_not_scheduled(bed: Bed, namespace: str) -> None:
+    """The real scheduler names the missing resource."""
     bed.api.apply(deployment(namespace, "blue", resources={"requests": {"cpu": "64"}}))
     wait_until(lambda: bool(events(bed, namespace, "FailedScheduling")), "the scheduler gives up")
     assert "1 Insufficient cpu" in events(bed, namespace, "FailedScheduling")[0]
 
 
-def test_a_quota_is_kept(bed: Bed, namespace: str) -> None:
-    """The real admission refuses Pods beyond it, and the ReplicaSet says so."""
+def test_a_quota_is_enforced(bed: Bed, namespace: str) -> None:
+    """The real admission refuses Pods beyond it, as an event of the ReplicaSet says."""
     metadata = {"name": "small", "namespace": namespace}
     bed.api.apply(
         {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": {"hard": {"pods": "0"}}}
@@ -182,8 +182,8 @@ def test_a_quota_is_kept(bed: Bed, namespace: str) -> None:
     assert "exceeded quota: small" in events(bed, namespace, "FailedCreate")[0]
 
 
-def test_users_may_do_what_their_role_says(bed: Bed, namespace: str) -> None:
-    """And nothing else, nor elsewhere."""
+def test_users_have_the_rights_of_their_role_only(bed: Bed, namespace: str) -> None:
+    """Not elsewhere."""
     user = bed.user(namespace, [READ_PODS])
     core = client.CoreV1Api(bed.client(user.kubeconfig))
     assert core.list_namespaced_pod(namespace).items == []
@@ -191,18 +191,17 @@ def test_users_may_do_what_their_role_says(bed: Bed, namespace: str) -> None:
         core.list_namespaced_pod("default")
 
 
-def test_another_manager_s_field_is_a_conflict(bed: Bed, namespace: str) -> None:
-    """The real server-side apply says who owns it."""
-    one = service(namespace, "current", "blue")
-    bed.api.apply(one, manager="kubectl")
-    two = service(namespace, "current", "green")
-    with pytest.raises(RefusedError, match='conflict with "kubectl"'):
-        bed.api.apply(two, manager="mnist-dash", force=False)
+def test_a_field_of_another_manager_is_a_conflict(bed: Bed, namespace: str) -> None:
+    """The real server-side apply names the manager."""
+    bed.api.apply(service(namespace, "current", "blue"), manager="kubectl")
+    changed = service(namespace, "current", "green")
+    with pytest.raises(ApiServerError, match='conflict with "kubectl"'):
+        bed.api.apply(changed, manager="mnist-dash", force=False)
 
 
 @pytest.mark.filterwarnings("ignore::urllib3.exceptions.HTTPWarning")
-def test_the_proxy_fails_as_it_is_told(bed: Bed, proxy: FaultProxy, namespace: str) -> None:
-    """A status so many times, a cut in the middle, the end after a write; else it passes everything on."""
+def test_the_proxy_injects_faults_on_request(bed: Bed, proxy: FaultProxy, namespace: str) -> None:
+    """A status so many times, a cut answer, the end after a write; it forwards all else."""
     pool = urllib3.PoolManager(ca_certs=str(bed.ca_file), retries=False, timeout=5)
     headers = {"Authorization": "Bearer token-of-admin"}
 
@@ -222,13 +221,13 @@ def test_the_proxy_fails_as_it_is_told(bed: Bed, proxy: FaultProxy, namespace: s
     for method in ("POST", "GET"):
         with pytest.raises(urllib3.exceptions.ProtocolError):
             ask(method, "secrets")
-    proxy.mend()
+    proxy.reset()
     assert len(bed.api.get(f"/api/v1/namespaces/{namespace}/secrets")["items"]) == 1
     assert len(proxy.writes()) == 2
 
 
 def test_cloud_storage_can_refuse(bed: Bed, namespace: str) -> None:
-    """In Google's words, to those that reach it through the proxy."""
+    """With Google's error body, through the proxy."""
     bed.storage.put(f"gs://{namespace}/mnist", LINEAR)
     with bed.storage_proxy() as proxy:
         url = f"{proxy.url}/storage/v1/b/{namespace}/o"
@@ -239,7 +238,7 @@ def test_cloud_storage_can_refuse(bed: Bed, namespace: str) -> None:
 
 
 def test_nothing_outlives_the_process_that_started_it(tmp_path: Path) -> None:
-    """However it ends: its programs are killed and its folder is removed."""
+    """After SIGKILL too, its programs are killed and its folder is removed."""
     folder = tmp_path / "bed"
     folder.mkdir()
     program = f"""

@@ -108,7 +108,7 @@ def test_a_cluster_that_is_away_is_told_until_it_is_back(
     assert max(spent) < PROMPTLY
     with pytest.raises(EngineError):
         through_proxy.remove(Role.CURRENT)
-    proxy.mend()
+    proxy.reset()
     assert seen(through_proxy, lambda snapshot: snapshot.settled).current == before.current
 
 
@@ -269,7 +269,7 @@ def test_a_new_key_that_could_not_be_written_is_written_later(
         proxy.fail(500, times=1000, method="PATCH", message="No etcd")
         write_key(path, project_id="second")
         seen(dash, lambda snapshot: "No etcd" in snapshot.waiting_for)
-        proxy.mend()
+        proxy.reset()
         seen(dash, lambda _: secret_of(rollout) == path.read_bytes())
         end(dash)  # before the proxy does
 

@@ -16,7 +16,7 @@ from mnist_dash.dataset import load_digits
 from mnist_dash.domain import Image, ModelCheck, Role, Route, State
 from mnist_dash.errors import EngineError
 from mnist_dash.service import Dashboard
-from tests.cluster.bed.api_server import Object, RefusedError
+from tests.cluster.bed.api_server import ApiServerError, Object
 from tests.cluster.bed.bed import Bed, wait_until
 from tests.cluster.bed.kubelet_control import Fault
 from tests.cluster.failing_namespace import Stage, checked, recovered, told
@@ -144,7 +144,7 @@ def test_a_bucket_that_the_pods_may_not_read_is_told_as_such(stage: Stage, dash:
         card = told(dash, State.FAILED, "Permission denied")
     assert "serving@acme.example may not read the bucket (it lacks storage.objects.list)" in card.cause
     assert "the role Storage Object Viewer" in card.next_step
-    stage.bed.kubelet.mend(stage.namespace)
+    stage.bed.kubelet.reset(stage.namespace)
     recovered(dash)
 
 
@@ -197,7 +197,7 @@ def test_a_container_without_enough_memory_is_told_with_its_limit(stage: Stage, 
     dash.deploy(Role.CURRENT, stage.model())
     card = told(dash, State.FAILED, "ran out of memory (OOMKilled): its limit is 1Gi")
     assert "raise the memory limit" in card.next_step
-    stage.bed.kubelet.mend(stage.namespace)
+    stage.bed.kubelet.reset(stage.namespace)
     recovered(dash)
 
 
@@ -212,7 +212,7 @@ def test_a_crash_loop_is_told_with_the_last_words(stage: Stage, dash: Dashboard)
     assert pod.log.splitlines() == ["Reading the model.", "bad alloc of 17 tensors"]
     assert list(pod.events) == sorted(pod.events, key=_time_of, reverse=True)
     assert {"Created", "Started", "BackOff"} <= {_reason_of(event) for event in pod.events}
-    stage.bed.kubelet.mend(stage.namespace)
+    stage.bed.kubelet.reset(stage.namespace)
     recovered(dash)
 
 
@@ -230,7 +230,7 @@ def test_a_probe_that_fails_is_told_with_its_answer(stage: Stage, dash: Dashboar
     dash.deploy(Role.CURRENT, stage.model())
     card = told(dash, State.STARTING, "the readiness probe fails (HTTP 503)")
     assert "log" in card.next_step
-    stage.bed.kubelet.mend(stage.namespace)
+    stage.bed.kubelet.reset(stage.namespace)
     recovered(dash)
 
 
@@ -248,7 +248,7 @@ def test_a_pod_that_is_killed_leaves_the_others_answering_and_comes_back(
     assert card.cause.startswith("1 of 2 replicas ready. ")
     assert "Objects tab" in card.next_step
     with constant_load(dash, image) as load:
-        stage.bed.kubelet.mend(stage.namespace)
+        stage.bed.kubelet.reset(stage.namespace)
         recovered(dash)
     assert load.failures == []
     assert victim in {pod["metadata"]["name"] for pod in stage.pods()}
@@ -328,7 +328,7 @@ def policy(stage: Stage, resource: str, group: str, probe: Object) -> Iterator[s
     def is_heeded() -> bool:
         try:
             stage.bed.api.post(f"{where}?dryRun=All", probe)
-        except RefusedError as refused:
+        except ApiServerError as refused:
             return name in str(refused)
         return False
 

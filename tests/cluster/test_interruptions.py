@@ -46,7 +46,7 @@ class Killer:
         except EngineError:
             assert len(self._proxy.writes()) > last
         end(dash)
-        self._proxy.mend()
+        self._proxy.reset()
         return len(self._proxy.writes()) > last
 
 

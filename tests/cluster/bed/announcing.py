@@ -1,6 +1,6 @@
-"""The project's model server, but each answer says who gave it: `announcing.py TEXT FLAGS`.
+"""The project's model server, but each answer names the replica in a header: `announcing.py TEXT FLAGS`.
 
-TensorFlow Serving is silent; a service mesh or a proxy beside it may add such a header.
+TensorFlow Serving sends none, but a service mesh or a proxy may add such a header.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ class AnnouncingApi(RestApi):
     """Adds X-Served-By to the answers of the REST API."""
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        async def send_named(message: Message) -> None:
+        async def send_with_header(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"].append((SERVED_BY_HEADER.lower().encode(), sys.argv[1].encode()))
             await send(message)
 
-        await super().__call__(scope, receive, send_named)
+        await super().__call__(scope, receive, send_with_header)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Talks to the API server in plain dictionaries: what the bed and its kubelet double need of it."""
+"""A client of the API server in plain dictionaries, for the bed and its kubelet double."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ WATCH_SECONDS = 300
 _IRREGULAR = {"Endpoints": "endpoints"}
 
 
-class RefusedError(Exception):
-    """What the API server says when it does not do as it is asked."""
+class ApiServerError(Exception):
+    """An error answer of the API server."""
 
     def __init__(self, status: int, body: Object) -> None:
         super().__init__(f"{status} {body.get('reason', '')}: {body.get('message', '')}")
@@ -41,14 +41,14 @@ class ApiServer:
         )
 
     def get(self, path: str, **query: str) -> Object:
-        """An object or a list; raises RefusedError, as each of these does."""
+        """Return an object or a list. This and the other methods raise ApiServerError."""
         return self._ask("GET", f"{path}?{urlencode(query)}")
 
     def find(self, path: str) -> Object | None:
-        """An object, or None if there is none."""
+        """Return an object, or None if it does not exist."""
         try:
             return self.get(path)
-        except RefusedError as error:
+        except ApiServerError as error:
             if error.status != 404:
                 raise
             return None
@@ -71,15 +71,15 @@ class ApiServer:
         return self._ask("PATCH", f"{path}?fieldManager={manager}", body, "application/merge-patch+json")
 
     def delete(self, path: str, **options: Any) -> None:
-        """Delete an object; absent is fine."""
+        """Delete an object, which may be absent."""
         try:
             self._ask("DELETE", path, {"apiVersion": "v1", "kind": "DeleteOptions", **options})
-        except RefusedError as error:
+        except ApiServerError as error:
             if error.status != 404:
                 raise
 
     def watch(self, path: str, **query: str) -> Iterator[tuple[str, Object]]:
-        """What happens to the objects of a list, first that they are there; ends now and then."""
+        """Yield type and object of each event, first of the existing objects, until the watch times out."""
         query |= {"watch": "true", "timeoutSeconds": str(WATCH_SECONDS)}
         response = self._pool.request(
             "GET", f"{self.url}{path}?{urlencode(query)}", preload_content=False,
@@ -87,8 +87,8 @@ class ApiServer:
         )  # fmt: skip
         try:
             rest = b""
-            for piece in response.read_chunked():
-                *lines, rest = (rest + piece).split(b"\n")
+            for chunk in response.read_chunked():
+                *lines, rest = (rest + chunk).split(b"\n")
                 for line in lines:
                     event = json.loads(line)
                     yield event["type"], event["object"]
@@ -101,14 +101,14 @@ class ApiServer:
         headers = {**self._pool.headers, "Content-Type": kind}
         data = json.dumps(body) if body is not None else None
         answer = self._pool.request(method, f"{self.url}{path}", body=data, headers=headers)
-        said: Object = _object(answer.data)
+        content: Object = _object(answer.data)
         if answer.status >= 300:
-            raise RefusedError(answer.status, said)
-        return said
+            raise ApiServerError(answer.status, content)
+        return content
 
 
 def path_of(obj: Object) -> str:
-    """The path of an object of any kind; it lies in a namespace if it says so."""
+    """Return the path of an object of any kind, in the namespace of its metadata if it has one."""
     api, kind, metadata = obj["apiVersion"], obj["kind"], obj["metadata"]
     root = f"/apis/{api}" if "/" in api else f"/api/{api}"
     where = f"/namespaces/{metadata['namespace']}" if metadata.get("namespace") else ""

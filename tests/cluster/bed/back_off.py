@@ -1,21 +1,21 @@
-"""How long a kubelet waits before it tries again, and how much shorter this one does."""
+"""The back-off of a kubelet, and by how much the double shortens it."""
 
 from __future__ import annotations
 
 FIRST, LONGEST = 10, 300
-"""Seconds that a kubelet waits at first and at most; the double says so too, and waits ..."""
-HASTE = 30
-"""... so many times shorter."""
+"""Seconds of the first and the longest back-off of a kubelet, which the double reports as well."""
+SPEED_UP = 30
+"""The double waits so many times shorter."""
 RETRY_SECONDS = 0.3
-"""Between two looks for what is missing, such as a Secret."""
+"""Seconds between two attempts to find a missing object, such as a Secret."""
 
 
-def seconds(times: int) -> int:
-    """How long a kubelet waits after so many waits before."""
+def delay(times: int) -> int:
+    """Return the seconds of a back-off that follows so many others."""
     return int(min(FIRST * 2**times, LONGEST))
 
 
-def written(duration: int) -> str:
-    """So many seconds, as Go writes them."""
+def format_seconds(duration: int) -> str:
+    """Format seconds as Go does."""
     minutes, rest = divmod(duration, 60)
     return f"{minutes}m{rest}s" if minutes else f"{rest}s"

@@ -1,4 +1,4 @@
-"""The test-bed: a cluster with ingress, Gateway and Cloud Storage, all of real parts but for the kubelet."""
+"""The test-bed: a cluster with ingress, Gateway and Cloud Storage, of real parts except for the kubelet."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ Rule = Object
 
 @dataclass(frozen=True)
 class User:
-    """Somebody with rights of their own."""
+    """A user with RBAC rules of its own."""
 
     name: str
     kubeconfig: Path
 
 
 class Bed:
-    """Starts everything (about 4 s); `stop()` ends it.
+    """Starts all parts, in about 4 s.
 
     This process must be in the bed's network (`network.py`).
     """
 
     entrances = Entrances()
-    """Where ingress and Gateway listen."""
+    """The addresses of ingress and Gateway."""
     ingress_class = INGRESS_CLASS
     gateway = GATEWAY
-    """The Gateway that takes routes from all namespaces, as NAMESPACE/NAME."""
+    """The Gateway that accepts routes from all namespaces, as NAMESPACE/NAME."""
 
     def __init__(self) -> None:
         binaries = find()
@@ -70,35 +70,35 @@ class Bed:
             self._programs.stop()
             raise
         self.api = self.control_plane.admin
-        """The administrator's view in plain dictionaries."""
+        """The API server as the administrator sees it."""
         self.ca_file = self._authority.file
-        """What trusts the API server, the proxies and the ingress's HTTPS."""
+        """The certificate authority of the API server, the proxies and the ingress's HTTPS."""
         self.kubeconfig = self.control_plane.kubeconfig
         """The administrator's kubeconfig."""
 
     def stop(self) -> None:
-        """End everything; nothing is left behind."""
+        """Stop all parts, and remove their files."""
         self.kubelet.stop()
         self._programs.stop()
 
-    # Who may do what
+    # Users and their rights
 
     def client(self, kubeconfig: Path | None = None) -> client.ApiClient:
-        """The kubernetes package's client, by default the administrator's."""
+        """Return a client of the kubernetes package, by default of the administrator."""
         configuration = client.Configuration()
         load: Callable[..., None] = config.load_kube_config  # it has no types
         load(str(kubeconfig or self.kubeconfig), client_configuration=configuration)
         return client.ApiClient(configuration)
 
     def write_kubeconfig(self, user: str = "admin", server: str = "", namespace: str = "") -> Path:
-        """A new kubeconfig of `admin`, `second-admin` or one of `USERS`; `server` may be a proxy's URL."""
+        """Write a kubeconfig of `admin`, `second-admin` or one of `USERS`; `server` may be a proxy's URL."""
         name = f"{user}-{secrets.token_hex(4)}"
         return self.control_plane.write_kubeconfig(user, server, namespace, name)
 
     def user(
         self, namespace: str, rules: Sequence[Rule] = (), cluster_rules: Sequence[Rule] = (), server: str = ""
     ) -> User:
-        """Somebody new who may do what `rules` say in a namespace, and anywhere what `cluster_rules` say."""
+        """Return a new user with `rules` in a namespace, and `cluster_rules` everywhere."""
         with self._lock:
             name = next(self._users)
         if rules:
@@ -108,7 +108,7 @@ class Bed:
         return User(name, self.write_kubeconfig(name, server, namespace))
 
     def grant(self, user: str, rules: Sequence[Rule], namespace: str = "") -> None:
-        """Let a user do what the rules say, in a namespace or everywhere."""
+        """Grant rules to a user, in a namespace or everywhere."""
         kind = "Role" if namespace else "ClusterRole"
         name = f"{user}-{secrets.token_hex(4)}"
         metadata = {"name": name} | ({"namespace": namespace} if namespace else {})
@@ -124,18 +124,18 @@ class Bed:
         }
         self.api.create(binding)
 
-    # What a test has for itself
+    # Resources of one test
 
     def new_name(self) -> str:
-        """A name that no other test has, for a namespace, a bucket or a host."""
+        """Return a unique name for a namespace, a bucket or a host."""
         with self._lock:
             return f"t{next(self._numbers)}-{secrets.token_hex(3)}"
 
     @contextmanager
     def namespace(self, create: bool = True) -> Iterator[str]:
-        """A namespace for one test; afterwards it is deleted, which is not waited for.
+        """Create a namespace for one test, and delete it afterwards without waiting.
 
-        With `create=False` it is only a name, for a test that makes the namespace itself.
+        With `create=False` the test creates the namespace itself.
         """
         name = self.new_name()
         if create:
@@ -149,12 +149,12 @@ class Bed:
             self.kubelet.clear(name)
 
     def host(self, namespace: str) -> str:
-        """The host name that belongs to a namespace; the HTTPS certificate is good for it."""
+        """Return the host name of a namespace, which the HTTPS certificate covers."""
         return f"{namespace}.{DOMAIN}"
 
     @contextmanager
     def proxy(self) -> Iterator[FaultProxy]:
-        """A fault-injecting proxy before the API server; `write_kubeconfig(server=proxy.url)` leads to it."""
+        """Run a fault-injecting proxy before the API server, for `write_kubeconfig(server=proxy.url)`."""
         pair = self._authority.issue(f"proxy-{secrets.token_hex(4)}", "127.0.0.1")
         proxy = FaultProxy(self.control_plane.url, kubernetes_error, pair, self.ca_file)
         try:
@@ -164,7 +164,7 @@ class Bed:
 
     @contextmanager
     def storage_proxy(self) -> Iterator[FaultProxy]:
-        """A fault-injecting proxy in front of Cloud Storage; STORAGE_EMULATOR_HOST may be its `url`."""
+        """Run a fault-injecting proxy before Cloud Storage, for STORAGE_EMULATOR_HOST."""
         proxy = FaultProxy(self.storage.url, google_error)
         try:
             yield proxy
@@ -172,7 +172,7 @@ class Bed:
             proxy.stop()
 
     def kubectl(self, *argv: str, user: str = "admin", stdin: str = "") -> subprocess.CompletedProcess[str]:
-        """Run kubectl as a user; its exit code and output are the test's to judge."""
+        """Run kubectl as a user, whatever its exit code."""
         found = program("kubectl")
         assert found, "There is no kubectl: install `.[test]`."
         env = {**os.environ, "KUBECONFIG": str(self.write_kubeconfig(user)), "HOME": str(self.folder)}

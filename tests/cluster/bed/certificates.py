@@ -1,4 +1,4 @@
-"""A certificate authority of the tests, and what it certifies."""
+"""The certificate authority of the tests, and its certificates."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Pair:
     key: Path
 
     def context(self) -> ssl.SSLContext:
-        """For a server that shows this certificate."""
+        """Return the TLS context of a server with this certificate."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.certificate, self.key)
         return context
@@ -31,11 +31,11 @@ class Authority:
         self._folder = folder
         self._authority = trustme.CA()
         self.file = folder / "ca.crt"
-        """What trusts them all, as a PEM file."""
+        """The certificate of the authority, as a PEM file."""
         self._authority.cert_pem.write_to_path(str(self.file))
 
     def issue(self, name: str, *identities: str) -> Pair:
-        """A certificate for addresses or host names, `*.example.com` too."""
+        """Issue a certificate for addresses or host names, such as `*.example.com`."""
         pair = Pair(self._folder / f"{name}.crt", self._folder / f"{name}.key")
         issued = self._authority.issue_cert(*identities)
         pair.certificate.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))

@@ -1,4 +1,4 @@
-"""The emulator of Cloud Storage, and how the tests put models into it."""
+"""The emulator of Cloud Storage, and the upload of models into it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _PORT = 4443
 
 
 class CloudStorage:
-    """Starts the emulator, its data in memory; `programs.stop()` ends it."""
+    """Starts the emulator, with its data in memory; `programs.stop()` stops it."""
 
     url = f"http://127.0.0.1:{_PORT}"
-    """What STORAGE_EMULATOR_HOST has to be."""
+    """The value for STORAGE_EMULATOR_HOST."""
 
     def __init__(self, binary: Path, programs: Programs) -> None:
         self._pool = urllib3.PoolManager(timeout=10, retries=False)
@@ -28,21 +28,21 @@ class CloudStorage:
     def put(self, base: str, folder: Path, version: int = 1) -> None:
         """Upload a SavedModel (the folder with `saved_model.pb`) as a version of the base `gs://bucket/path`.
 
-        It becomes `gs://bucket/path/model/<version>/`. The bucket is made if it is not there.
+        It becomes `gs://bucket/path/model/<version>/`. A missing bucket is created.
         """
         for file in sorted(folder.rglob("*")):
             if file.is_file():
                 self.write(f"{base}/model/{version}/{file.relative_to(folder).as_posix()}", file.read_bytes())
 
     def write(self, url: str, content: bytes) -> None:
-        """Make one object; the bucket is made if it is not there."""
+        """Write an object; a missing bucket is created."""
         bucket, name = _split(url)
         self.make_bucket(bucket)
         path = f"/upload/storage/v1/b/{bucket}/o?uploadType=media&name={quote(name, safe='')}"
         self._ask("POST", path, content, 200)
 
     def make_bucket(self, bucket: str) -> None:
-        """Make an empty bucket; one that is there stays as it is."""
+        """Create a bucket, unless it exists."""
         self._ask("POST", "/storage/v1/b", b'{"name": "%b"}' % bucket.encode(), 200, 409)
 
     def delete(self, url: str) -> None:

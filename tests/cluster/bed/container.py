@@ -1,4 +1,4 @@
-"""One run of a container: the process that stands for it, its environment, its volumes and its output."""
+"""One run of a container: its process, environment, volumes and output."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tests.cluster.bed.api_server import ApiServer, Object
-from tests.cluster.bed.reaper import Warden
+from tests.cluster.bed.reaper import Reaper
 
 LOG_LINES = 2000
 ROOT = Path(__file__).parents[3]
@@ -22,7 +22,7 @@ REST_PORT = 8501
 
 
 class ConfigError(Exception):
-    """Why a container cannot be made, in a kubelet's words."""
+    """The message of a kubelet that cannot create a container."""
 
 
 class Process:
@@ -33,11 +33,11 @@ class Process:
         argv: Sequence[str],
         env: Mapping[str, str],
         folder: Path,
-        warden: Warden,
+        reaper: Reaper,
         on_exit: Callable[[int], None],
     ) -> None:
         self.log: deque[str] = deque(maxlen=LOG_LINES)
-        self._warden = warden
+        self._reaper = reaper
         self._on_exit = on_exit
         self._process = subprocess.Popen(
             argv,
@@ -50,11 +50,11 @@ class Process:
             errors="replace",
             start_new_session=True,
         )
-        warden.watch(self._process.pid)
+        reaper.watch(self._process.pid)
         threading.Thread(target=self._follow, name=f"container-{self._process.pid}", daemon=True).start()
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal; one that has ended is fine."""
+        """Send a signal to the process, which may have ended."""
         self._process.send_signal(number)
 
     def _follow(self) -> None:
@@ -62,7 +62,7 @@ class Process:
         with self._process.stdout:
             self.log.extend(line.rstrip("\n") for line in self._process.stdout)
         code = self._process.wait()
-        self._warden.release(self._process.pid)
+        self._reaper.release(self._process.pid)
         self._on_exit(128 - code if code < 0 else code)
 
 
@@ -76,7 +76,7 @@ def model_server(env: Mapping[str, str], address: str, served_by: str = "") -> l
 
 
 def base_environment() -> dict[str, str]:
-    """What an image would bring along."""
+    """Return the variables that an image would set."""
     return {"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)}
 
 
@@ -89,12 +89,12 @@ class Volumes:
         self._volumes: list[Object] = pod["spec"].get("volumes", [])
         self._folder = folder / "volumes"
         self.home = folder / "home"
-        """Where the container works."""
+        """The working directory of the container."""
         mounts = pod["spec"]["containers"][0].get("volumeMounts", ())
-        self._places = [(one["mountPath"].rstrip("/"), self._folder / str(one["name"])) for one in mounts]
+        self._places = [(m["mountPath"].rstrip("/"), self._folder / str(m["name"])) for m in mounts]
 
     def fill(self) -> None:
-        """Make the folders, with what belongs in them; raises ConfigError if something is not there."""
+        """Create the folders with their content; raises ConfigError if an object is missing."""
         self.home.mkdir(parents=True, exist_ok=True)
         for volume in self._volumes:
             folder = self._folder / str(volume["name"])
@@ -106,8 +106,8 @@ class Volumes:
                     problem = f'MountVolume.SetUp failed for volume "{volume["name"]}" : {error}'
                     raise ConfigError(problem) from error
 
-    def at_home(self, value: str) -> str:
-        """The same path on this machine, if the value is a path below a mount."""
+    def local_path(self, value: str) -> str:
+        """Return the path on this machine of a path below a mount; other values stay the same."""
         for mount, folder in self._places:
             if value == mount or value.startswith(f"{mount}/"):
                 return f"{folder}{value[len(mount) :]}"
@@ -132,7 +132,7 @@ def _items(source: Object, data: Mapping[str, str]) -> list[tuple[str, str]]:
 
 
 class Environment:
-    """Resolves a container's `env`. Raises ConfigError if a value cannot be had."""
+    """Resolves a container's `env`; raises ConfigError if a value is missing."""
 
     def __init__(self, api: ApiServer, pod: Object, address: str) -> None:
         self._api = api
@@ -147,7 +147,7 @@ class Environment:
         }
 
     def resolve(self) -> dict[str, str]:
-        """Name and value of each variable, `$(OTHER)` expanded."""
+        """Return name and value of each variable, with `$(OTHER)` expanded."""
         found: dict[str, str] = {}
         for variable in self._pod["spec"]["containers"][0].get("env", ()):
             value = self._value(variable)

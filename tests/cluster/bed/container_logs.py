@@ -1,4 +1,4 @@
-"""The kubelet's HTTPS port, at which the API server asks for what containers have written."""
+"""The kubelet's HTTPS port, from which the API server fetches the logs of containers."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tests.cluster.bed.network import NODE_ADDRESS
 PORT = 10250
 Answer = tuple[int, str]
 Logs = Callable[[str, str, str, bool], Answer]
-"""Namespace, Pod, container and whether the previous run is meant; a status and a text."""
+"""From namespace, Pod, container and whether to read the previous run, to a status and a text."""
 _PATH = re.compile(r"/containerLogs/([^/]+)/([^/]+)/([^/]+)")
 
 
 def serve(logs: Logs, pair: Pair) -> ThreadingHTTPServer:
-    """Answer at the node's address in a thread; `shutdown()` ends it."""
+    """Serve at the node's address in a thread, until `shutdown()`."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -33,7 +33,7 @@ def serve(logs: Logs, pair: Pair) -> ThreadingHTTPServer:
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Silence: nobody reads it."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer((NODE_ADDRESS, PORT), Handler)
     server.daemon_threads = True

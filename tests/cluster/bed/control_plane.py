@@ -8,27 +8,30 @@ from typing import TypeAlias
 
 import urllib3
 
-from tests.cluster.bed.api_server import ApiServer, RefusedError
+from tests.cluster.bed.api_server import ApiServer, ApiServerError
 from tests.cluster.bed.certificates import Authority
 from tests.cluster.bed.network import NODE_ADDRESS
 from tests.cluster.bed.processes import Programs, wait_until
 
 ADMINS = ("admin", "second-admin")
 USERS = tuple(f"user-{number}" for number in range(1, 1001))
-"""Users without any right of their own: what they may do, a test says by RBAC."""
+"""Users without rights; a test grants them by RBAC."""
 
 Flags: TypeAlias = dict[str, str | Path]
 _ETCD, _ETCD_PEER = "http://127.0.0.1:2379", "http://127.0.0.1:2380"
-_SKIPPED_CONTROLLERS = ("node-lifecycle-controller", "node-ipam-controller")  # nobody renews the node's lease
+_SKIPPED_CONTROLLERS = (
+    "node-lifecycle-controller",
+    "node-ipam-controller",
+)  # the node's lease is never renewed
 
 
 def token_of(user: str) -> str:
-    """The bearer token by which the API server knows a user."""
+    """Return the bearer token of a user."""
     return f"token-of-{user}"
 
 
 class ControlPlane:
-    """Starts the four programs and waits until they serve; `programs.stop()` ends them."""
+    """Starts the four programs and waits until they serve; `programs.stop()` stops them."""
 
     url = "https://127.0.0.1:6443"
 
@@ -43,10 +46,10 @@ class ControlPlane:
         self._start_api_server()
         programs.wait_for("kube-apiserver", self._is_ready)
         self._start_controllers()
-        wait_until(self._has_default_account, "the controllers have made the default ServiceAccount", 60)
+        wait_until(self._has_default_account, "the controllers have created the default ServiceAccount", 60)
 
     def write_kubeconfig(self, user: str, server: str = "", namespace: str = "", name: str = "") -> Path:
-        """A kubeconfig of a user, by default for the API server itself."""
+        """Write a kubeconfig of a user, by default for the API server itself."""
         path = self._folder / f"{name or user}.kubeconfig"
         cluster = {"server": server or self.url, "certificate-authority": str(self._authority.file)}
         context = {"cluster": "bed", "user": user} | ({"namespace": namespace} if namespace else {})
@@ -127,7 +130,7 @@ class ControlPlane:
     def _is_ready(self) -> bool:
         try:
             return self.admin.get("/readyz") == {"message": "ok"}
-        except (RefusedError, urllib3.exceptions.HTTPError):
+        except (ApiServerError, urllib3.exceptions.HTTPError):
             return False
 
     def _has_default_account(self) -> bool:

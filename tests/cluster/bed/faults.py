@@ -1,4 +1,4 @@
-"""A reverse proxy in front of a server that, on request, does what networks and busy servers do."""
+"""A reverse proxy that injects faults of networks and busy servers on request."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ WRITES = ("POST", "PUT", "PATCH", "DELETE")
 _PER_CONNECTION = ("connection", "keep-alive", "transfer-encoding")
 _REASONS = {429: "TooManyRequests", 500: "InternalError"}
 ErrorBody: TypeAlias = Callable[[int, str], dict[str, Any]]
-"""A status and a message, as the server in question would write them."""
+"""From a status and a message to the error body of the server."""
 
 
 @dataclass
 class Failure:
-    """An answer to give in place of the server's, some times."""
+    """An answer that replaces the server's a number of times."""
 
     status: int
     times: int
@@ -34,14 +34,14 @@ class Failure:
     path: str
     message: str
 
-    def fits(self, request: Request) -> bool:
-        """Whether it is this request's turn to fail."""
+    def matches(self, request: Request) -> bool:
+        """Whether this request fails."""
         return self.times > 0 and self.method in ("", request.method) and self.path in request.path
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request that came to the proxy, whether or not the server saw it."""
+    """One request to the proxy, whether or not it reached the server."""
 
     method: str
     path: str
@@ -49,17 +49,17 @@ class Request:
 
 
 CLOSING_SECONDS = 0.1
-"""TLS connections close a moment after their session and say so to nobody (aiohttp, "Graceful shutdown")."""
+"""TLS connections close a moment after their session (aiohttp, "Graceful shutdown")."""
 
 
 class FaultProxy:
-    """Passes everything on, unless told otherwise. All methods are for the test's own thread."""
+    """Forwards all requests, except as a test asks. Call its methods from the test's thread only."""
 
     def __init__(
         self, target: str, error_body: ErrorBody, pair: Pair | None = None, ca_file: Path | None = None
     ) -> None:
         self.requests: list[Request] = []
-        """All that has come, in order."""
+        """All requests, in order."""
         self._target = target
         self._error_body = error_body
         self._tls = pair.context() if pair else None
@@ -78,18 +78,18 @@ class FaultProxy:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The address of the proxy."""
         return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._port}"
 
     def fail(self, status: int, times: int = 1, method: str = "", path: str = "", message: str = "") -> None:
-        """Answer the next `times` requests of that method whose path has `path` in it with a status.
+        """Answer the next `times` requests of this method and with `path` in their path by a status.
 
-        An empty `method` or `path` fits all; 429 carries `Retry-After: 1`.
+        An empty `method` or `path` matches all; 429 carries `Retry-After: 1`.
         """
         self._failures.append(Failure(status, times, method, path, message))
 
     def silence(self, seconds: float) -> None:
-        """Answer nothing for so long, then go on where it was left."""
+        """Hold all requests for some seconds, then forward them."""
         self._silent_until = time.monotonic() + seconds
 
     def cut(self, times: int = 1) -> None:
@@ -97,26 +97,25 @@ class FaultProxy:
         self._cuts = times
 
     def cut_after_writes(self, count: int) -> None:
-        """Let so many writes (POST, PUT, PATCH, DELETE) pass; from the next one on, cut every connection.
+        """Forward so many writes (POST, PUT, PATCH, DELETE); from the next write on, cut every connection.
 
-        That is what a kill of the client between two writes leaves on the server. Server-side dry runs count
-        as reads.
+        To the server this is a client that is killed between two writes. Server-side dry runs count as reads.
         """
         self._writes_left = count
 
-    def mend(self) -> None:
-        """Pass everything on again."""
+    def reset(self) -> None:
+        """Forward all requests again."""
         self._failures.clear()
         self._silent_until = 0.0
         self._cuts = 0
         self._writes_left = None
 
     def writes(self) -> list[Request]:
-        """The requests that were to change something, in order."""
-        return [one for one in self.requests if _changes(one)]
+        """Return the requests that write, in order."""
+        return [request for request in self.requests if _is_write(request)]
 
     def stop(self) -> None:
-        """End it, and every connection through it."""
+        """Stop the proxy and close its connections."""
         self._loop.call_soon_threadsafe(self._ended.set)
         self._thread.join(timeout=10)
 
@@ -132,7 +131,7 @@ class FaultProxy:
             self._started.set()
             await self._ended.wait()
             for transport in self._transports:
-                transport.abort()  # clients keep their connections open, and nobody waits for them
+                transport.abort()  # clients keep their connections open
             await runner.cleanup()
         await asyncio.sleep(CLOSING_SECONDS)
 
@@ -142,35 +141,35 @@ class FaultProxy:
         return application
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        came = Request(request.method, request.raw_path)
-        self.requests.append(came)
+        received = Request(request.method, request.raw_path)
+        self.requests.append(received)
         if request.transport:
             self._transports.add(request.transport)
         while (seconds := self._silent_until - time.monotonic()) > 0:
             await asyncio.sleep(min(seconds, 0.05))
-        if self._is_over(came):
+        if self._is_cut_off(received):
             return _cut(request)
-        failure = next((one for one in self._failures if one.fits(came)), None)
+        failure = next((failure for failure in self._failures if failure.matches(received)), None)
         if failure:
             failure.times -= 1
-            return self._failed(failure)
-        return await self._pass_on(request)
+            return self._error_response(failure)
+        return await self._forward(request)
 
-    def _is_over(self, came: Request) -> bool:
+    def _is_cut_off(self, received: Request) -> bool:
         if self._writes_left is None:
             return False
-        if self._writes_left == 0 and _changes(came):
+        if self._writes_left == 0 and _is_write(received):
             self._writes_left = -1
-        if self._writes_left > 0 and _changes(came):
+        if self._writes_left > 0 and _is_write(received):
             self._writes_left -= 1
         return self._writes_left < 0
 
-    def _failed(self, failure: Failure) -> web.Response:
+    def _error_response(self, failure: Failure) -> web.Response:
         body = self._error_body(failure.status, failure.message)
         headers = {"Retry-After": "1"} if failure.status == 429 else {}
         return web.json_response(body, status=failure.status, headers=headers)
 
-    async def _pass_on(self, request: web.Request) -> web.StreamResponse:
+    async def _forward(self, request: web.Request) -> web.StreamResponse:
         headers = {
             name: value for name, value in request.headers.items() if name.lower() not in _PER_CONNECTION
         }
@@ -191,8 +190,8 @@ class FaultProxy:
                 cut = self._cuts > 0
                 self._cuts -= cut
                 await response.prepare(request)
-                async for piece in answer.content.iter_any():
-                    await response.write(piece[: len(piece) // 2] if cut else piece)
+                async for chunk in answer.content.iter_any():
+                    await response.write(chunk[: len(chunk) // 2] if cut else chunk)
                     if cut:
                         return _cut(request, response)
                 await response.write_eof()
@@ -201,7 +200,7 @@ class FaultProxy:
             return _cut(request)
 
 
-def _changes(request: Request) -> bool:
+def _is_write(request: Request) -> bool:
     return request.method in WRITES and "dryRun=" not in request.path
 
 
@@ -212,7 +211,7 @@ def _cut(request: web.Request, response: web.StreamResponse | None = None) -> we
 
 
 def kubernetes_error(status: int, message: str) -> dict[str, Any]:
-    """What an API server says."""
+    """Return the error body of an API server."""
     phrase = http.HTTPStatus(status).phrase
     return {
         "kind": "Status",
@@ -226,7 +225,7 @@ def kubernetes_error(status: int, message: str) -> dict[str, Any]:
 
 
 def google_error(status: int, message: str) -> dict[str, Any]:
-    """What Cloud Storage says."""
+    """Return the error body of Cloud Storage."""
     phrase = http.HTTPStatus(status).phrase
-    one = {"message": message or phrase, "domain": "global", "reason": phrase.lower()}
-    return {"error": {"code": status, "message": one["message"], "errors": [one]}}
+    error = {"message": message or phrase, "domain": "global", "reason": phrase.lower()}
+    return {"error": {"code": status, "message": error["message"], "errors": [error]}}

@@ -1,13 +1,13 @@
-"""Which images the kubelet double cannot pull, and what a kubelet with containerd says about it."""
+"""The images that the kubelet double cannot pull, with the messages of a kubelet with containerd."""
 
 from __future__ import annotations
 
 
 def pull_error(image: str) -> str:
-    """Why an image cannot be pulled; empty if it can be.
+    """Return why an image cannot be pulled; empty if it can be.
 
     A registry below `.invalid` has no address; a repository with `private` in its name needs a login; the
-    tags `missing` and `nope` are not there. Every other image is there, and runs the project's model server.
+    tags `missing` and `nope` do not exist. Every other image exists, and runs the project's model server.
     """
     host, repository, tag = _parts(image)
     reference = f"{host}/{repository}:{tag}"
@@ -26,7 +26,7 @@ def pull_error(image: str) -> str:
 
 
 def _parts(image: str) -> tuple[str, str, str]:
-    """Host, repository and tag, with what is not written filled in as Docker does."""
+    """Return host, repository and tag, with Docker's defaults for missing parts."""
     name, _, tag = image.rpartition(":") if ":" in image.rpartition("/")[2] else (image, "", "latest")
     host, slash, rest = name.partition("/")
     if not slash:

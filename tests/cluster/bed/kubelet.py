@@ -1,8 +1,8 @@
 """A kubelet double: one node whose Pods are processes of this machine.
 
 Each Pod has an address of its own; its container is the project's own model server, which listens there.
-Back-offs are thirty times as short as a kubelet's (`back_off.py`), probes ten times as frequent
-(`probes.py`). It heeds neither resource limits nor security contexts, and runs only a Pod's first container.
+Back-offs are thirty times shorter than a kubelet's (`back_off.py`), probes ten times more frequent
+(`probes.py`). It ignores resource limits and security contexts, and runs only a Pod's first container.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from collections.abc import Sequence
 import urllib3
 
 from tests.cluster.bed import container_logs
-from tests.cluster.bed.api_server import ApiServer, Object, RefusedError
+from tests.cluster.bed.api_server import ApiServer, ApiServerError, Object
 from tests.cluster.bed.certificates import Authority
-from tests.cluster.bed.kubelet_control import Fault, Order, Orders
+from tests.cluster.bed.kubelet_control import Fault, KubeletControl, PodOverride
 from tests.cluster.bed.network import NODE_ADDRESS
-from tests.cluster.bed.pod import Node, PodLife
+from tests.cluster.bed.pod import Node, PodRunner
 from tests.cluster.bed.processes import Programs
 
 NODE = "node-1"
@@ -29,16 +29,16 @@ SLOW_SECONDS = 3.0
 
 
 class Kubelet:
-    """Registers the node and runs what the scheduler binds to it, until this process ends."""
+    """Registers the node, and runs the Pods that the scheduler binds to it."""
 
     def __init__(self, api: ApiServer, programs: Programs, authority: Authority, env: dict[str, str]) -> None:
         self._api = api
-        self._orders = Orders()
+        self._control = KubeletControl()
         folder = programs.folder / "pods"
         folder.mkdir()
-        self._node = Node(NODE, api, self._orders, programs.warden, folder, env)
+        self._node = Node(NODE, api, self._control, programs.reaper, folder, env)
         self._lock = threading.Lock()
-        self._lives: dict[str, PodLife] = {}
+        self._runners: dict[str, PodRunner] = {}
         self._addresses = (
             f"10.77.{number >> 8}.{number & 255}" for number in itertools.count(257) if number & 255
         )
@@ -48,47 +48,47 @@ class Kubelet:
         threading.Thread(target=self._watch, name="kubelet", daemon=True).start()
 
     def fault(self, namespace: str, *faults: Fault, pods: str = "", seconds: float = SLOW_SECONDS) -> None:
-        """Let containers of a namespace fail, of those Pods whose names start with `pods`.
+        """Let containers of a namespace fail, in Pods whose names start with `pods`.
 
-        It holds for containers started, and probes made, from then on. `seconds` is how slow a slow start is.
+        It applies to later starts and probes. `seconds` is the delay of a slow start.
         """
         slow = seconds if Fault.SLOW_START in faults else 0.0
-        self._orders.add(Order(namespace, pods, frozenset(faults), slow))
+        self._control.add(PodOverride(namespace, pods, frozenset(faults), slow))
 
     def announce(self, namespace: str, pods: str = "") -> None:
-        """Let Pods started from now on say in X-Served-By who answered; TensorFlow Serving does not."""
-        self._orders.add(Order(namespace, pods, announce=True))
+        """Let Pods that start from now on name themselves in X-Served-By, unlike TensorFlow Serving."""
+        self._control.add(PodOverride(namespace, pods, announce=True))
 
     def run_instead(self, namespace: str, argv: Sequence[str], pods: str = "") -> None:
-        """Start this program in place of the model server, such as one that only writes a log and ends."""
-        self._orders.add(Order(namespace, pods, argv=tuple(argv)))
+        """Start this program in place of the model server."""
+        self._control.add(PodOverride(namespace, pods, argv=tuple(argv)))
 
     def environment(self, namespace: str, pods: str = "", **variables: str) -> None:
-        """Set variables in containers started from now on, whatever the Pod says."""
-        self._orders.add(Order(namespace, pods, env=variables))
+        """Set variables in containers that start from now on, over those of the Pod."""
+        self._control.add(PodOverride(namespace, pods, env=variables))
 
-    def mend(self, namespace: str) -> None:
-        """Withdraw all that was ordered for a namespace; containers started from then on are as usual."""
-        self._orders.withdraw(namespace)
+    def reset(self, namespace: str) -> None:
+        """Remove the overrides of a namespace, for later starts and probes."""
+        self._control.remove(namespace)
 
     def kill(self, namespace: str, pods: str = "", number: signal.Signals = signal.SIGKILL) -> None:
         """Send a signal to the containers of those Pods whose names start with `pods`."""
-        for life in self._all():
-            if life.namespace == namespace and life.name.startswith(pods):
-                life.signal(number)
+        for runner in self._all():
+            if runner.namespace == namespace and runner.name.startswith(pods):
+                runner.signal(number)
 
     def clear(self, namespace: str) -> None:
-        """End all Pods of a namespace without grace, and forget what was ordered for it."""
-        self.mend(namespace)
-        for life in self._all():
-            if life.namespace == namespace:
-                life.end(0)
+        """Kill all Pods of a namespace, and remove its overrides."""
+        self.reset(namespace)
+        for runner in self._all():
+            if runner.namespace == namespace:
+                runner.end(0)
 
     def stop(self) -> None:
-        """Heed nothing more and start nothing again; what still runs is the warden's to end."""
+        """Start no more Pods and end all; the reaper kills those that still run."""
         self._ending.set()
-        for life in self._all():
-            life.end(0)
+        for runner in self._all():
+            runner.end(0)
         self._server.shutdown()
         self._server.server_close()
 
@@ -97,50 +97,50 @@ class Kubelet:
         while not self._ending.is_set():
             try:
                 listed = self._api.get("/api/v1/pods", **where)
-                self._heed_list(listed["items"])
+                self._sync(listed["items"])
                 version = listed["metadata"]["resourceVersion"]
                 for kind, pod in self._api.watch("/api/v1/pods", resourceVersion=version, **where):
-                    self._heed(kind, pod)
-            except (RefusedError, urllib3.exceptions.HTTPError, KeyError):
-                time.sleep(0.2)  # a watch ends now and then, and is refused if it asks for what is too old
+                    self._handle_event(kind, pod)
+            except (ApiServerError, urllib3.exceptions.HTTPError, KeyError):
+                time.sleep(0.2)  # a watch times out, or its resource version is too old
 
-    def _heed_list(self, pods: Sequence[Object]) -> None:
+    def _sync(self, pods: Sequence[Object]) -> None:
         there = {pod["metadata"]["uid"] for pod in pods}
-        for life in self._all():
-            if life.uid not in there:
-                self._forget(life.uid)
+        for runner in self._all():
+            if runner.uid not in there:
+                self._stop_pod(runner.uid)
         for pod in pods:
-            self._heed("MODIFIED", pod)
+            self._handle_event("MODIFIED", pod)
 
-    def _heed(self, kind: str, pod: Object) -> None:
+    def _handle_event(self, kind: str, pod: Object) -> None:
         metadata = pod["metadata"]
         uid = metadata["uid"]
         if kind == "DELETED":
-            self._forget(uid)
-        elif uid not in self._lives:
+            self._stop_pod(uid)
+        elif uid not in self._runners:
             with self._lock:
-                self._lives[uid] = PodLife(self._node, pod, next(self._addresses))
+                self._runners[uid] = PodRunner(self._node, pod, next(self._addresses))
         if kind != "DELETED" and metadata.get("deletionTimestamp"):
-            self._lives[uid].end(metadata.get("deletionGracePeriodSeconds", 0))
+            self._runners[uid].end(metadata.get("deletionGracePeriodSeconds", 0))
 
-    def _forget(self, uid: str) -> None:
+    def _stop_pod(self, uid: str) -> None:
         with self._lock:
-            life = self._lives.pop(uid, None)
-        if life:
-            life.end(0)
+            runner = self._runners.pop(uid, None)
+        if runner:
+            runner.end(0)
 
-    def _all(self) -> list[PodLife]:
+    def _all(self) -> list[PodRunner]:
         with self._lock:
-            return list(self._lives.values())
+            return list(self._runners.values())
 
     def _logs(self, namespace: str, pod: str, container: str, previous: bool) -> container_logs.Answer:
-        life = next((one for one in self._all() if (one.namespace, one.name) == (namespace, pod)), None)
-        lines = life.logs(previous) if life else None
+        runner = next((r for r in self._all() if (r.namespace, r.name) == (namespace, pod)), None)
+        lines = runner.logs(previous) if runner else None
         if lines is not None:
             return 200, "".join(f"{line}\n" for line in lines)
         if previous:
             return 400, f'previous terminated container "{container}" in pod "{pod}" not found'
-        reason = life.waits_for if life else "ContainerCreating"
+        reason = runner.waits_for if runner else "ContainerCreating"
         return 400, f'container "{container}" in pod "{pod}" is waiting to start: {reason}'
 
 

@@ -1,4 +1,4 @@
-"""What a test orders from the kubelet double: faults, other programs, names in answers."""
+"""The test's control over the kubelet double: faults, other programs, names in answers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 
 class Fault(enum.Enum):
-    """What can be wrong with a container, on request."""
+    """Faults of a container, on request."""
 
     OOM_KILLED = "ends with 137, OOMKilled, soon after each start"
     SLOW_START = "the program is started only after some seconds, as if it loaded a big model"
@@ -19,51 +19,51 @@ class Fault(enum.Enum):
 
 
 @dataclass(frozen=True)
-class Order:
-    """What is asked for the Pods of a namespace whose names start with `pods`."""
+class PodOverride:
+    """Overrides for the Pods of a namespace whose names start with `pods`."""
 
     namespace: str
     pods: str = ""
     faults: frozenset[Fault] = frozenset()
     seconds: float = 0.0
-    """How slow a slow start is."""
+    """The delay of a slow start."""
     announce: bool = False
     argv: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
 
-    def fits(self, namespace: str, pod: str) -> bool:
-        """Whether it is about this Pod."""
+    def applies_to(self, namespace: str, pod: str) -> bool:
+        """Whether it applies to this Pod."""
         return namespace == self.namespace and pod.startswith(self.pods)
 
 
-class Orders:
-    """All that is ordered at the moment; the later order counts. Usable from several threads."""
+class KubeletControl:
+    """The current overrides, of which the latest counts. Usable from several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._orders: tuple[Order, ...] = ()
+        self._control: tuple[PodOverride, ...] = ()
 
-    def add(self, order: Order) -> None:
-        """Take an order; it holds for containers started, and probes made, from then on."""
+    def add(self, override: PodOverride) -> None:
+        """Add an override, for later starts and probes."""
         with self._lock:
-            self._orders += (order,)
+            self._control += (override,)
 
-    def withdraw(self, namespace: str) -> None:
-        """Forget all orders for a namespace."""
+    def remove(self, namespace: str) -> None:
+        """Remove all overrides of a namespace."""
         with self._lock:
-            self._orders = tuple(order for order in self._orders if order.namespace != namespace)
+            self._control = tuple(override for override in self._control if override.namespace != namespace)
 
-    def for_pod(self, namespace: str, pod: str) -> Order:
-        """All that is ordered for one Pod, in one."""
-        fitting = [order for order in self._orders if order.fits(namespace, pod)]
-        return Order(
+    def for_pod(self, namespace: str, pod: str) -> PodOverride:
+        """Return the combined overrides of one Pod."""
+        fitting = [override for override in self._control if override.applies_to(namespace, pod)]
+        return PodOverride(
             namespace,
             pod,
-            frozenset[Fault]().union(*(order.faults for order in fitting)),
-            max((order.seconds for order in fitting), default=0.0),
-            any(order.announce for order in fitting),
-            next((order.argv for order in reversed(fitting) if order.argv), ()),
-            _merged([order.env for order in fitting]),
+            frozenset[Fault]().union(*(override.faults for override in fitting)),
+            max((override.seconds for override in fitting), default=0.0),
+            any(override.announce for override in fitting),
+            next((override.argv for override in reversed(fitting) if override.argv), ()),
+            _merged([override.env for override in fitting]),
         )
 
 

@@ -1,6 +1,6 @@
-"""A network of the tests' own: a namespace in which the whole of 10.77.0.0/16 lies on `lo`.
+"""A network namespace for the tests, in which all of 10.77.0.0/16 is on `lo`.
 
-A real API server refuses loopback addresses for Pods, so they need others that can be bound on this machine.
+A real API server refuses loopback addresses for Pods, so they need others to which this machine can bind.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ _IFNAMSIZ = 16
 
 
 def enter() -> None:
-    """Move this process into a network of its own; raises OSError if the machine does not allow it.
+    """Move this process into a new network; raises OSError if the machine does not allow it.
 
-    It must have no second thread yet. All that it starts from then on is in there too; the outside is out of
-    reach, 127.0.0.1 works as ever.
+    The process must have one thread only. Its later children are in the network too, which reaches
+    127.0.0.1 but nothing outside.
     """
     user, group = os.getuid(), os.getgid()
     try:
         _unshare(_CLONE_NEWNET)
-    except PermissionError:  # not root, or one without rights: in a user namespace it has them
+    except PermissionError:  # not root, or without its rights, which a user namespace gives
         _unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
         _map_ids(user, group)
     _bring_up_loopback()
@@ -51,11 +51,11 @@ def _map_ids(user: int, group: int) -> None:
 
 
 def _bring_up_loopback() -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         request = struct.pack(f"{_IFNAMSIZ}sh14x", b"lo", _IFF_UP_RUNNING)
-        fcntl.ioctl(asked, _SIOCSIFFLAGS, request)
-        for what, address in ((_SIOCSIFADDR, NODE_ADDRESS), (_SIOCSIFNETMASK, NETMASK)):
-            fcntl.ioctl(asked, what, _address_request(b"lo:0", address))
+        fcntl.ioctl(control, _SIOCSIFFLAGS, request)
+        for command, address in ((_SIOCSIFADDR, NODE_ADDRESS), (_SIOCSIFNETMASK, NETMASK)):
+            fcntl.ioctl(control, command, _address_request(b"lo:0", address))
 
 
 def _address_request(interface: bytes, address: str) -> bytes:

@@ -8,37 +8,37 @@ from datetime import UTC, datetime
 
 import urllib3
 
-from tests.cluster.bed.api_server import ApiServer, Object, RefusedError
+from tests.cluster.bed.api_server import ApiServer, ApiServerError, Object
 
 
 def now() -> str:
-    """This second, as Kubernetes writes it."""
+    """Return the current time as Kubernetes writes it."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class PodEvents:
-    """Records what happens to one Pod; an event that is told again is counted, not repeated."""
+    """Records the events of one Pod; a repeated event is counted, not created again."""
 
     def __init__(self, api: ApiServer, pod: Object, node: str) -> None:
         self._api = api
         self._pod = pod
         self._node = node
-        self._told: dict[tuple[str, str], tuple[str, int]] = {}
+        self._recorded: dict[tuple[str, str], tuple[str, int]] = {}
 
     def normal(self, reason: str, message: str) -> None:
-        """Tell of something that is as it should be."""
-        self._tell("Normal", reason, message)
+        """Record an event of normal operation."""
+        self._record("Normal", reason, message)
 
     def warning(self, reason: str, message: str) -> None:
-        """Tell of something that is not."""
-        self._tell("Warning", reason, message)
+        """Record an event of a failure."""
+        self._record("Warning", reason, message)
 
-    def _tell(self, kind: str, reason: str, message: str) -> None:
+    def _record(self, kind: str, reason: str, message: str) -> None:
         metadata = self._pod["metadata"]
-        name, count = self._told.get((reason, message), (f"{metadata['name']}.{secrets.token_hex(8)}", 0))
-        self._told[reason, message] = (name, count + 1)
+        name, count = self._recorded.get((reason, message), (f"{metadata['name']}.{secrets.token_hex(8)}", 0))
+        self._recorded[reason, message] = (name, count + 1)
         # A namespace that is being deleted takes no new events.
-        with contextlib.suppress(RefusedError, urllib3.exceptions.HTTPError):
+        with contextlib.suppress(ApiServerError, urllib3.exceptions.HTTPError):
             if count:
                 path = f"/api/v1/namespaces/{metadata['namespace']}/events/{name}"
                 self._api.patch(path, {"count": count + 1, "lastTimestamp": now()})

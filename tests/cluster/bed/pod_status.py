@@ -11,7 +11,7 @@ from tests.cluster.bed.pod_events import now
 
 @dataclass
 class PodStatus:
-    """What is known of a Pod with one container; `to_object` is what the API server gets."""
+    """The status of a Pod with one container; `to_object` is its form in the API."""
 
     pod: Object
     address: str
@@ -22,12 +22,12 @@ class PodStatus:
     started: bool = False
     restarts: int = 0
     sandboxed: bool = False
-    """Whether it has an address yet."""
+    """Whether the Pod has an address yet."""
 
     def __post_init__(self) -> None:
         self._began = now()
-        known = self.pod.get("status", {}).get("conditions", ())
-        self._conditions: dict[str, Object] = {one["type"]: one for one in known}
+        conditions = self.pod.get("status", {}).get("conditions", ())
+        self._conditions: dict[str, Object] = {c["type"]: c for c in conditions}
 
     @property
     def container(self) -> Object:
@@ -36,7 +36,7 @@ class PodStatus:
         return found
 
     def to_object(self) -> Object:
-        """The status as plain data; a condition keeps its time as long as it keeps its value."""
+        """Return the status as plain data; a condition keeps its time while its value stays the same."""
         unready = {
             "reason": "ContainersNotReady",
             "message": f"containers with unready status: [{self.container['name']}]",
@@ -80,16 +80,16 @@ class PodStatus:
 
 
 def waiting(reason: str, message: str = "") -> Object:
-    """The state of a container that does not run yet, or not again."""
+    """Return the state of a container that does not run."""
     return {"waiting": {"reason": reason} | ({"message": message} if message else {})}
 
 
 def running() -> Object:
-    """The state of a container from now on."""
+    """Return the state of a container that starts now."""
     return {"running": {"startedAt": now()}}
 
 
 def terminated(code: int, since: str, reason: str = "") -> Object:
-    """The state of a container that has ended with an exit code."""
+    """Return the state of a container that has ended."""
     why = reason or ("Error" if code else "Completed")
     return {"terminated": {"exitCode": code, "reason": why, "startedAt": since, "finishedAt": now()}}

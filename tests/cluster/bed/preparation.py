@@ -1,4 +1,4 @@
-"""What a container needs before it can start: its image, its volumes, its environment. Each is waited for."""
+"""Prepare the start of a container: wait for its image, its volumes and its environment."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from tests.cluster.bed.api_server import ApiServer, Object
 from tests.cluster.bed.container import ConfigError, Environment, Volumes
 from tests.cluster.bed.images import pull_error
 from tests.cluster.bed.pod_events import PodEvents
-from tests.cluster.bed.pod_inbox import Mailbox
+from tests.cluster.bed.pod_inbox import PodInbox
 
 
 class Preparation:
-    """Prepares one Pod's container; `waits` is told why it does not run yet."""
+    """Prepares one Pod's container, and reports while it waits."""
 
     def __init__(
         self,
         api: ApiServer,
         pod: Object,
         events: PodEvents,
-        mailbox: Mailbox,
-        waits: Callable[[str, str], None],
+        inbox: PodInbox,
+        report_waiting: Callable[[str, str], None],
     ) -> None:
         self._api = api
         self._pod = pod
         self._events = events
-        self._mailbox = mailbox
-        self._waits = waits
+        self._inbox = inbox
+        self._report_waiting = report_waiting
 
     def pull(self, image: str) -> None:
-        """Until the image is there, which may be never; raises EndedError, as each of these does."""
+        """Wait until the image exists. This and the other methods raise TerminationError."""
         error = pull_error(image)
         if not error:
             self._events.normal("Pulled", f'Container image "{image}" already present on machine')
@@ -40,28 +40,30 @@ class Preparation:
             self._events.normal("Pulling", f'Pulling image "{image}"')
             self._events.warning("Failed", f'Failed to pull image "{image}": {error}')
             self._events.warning("Failed", "Error: ErrImagePull")
-            self._waits("ErrImagePull", error)
-            self._mailbox.pause(back_off.RETRY_SECONDS)
+            self._report_waiting("ErrImagePull", error)
+            self._inbox.pause(back_off.RETRY_SECONDS)
             self._events.normal("BackOff", f'Back-off pulling image "{image}"')
             self._events.warning("Failed", "Error: ImagePullBackOff")
-            self._waits("ImagePullBackOff", f'Back-off pulling image "{image}": ErrImagePull: {error}')
-            self._mailbox.pause(back_off.seconds(times) / back_off.HASTE)
+            self._report_waiting(
+                "ImagePullBackOff", f'Back-off pulling image "{image}": ErrImagePull: {error}'
+            )
+            self._inbox.pause(back_off.delay(times) / back_off.SPEED_UP)
 
     def mount(self, volumes: Volumes) -> None:
-        """Until each volume is there; as on a node, only an event says what is missing."""
+        """Wait until each volume exists; as on a node, only an event names a missing object."""
         while True:
             try:
                 return volumes.fill()
             except ConfigError as error:
                 self._events.warning("FailedMount", str(error))
-                self._mailbox.pause(back_off.RETRY_SECONDS)
+                self._inbox.pause(back_off.RETRY_SECONDS)
 
     def environment(self, address: str) -> dict[str, str]:
-        """The container's variables, as soon as each is there."""
+        """Wait until all variables of the container can be resolved, and return them."""
         while True:
             try:
                 return Environment(self._api, self._pod, address).resolve()
             except ConfigError as error:
                 self._events.warning("Failed", f"Error: {error}")
-                self._waits("CreateContainerConfigError", str(error))
-                self._mailbox.pause(back_off.RETRY_SECONDS)
+                self._report_waiting("CreateContainerConfigError", str(error))
+                self._inbox.pause(back_off.RETRY_SECONDS)

@@ -1,7 +1,7 @@
-"""The probes of a container, run as its spec says, but ten times as often.
+"""The probes of a container, run by its spec, but ten times more often.
 
-What fails must fail for as long as on a cluster, lest a busy machine looks like a broken container. Only a
-failure that a test has ordered counts after the spec's number of tries, so that nobody waits for it.
+A probe has to fail for as long as on a cluster, or a busy machine would look like a broken container. Only a
+fault that a test has asked for counts after the spec's number of tries, to keep the test short.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ import urllib3
 
 from tests.cluster.bed.api_server import Object
 
-OFTEN = 10
-LEAST_PERIOD, MOST_PERIOD = 0.05, 1.0
-"""Seconds between two probes, at most and at least."""
+SPEED_UP = 10
+MIN_PERIOD, MAX_PERIOD = 0.05, 1.0
+"""Seconds between two probes."""
 _ORDERED = "HTTP probe failed with statuscode: 503"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a probe says after a try: `passed` is None as long as its threshold is not reached."""
+    """The result of a try; `passed` is None until its threshold is reached."""
 
     passed: bool | None
     message: str
-    """Why the try failed; empty if it did not."""
+    """Why the try failed; empty if it passed."""
 
 
 class Probe:
@@ -38,14 +38,14 @@ class Probe:
         self._spec = spec
         self._address = address
         self._ports = ports
-        self._period = min(max(spec.get("periodSeconds", 10) / OFTEN, LEAST_PERIOD), MOST_PERIOD)
+        self._period = min(max(spec.get("periodSeconds", 10) / SPEED_UP, MIN_PERIOD), MAX_PERIOD)
         self._patience = spec.get("failureThreshold", 3) * spec.get("periodSeconds", 10)
         self._passes = self._failures = 0
         self._failing_since = 0.0
-        self.due = time.monotonic() + spec.get("initialDelaySeconds", 0) / OFTEN
+        self.due = time.monotonic() + spec.get("initialDelaySeconds", 0) / SPEED_UP
 
     def run(self, ordered_to_fail: bool) -> Verdict:
-        """Try once, and say when the next try is due."""
+        """Try once, and set when the next try is due."""
         message = _ORDERED if ordered_to_fail else self._try()
         self.due = time.monotonic() + self._period
         if not message:
@@ -76,10 +76,10 @@ class Probe:
 
 
 def _http_get(url: str, headers: Any, timeout: float) -> str:
-    """Why it fails, in a kubelet's words; empty if it does not."""
+    """Return a kubelet's message if the probe fails; empty if it passes."""
     try:
         answer = urllib3.request(
-            "GET", url, headers={one["name"]: one["value"] for one in headers} | {"Connection": "close"},
+            "GET", url, headers={h["name"]: h["value"] for h in headers} | {"Connection": "close"},
             timeout=timeout, retries=False,
         )  # fmt: skip
     except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ProtocolError):

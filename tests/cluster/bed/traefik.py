@@ -1,4 +1,4 @@
-"""Traefik twice: as the ingress controller that reads the canary annotations, and as the Gateway API's."""
+"""Traefik twice: as an ingress controller that reads canary annotations, and for the Gateway API."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ INGRESS_CLASS = "nginx"
 GATEWAY_NAMESPACE, GATEWAY_NAME = "bed", "web"
 GATEWAY = f"{GATEWAY_NAMESPACE}/{GATEWAY_NAME}"
 DOMAIN = "example.com"
-"""Each test has a host name of its own below it."""
+"""The parent domain of the tests' host names."""
 _GATEWAY_API = "gateway.networking.k8s.io/v1"
 _INGRESS_PORT, _INGRESS_TLS_PORT, _INGRESS_ADMIN_PORT = 18000, 18443, 18009
 _GATEWAY_PORT, _GATEWAY_ADMIN_PORT = 18100, 18109
@@ -38,16 +38,16 @@ _COMMON = (
 
 @dataclass(frozen=True)
 class Entrances:
-    """Where the controllers listen, as HOST:PORT."""
+    """The addresses of the controllers, as HOST:PORT."""
 
     ingress: str = f"{_ADDRESS}:{_INGRESS_PORT}"
     ingress_tls: str = f"{_ADDRESS}:{_INGRESS_TLS_PORT}"
-    """With a certificate of the bed's authority for `*.example.com`."""
+    """Has a certificate of the bed's authority for `*.example.com`."""
     gateway: str = f"{_ADDRESS}:{_GATEWAY_PORT}"
 
 
 class Traefik:
-    """Starts both controllers; `programs.stop()` ends them."""
+    """Starts both controllers; `programs.stop()` stops them."""
 
     def __init__(
         self, binaries: Binaries, programs: Programs, control_plane: ControlPlane, authority: Authority
@@ -59,10 +59,10 @@ class Traefik:
         self._start_ingress(authority)
         _install_crds(self._api, binaries.gateway_crds)
         self._start_gateway()
-        programs.wait_for("traefik-ingress", partial(_pings, _INGRESS_ADMIN_PORT))
-        programs.wait_for("traefik-gateway", partial(_pings, _GATEWAY_ADMIN_PORT))
+        programs.wait_for("traefik-ingress", partial(_answers_ping, _INGRESS_ADMIN_PORT))
+        programs.wait_for("traefik-gateway", partial(_answers_ping, _GATEWAY_ADMIN_PORT))
         programs.wait_for(
-            "traefik-gateway", partial(_holds, self._api, path_of(_gateway()[-1]), "Programmed")
+            "traefik-gateway", partial(_has_condition, self._api, path_of(_gateway()[-1]), "Programmed")
         )
 
     def _start_ingress(self, authority: Authority) -> None:
@@ -97,7 +97,7 @@ class Traefik:
 
 
 def ingress_class(name: str) -> Object:
-    """An IngressClass that the ingress controller serves."""
+    """Return an IngressClass that the ingress controller serves."""
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "IngressClass",
@@ -136,7 +136,7 @@ def _install_crds(api: ApiServer, folder: Path) -> None:
         api.create(crd)
     for crd in found:
         path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{crd['metadata']['name']}"
-        wait_until(partial(_holds, api, path, "Established"), f"{path} is established")
+        wait_until(partial(_has_condition, api, path, "Established"), f"{path} is established")
 
 
 def _documents(file: Path) -> list[Object]:
@@ -144,12 +144,12 @@ def _documents(file: Path) -> list[Object]:
     return [obj for obj in documents if obj and obj["kind"] == "CustomResourceDefinition"]
 
 
-def _holds(api: ApiServer, path: str, condition: str) -> bool:
+def _has_condition(api: ApiServer, path: str, condition: str) -> bool:
     conditions = api.get(path).get("status", {}).get("conditions", ())
-    return any(one["type"] == condition and one["status"] == "True" for one in conditions)
+    return any(c["type"] == condition and c["status"] == "True" for c in conditions)
 
 
-def _pings(port: int) -> bool:
+def _answers_ping(port: int) -> bool:
     try:
         return (
             urllib3.request("GET", f"http://{_ADDRESS}:{port}/ping", timeout=2, retries=False).status == 200

@@ -1,4 +1,4 @@
-"""Which model answered, where the answer does not say: known or left open, never guessed."""
+"""Which model a prediction is attributed to, where it does not name it: never by a guess."""
 
 from __future__ import annotations
 
@@ -6,156 +6,141 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mnist_dash import attribution
+from mnist_dash.attribution import attribute_by_answers, attribute_by_snapshot, is_same_model
 from mnist_dash.domain import Deployment, Prediction, Release, Role, Route, Snapshot, State
 from tests.fakes import deployment, snapshot
 
 UNSURE = np.array([0.3, 0.2, 0.1, 0.1, 0.1, 0.05, 0.05, 0.04, 0.03, 0.03])
 SURE = np.array([1 - 9e-9] + [1e-9] * 9)
 SURER = np.array([1 - 9e-12] + [1e-12] * 9)
+ON_GREEN = deployment(Role.CURRENT, release=Release.GREEN)
+SWAPPED = snapshot(current=ON_GREEN, new=deployment(Role.NEW, release=Release.BLUE))
+HALFWAY = snapshot(current=ON_GREEN)
+"""A promotion under way: both roles are on the green release."""
+STARTING = deployment(Role.NEW, ready=0, state=State.STARTING)
 
 
-def said(
-    probabilities: NDArray[np.float64] = UNSURE,
-    release: Release | None = None,
-    role: Role | None = None,
-    version: int | None = None,
+def answer(
+    probabilities: NDArray[np.float64] = UNSURE, release: Release | None = None, version: int | None = None
 ) -> Prediction:
-    """An answer."""
-    return Prediction(probabilities, role, release, version, "", 1.0)
+    """A prediction that does not name its role."""
+    return Prediction(probabilities, None, release, version, "", 1.0)
 
 
-def matched(
-    answer: Prediction,
+def compared(
+    prediction: Prediction,
     current: NDArray[np.float64],
     new: NDArray[np.float64],
-    before: Snapshot | None = None,
     after: Snapshot | None = None,
 ) -> Prediction:
-    """What comparing with both models' answers finds."""
-    seen = snapshot()
-    return attribution.attribute_by_answers(answer, said(current), said(new), before or seen, after or seen)
+    """The prediction after a comparison with the answers of both models."""
+    return attribute_by_answers(prediction, answer(current), answer(new), snapshot(), after or snapshot())
 
 
-SWAPPED = snapshot(
-    current=deployment(Role.CURRENT, release=Release.GREEN), new=deployment(Role.NEW, release=Release.BLUE)
+@pytest.mark.parametrize("route", Route)
+@pytest.mark.parametrize(
+    ("observed", "release", "role"),
+    [
+        (snapshot(), Release.BLUE, Role.CURRENT),
+        (snapshot(), Release.GREEN, Role.NEW),
+        (snapshot(new=None), Release.GREEN, None),
+    ],
+    ids=["current", "new", "removed"],
 )
-HALFWAY = snapshot(current=deployment(Role.CURRENT, release=Release.GREEN))
-"""A promotion under way: both roles are on the green release."""
-
-
-@pytest.mark.parametrize(("release", "role"), [(Release.BLUE, Role.CURRENT), (Release.GREEN, Role.NEW)])
-def test_the_release_tells_the_role(release: Release, role: Role) -> None:
-    """Whatever route was asked for, since a controller may ignore the header."""
-    for route in Route:
-        assert attribution.attribute_by_snapshot(said(release=release), snapshot(), route).role is role
-
-
-def test_a_release_that_has_no_role_any_more_tells_nothing() -> None:
-    """It was removed meanwhile."""
-    assert (
-        attribution.attribute_by_snapshot(said(release=Release.GREEN), snapshot(new=None), Route.SPLIT).role
-        is None
-    )
+def test_the_release_determines_the_role(
+    observed: Snapshot, release: Release, role: Role | None, route: Route
+) -> None:
+    """On any route, since a controller may ignore the header; a removed release has no role."""
+    assert attribute_by_snapshot(answer(release=release), observed, route).role is role
 
 
 @pytest.mark.parametrize(
     ("route", "role"), [(Route.SPLIT, None), (Route.CURRENT, Role.CURRENT), (Route.NEW, Role.NEW)]
 )
-def test_while_both_roles_are_on_one_release_only_the_route_tells(route: Route, role: Role | None) -> None:
+def test_while_both_roles_are_on_one_release_only_the_route_determines_the_role(
+    route: Route, role: Role | None
+) -> None:
     """That is so in the middle of a promotion."""
-    assert attribution.attribute_by_snapshot(said(release=Release.GREEN), HALFWAY, route).role is role
+    assert attribute_by_snapshot(answer(release=Release.GREEN), HALFWAY, route).role is role
 
 
-def test_a_forced_route_tells_the_role_its_release_and_version() -> None:
-    """As far as the answer does not say them itself."""
-    answer = attribution.attribute_by_snapshot(
-        said(), snapshot(new=deployment(Role.NEW, version=7)), Route.NEW
-    )
-    assert (answer.role, answer.release, answer.version) == (Role.NEW, Release.GREEN, 7)
-    assert attribution.attribute_by_snapshot(said(version=3), snapshot(), Route.CURRENT).version == 3
+def test_a_forced_route_determines_role_release_and_version() -> None:
+    """As far as the answer does not name them itself."""
+    observed = snapshot(new=deployment(Role.NEW, version=7))
+    found = attribute_by_snapshot(answer(), observed, Route.NEW)
+    assert (found.role, found.release, found.version) == (Role.NEW, Release.GREEN, 7)
+    assert attribute_by_snapshot(answer(version=3), snapshot(), Route.CURRENT).version == 3
 
 
 @pytest.mark.parametrize(
-    "new", [None, deployment(Role.NEW, ready=0, state=State.STARTING)], ids=["none", "starting"]
+    ("new", "changes", "route", "role"),
+    [
+        (None, {}, Route.SPLIT, Role.CURRENT),
+        (STARTING, {}, Route.SPLIT, Role.CURRENT),
+        (STARTING, {"split_observed": 20}, Route.SPLIT, None),
+        (None, {"trouble": "The cluster does not answer."}, Route.SPLIT, None),
+        (STARTING, {}, Route.NEW, None),
+        (deployment(Role.NEW), {}, Route.SPLIT, None),
+    ],
+    ids=["no New", "New starting", "New has a share", "snapshot is old", "forced to New", "both ready"],
 )
-def test_without_a_new_that_is_ready_all_comes_from_current(new: Deployment | None) -> None:
-    """As long as nothing is sent to it."""
-    seen = snapshot(new=new, split_observed=0)
-    assert attribution.attribute_by_snapshot(said(), seen, Route.SPLIT).role is Role.CURRENT
-    assert (
-        attribution.attribute_by_snapshot(said(), snapshot(new=new, split_observed=20), Route.SPLIT).role
-        is None
-    )
+def test_without_a_release_the_only_possible_role_counts(
+    new: Deployment | None, changes: dict[str, object], route: Route, role: Role | None
+) -> None:
+    """New may become ready, or get a share, before the snapshot shows it."""
+    observed = snapshot(**{"new": new, "split_observed": 0} | changes)
+    assert attribute_by_snapshot(answer(), observed, route).role is role
 
 
-def test_a_snapshot_that_may_be_old_tells_nothing_about_the_split() -> None:
-    """While the cluster cannot be seen, somebody else may have deployed a New."""
-    seen = snapshot(new=None, split_observed=0, trouble="The cluster does not answer.")
-    assert attribution.attribute_by_snapshot(said(), seen, Route.SPLIT).role is None
-
-
-def test_a_new_that_the_snapshot_has_not_ready_may_have_answered_all_the_same() -> None:
-    """It may have become ready since."""
-    starting = deployment(Role.NEW, ready=0, state=State.STARTING)
-    assert (
-        attribution.attribute_by_snapshot(said(), snapshot(new=starting, split_observed=0), Route.NEW).role
-        is None
-    )
-
-
-def test_with_both_ready_the_split_tells_nothing() -> None:
-    """Even where the split is 0: the controller may not have taken it up."""
-    assert attribution.attribute_by_snapshot(said(), snapshot(split_observed=0), Route.SPLIT).role is None
-
-
-@pytest.mark.parametrize(("answer", "role"), [(SURE, Role.CURRENT), (SURER, Role.NEW)])
-def test_who_gives_the_same_answer_gave_it(answer: NDArray[np.float64], role: Role) -> None:
+@pytest.mark.parametrize(("probabilities", "role"), [(SURE, Role.CURRENT), (SURER, Role.NEW)])
+def test_the_model_with_the_same_answer_gave_it(probabilities: NDArray[np.float64], role: Role) -> None:
     """Even where both models are so sure that the page shows 100 % for either."""
-    found = matched(said(answer), SURE, SURER)
+    found = compared(answer(probabilities), SURE, SURER)
     assert (found.role, found.shared) == (role, False)
     assert found.release is (Release.BLUE if role is Role.CURRENT else Release.GREEN)
 
 
-def test_unlike_processors_round_unlike() -> None:
-    """The replicas of one model differ in the last digits."""
+def test_replicas_of_one_model_may_round_differently() -> None:
+    """Their processors do."""
     other_processor = UNSURE * (1 + 1e-4 * np.linspace(-1, 1, 10))
-    assert matched(said(other_processor), UNSURE, SURE).role is Role.CURRENT
+    assert compared(answer(other_processor), UNSURE, SURE).role is Role.CURRENT
 
 
-@pytest.mark.parametrize("blank", [np.full(10, 0.1), np.eye(10)[0]], ids=["even", "hard"])
-def test_one_answer_of_both_is_shared(blank: NDArray[np.float64]) -> None:
-    """Nobody is named then; zeros among the probabilities are no obstacle."""
-    found = matched(said(blank), blank, blank)
+@pytest.mark.parametrize(
+    ("probabilities", "new"),
+    [
+        (np.full(10, 0.1), np.full(10, 0.1)),
+        (np.eye(10)[0], np.eye(10)[0]),
+        (UNSURE, UNSURE * (1 + 0.03 * np.linspace(-1, 1, 10))),
+    ],
+    ids=["even", "with zeros", "nearly equal"],
+)
+def test_an_answer_that_both_models_give_is_shared(
+    probabilities: NDArray[np.float64], new: NDArray[np.float64]
+) -> None:
+    """Also if they differ by little more than rounding."""
+    found = compared(answer(probabilities), probabilities, new)
     assert (found.role, found.shared) == (None, True)
 
 
-def test_models_that_hardly_differ_are_not_told_apart() -> None:
-    """The one may be a replica of the other, as far as rounding goes."""
-    nearly = UNSURE * (1 + 0.03 * np.linspace(-1, 1, 10))
-    found = matched(said(), UNSURE, nearly)
-    assert (found.role, found.shared) == (None, True)
+@pytest.mark.parametrize(
+    ("prediction", "current", "after"),
+    [
+        (answer(), SURE, snapshot()),
+        (answer(), UNSURE, SWAPPED),
+        (answer(), UNSURE, HALFWAY),
+        (answer(release=Release.GREEN), UNSURE, snapshot()),
+    ],
+    ids=["of neither", "roles swapped", "roles moving", "release contradicts"],
+)
+def test_answers_that_decide_nothing_leave_the_prediction_as_it_is(
+    prediction: Prediction, current: NDArray[np.float64], after: Snapshot
+) -> None:
+    """A former version may answer during a rollout, or a promotion may come between the requests."""
+    assert compared(prediction, current, SURER, after) is prediction
 
 
-def test_an_answer_of_neither_is_nobodys() -> None:
-    """A replica of the version before may still answer during a rollout."""
-    found = matched(said(), SURE, SURER)
-    assert (found.role, found.shared) == (None, False)
-
-
-def test_roles_that_moved_between_the_requests_tell_nothing() -> None:
-    """A promotion came between."""
-    answer = said()
-    assert matched(answer, UNSURE, SURE, before=snapshot(), after=SWAPPED) is answer
-    assert matched(answer, UNSURE, SURE, before=snapshot(), after=HALFWAY) is answer
-
-
-def test_a_match_that_the_release_contradicts_tells_nothing() -> None:
-    """The answer says that green gave it, and Current is blue."""
-    assert matched(said(release=Release.GREEN), UNSURE, SURE).role is None
-
-
-def test_two_answers_are_the_same_if_one_model_gave_them() -> None:
-    """For whoever compares by himself."""
-    assert attribution.is_same_model(said(SURE), said(SURE * (1 + 1e-6)))
-    assert not attribution.is_same_model(said(SURE), said(SURER))
+def test_two_answers_of_one_model_are_recognised() -> None:
+    """By their probabilities."""
+    assert is_same_model(answer(SURE), answer(SURE * (1 + 1e-6)))
+    assert not is_same_model(answer(SURE), answer(SURER))

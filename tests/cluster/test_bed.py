@@ -161,7 +161,8 @@ def test_a_volume_of_a_secret_is_found_by_the_paths_in_the_environment(bed: Bed,
     bed.api.apply({"apiVersion": "v1", "kind": "Secret"} | secret)
     wait_until(lambda: "terminated" in _container(bed, namespace)["lastState"], "it has run")
     name = pods(bed, namespace)[0]["metadata"]["name"]
-    assert bed.kubectl("logs", name, "--namespace", namespace).stdout.strip() == "the key"
+    logs = ("logs", name, "--namespace", namespace)  # of a run that may not have printed yet
+    wait_until(lambda: bed.kubectl(*logs).stdout.strip() == "the key", "the key is in the log")
 
 
 def test_a_pod_that_does_not_fit_the_node_is_not_scheduled(bed: Bed, namespace: str) -> None:

@@ -1,4 +1,4 @@
-"""What only the local engine promises: its processes, its port, its memory (tests/contract has the verbs)."""
+"""The local engine alone: its processes, its port, its state file (tests/contract has the verbs)."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ def settings(tmp_path: Path, **changes: object) -> Settings:
 
 
 def pid_of(dash: Dashboard, name: str) -> int:
-    """The process of one object."""
-    return next(int(one.details["Process"]) for one in dash.objects() if one.name.startswith(name))
+    """The process id of an object."""
+    return next(int(item.details["Process"]) for item in dash.objects() if item.name.startswith(name))
 
 
 def wait_for_another(dash: Dashboard, name: str, pid: int, timeout: float = 20) -> None:
     """Return once the object's process is another one and ready."""
     deadline = time.monotonic() + timeout
     while not any(
-        one.name.startswith(name) and one.state == "ready" and one.details.get("Process") != str(pid)
-        for one in dash.objects()
+        item.name.startswith(name) and item.state == "ready" and item.details.get("Process") != str(pid)
+        for item in dash.objects()
     ):
         assert time.monotonic() < deadline, dash.objects()
         time.sleep(0.02)
@@ -56,7 +56,7 @@ def dash(tmp_path: Path) -> Iterator[Dashboard]:
 
 
 def test_the_first_start_deploys_both_bundled_models_with_a_canary_of_20_percent(dash: Dashboard) -> None:
-    """And their accuracy is known soon."""
+    """Their accuracy is known soon."""
     snapshot = dash.snapshot()
     assert snapshot.current is not None
     assert snapshot.new is not None
@@ -85,25 +85,25 @@ def test_a_later_start_brings_back_what_was_deployed(tmp_path: Path) -> None:
         assert again.split_observed == 35
 
 
-def test_the_history_says_who_asked_for_what_and_outlives_a_restart(tmp_path: Path) -> None:
-    """Newest first; where nobody has signed in, it was the user who runs the dashboard."""
+def test_the_history_names_users_and_changes_and_outlives_a_restart(tmp_path: Path) -> None:
+    """Newest first; without a signed-in user, it is the user who runs the dashboard."""
     before = time.time()
     with open_dashboard(settings(tmp_path, empty=True)) as dash:
         assert dash.history() == ()
         dash.on_behalf_of("ada@example.com").deploy(Role.CURRENT, str(BUNDLED / "linear"), replicas=2)
         dash.remove(Role.CURRENT)
-        told = dash.history()
-    newest, oldest = told
+        history = dash.history()
+    newest, oldest = history
     assert (newest.by, newest.what) == (getpass.getuser(), "Remove Current")
     assert oldest.by == "ada@example.com"
     assert oldest.what == f"Deploy {BUNDLED / 'linear'} version 1 as Current with 2 replicas"
     assert before <= oldest.at <= newest.at <= time.time()
     with open_dashboard(settings(tmp_path)) as dash:
-        assert dash.history() == told
+        assert dash.history() == history
 
 
-def test_a_refused_change_is_not_remembered(tmp_path: Path) -> None:
-    """The history tells what was asked for and accepted."""
+def test_a_refused_change_is_not_in_the_history(tmp_path: Path) -> None:
+    """It lists accepted changes only."""
     with open_dashboard(settings(tmp_path, empty=True)) as dash:
         with pytest.raises(EngineError):
             dash.remove(Role.NEW)
@@ -111,7 +111,7 @@ def test_a_refused_change_is_not_remembered(tmp_path: Path) -> None:
 
 
 def test_there_is_no_cluster_behind_it(dash: Dashboard) -> None:
-    """So nothing can be previewed, and nothing was applied."""
+    """There is nothing to preview, and nothing was applied."""
     assert not dash.in_cluster
     assert dash.preview(SetSplit(50)) == ""
     assert dash.manifests() == ""
@@ -127,13 +127,13 @@ def test_a_damaged_state_file_is_a_notice_and_a_first_start(tmp_path: Path) -> N
 
 
 def test_starting_empty_deploys_nothing(tmp_path: Path) -> None:
-    """For those who want to begin with a bare table."""
+    """The option `empty` skips the bundled models."""
     with open_dashboard(settings(tmp_path, empty=True)) as dash:
         assert dash.snapshot().current is None
         assert dash.snapshot().new is None
 
 
-def test_a_replica_that_is_told_to_end_is_replaced_without_a_lost_request(dash: Dashboard) -> None:
+def test_a_replica_that_is_terminated_is_replaced_without_a_lost_request(dash: Dashboard) -> None:
     """Until there is another, Current answers for New."""
     pid = pid_of(dash, "green")
     with constant_load(dash, IMAGE) as load:
@@ -143,7 +143,7 @@ def test_a_replica_that_is_told_to_end_is_replaced_without_a_lost_request(dash: 
 
 
 def test_a_replica_that_is_killed_is_replaced(dash: Dashboard) -> None:
-    """Only what had reached it, or was on its way to it at that moment, is lost."""
+    """Only requests that had reached it, or were on their way to it, are lost."""
     pid = pid_of(dash, "green")
     with constant_load(dash, IMAGE) as load:
         os.kill(pid, signal.SIGKILL)
@@ -154,7 +154,7 @@ def test_a_replica_that_is_killed_is_replaced(dash: Dashboard) -> None:
 
 
 def test_a_replica_that_hangs_is_replaced(dash: Dashboard) -> None:
-    """It runs, but answers no health check; the reason stays in the words of its release."""
+    """It runs, but answers no health probe."""
     pid = pid_of(dash, "green")
     os.kill(pid, signal.SIGSTOP)
     wait_for_another(dash, "green", pid)
@@ -172,7 +172,7 @@ def test_a_gateway_that_is_killed_comes_back_on_the_same_port(dash: Dashboard) -
 
 
 def test_a_gateway_that_hangs_is_replaced(dash: Dashboard) -> None:
-    """It holds the port and takes connections, but does not acknowledge what it is told."""
+    """It holds the port and accepts connections, but answers no health probe."""
     pid = pid_of(dash, "gateway")
     os.kill(pid, signal.SIGSTOP)
     wait_for_another(dash, "gateway", pid)
@@ -180,8 +180,8 @@ def test_a_gateway_that_hangs_is_replaced(dash: Dashboard) -> None:
     assert dash.predict(IMAGE).milliseconds > 0
 
 
-def test_a_damaged_newer_version_is_told_on_the_card_and_survived(tmp_path: Path) -> None:
-    """The older one goes on answering, after a restart of its replica too."""
+def test_a_damaged_newer_version_is_a_warning_on_the_card(tmp_path: Path) -> None:
+    """The older version keeps answering, after a restart of its replica too."""
     base = shutil.copytree(BUNDLED / "linear", tmp_path / "linear")
     with open_dashboard(settings(tmp_path, empty=True)) as dash:
         dash.deploy(Role.CURRENT, str(base))
@@ -202,7 +202,7 @@ def test_a_damaged_newer_version_is_told_on_the_card_and_survived(tmp_path: Path
 def test_a_start_that_fails_leaves_the_state_folder_free(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The next try, as the page makes one, must find what was deployed."""
+    """The page's next try must find the saved state."""
 
     def refuse(*_: object) -> socket.socket:
         raise EngineError("No port.")
@@ -215,7 +215,7 @@ def test_a_start_that_fails_leaves_the_state_folder_free(
 
 
 def test_a_taken_port_is_replaced_by_the_next_free_one_with_a_notice(unused_port: int) -> None:
-    """Two dashboards with default settings do not meet."""
+    """Two dashboards with default settings do not collide."""
     notices: list[str] = []
     with socket.create_server(("127.0.0.1", unused_port)), listen(unused_port, notices) as listener:
         assert listener.getsockname()[1] > unused_port
@@ -225,21 +225,21 @@ def test_a_taken_port_is_replaced_by_the_next_free_one_with_a_notice(unused_port
 
 
 def test_no_free_port_is_an_error_that_names_the_flag() -> None:
-    """There is none above the last one."""
+    """The message names the flag that chooses another."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(EngineError, match="--gateway-port"):
             listen(port, [], ports_to_try=1)
 
 
-def test_a_bucket_is_refused_with_what_to_do(dash: Dashboard) -> None:
+def test_a_bucket_is_refused_with_a_next_step(dash: Dashboard) -> None:
     """Replicas here read folders."""
     with pytest.raises(ModelError, match=r"reads folders, not gs://b/m\. Copy it here first"):
         dash.deploy(Role.NEW, "gs://b/m")
 
 
 def test_the_bundled_models_are_suggested(dash: Dashboard) -> None:
-    """Each can be deployed as it stands."""
+    """Each can be deployed unchanged."""
     assert [suggestion.base for suggestion in dash.suggestions()] == [
         str(BUNDLED / "cnn"),
         str(BUNDLED / "linear"),

@@ -34,7 +34,7 @@ async def serve(listener: socket.socket, timeouts: Timeouts) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
-    async with Proxy(timeouts) as proxy:
+    async with contextlib.aclosing(Proxy(timeouts)) as proxy:
         app = GatewayApp(proxy, UpstreamPool(_report), timeouts)
         runner = web.ServerRunner(app)
         await runner.setup()

@@ -12,7 +12,7 @@ import orjson
 from aiohttp import HttpVersion11, hdrs, web
 
 from mnist_dash.domain import ROUTE_HEADER
-from mnist_dash.local.gateway.balancer import Dice, RoutingGeneration, UpstreamPool, decide
+from mnist_dash.local.gateway.balancer import RoutingGeneration, UpstreamPool, decide
 from mnist_dash.local.gateway.proxy import (
     MAX_BODY,
     Proxy,
@@ -40,14 +40,12 @@ class GatewayApp(web.Server):
     connections that its predecessor left waiting.
     """
 
-    def __init__(
-        self, proxy: Proxy, pool: UpstreamPool, timeouts: Timeouts, dice: Dice | None = None
-    ) -> None:
+    def __init__(self, proxy: Proxy, pool: UpstreamPool, timeouts: Timeouts) -> None:
         super().__init__(self.answer)
         self._proxy = proxy
         self._pool = pool
         self._timeouts = timeouts
-        self._dice = dice or random.Random()
+        self._dice = random.Random()
         self._has_routing = asyncio.Event()
 
     def __call__(self) -> web.RequestHandler:

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from random import Random
 
 from mnist_dash.domain import FORCING, Role
 from mnist_dash.local.protocol import Applied, Backend, Drained, RoutingTable, RoutingUpdate
@@ -22,14 +22,7 @@ AVOIDED_SECONDS = 1.0
 _turns = itertools.count(1)
 
 
-class Dice(Protocol):
-    """The source of the split's random numbers; `random.Random` is one."""
-
-    def randint(self, a: int, b: int, /) -> int:
-        """A random integer from a to b, both included."""
-
-
-def decide(*, current: bool, new: bool, header: str | None, split: int, dice: Dice) -> Role | None:
+def decide(*, current: bool, new: bool, header: str | None, split: int, dice: Random) -> Role | None:
     """Return the role that answers a request, or None if there is none.
 
     `current` and `new` are whether that role has a ready replica, `header` is the value of X-Mnist-Route

@@ -7,7 +7,6 @@ import logging
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
-from types import TracebackType
 
 from aiohttp import (
     ClientConnectorError,
@@ -107,7 +106,7 @@ async def read_body(stream: StreamReader, too_large: ProxyError) -> bytes:
 
 
 class Proxy:
-    """The connections to the replicas; an async context manager that closes them at its end."""
+    """The connections to the replicas."""
 
     def __init__(self, timeouts: Timeouts) -> None:
         self._timeouts = timeouts
@@ -119,12 +118,8 @@ class Proxy:
             skip_auto_headers=(hdrs.USER_AGENT, hdrs.ACCEPT, hdrs.ACCEPT_ENCODING, hdrs.CONTENT_TYPE),
         )
 
-    async def __aenter__(self) -> Proxy:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def aclose(self) -> None:
+        """Close all connections."""
         await self._session.close()
 
     async def send(self, request: ProxyRequest, role: Role, upstreams: Collection[Upstream]) -> web.Response:

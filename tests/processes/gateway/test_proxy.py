@@ -7,6 +7,7 @@ import http.client
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 
 import pytest
 from multidict import CIMultiDict
@@ -99,7 +100,7 @@ def test_a_replica_that_refused_is_avoided(refusing: Backend) -> None:
     request = ProxyRequest("GET", "/x", CIMultiDict(), b"")
 
     async def send() -> None:
-        async with Proxy(Timeouts()) as proxy:
+        async with aclosing(Proxy(Timeouts())) as proxy:
             await proxy.send(request, Role.CURRENT, [upstream])
 
     with pytest.raises(ProxyError):

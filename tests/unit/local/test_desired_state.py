@@ -1,4 +1,4 @@
-"""What is desired, and the file that remembers it."""
+"""The desired state, and the file that keeps it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_promoting_swaps_pointers_and_sends_all_traffic_to_current() -> None:
     assert promoted.specs == BOTH.specs
 
 
-def test_redeploying_keeps_the_split_and_a_way_back() -> None:
+def test_redeploying_keeps_the_split_and_a_fallback() -> None:
     """The former generation stays the fallback until the new one has taken over."""
     again = BOTH.deploy(Role.NEW, "/c", 3)
     assert again.split == 20
@@ -37,8 +37,8 @@ def test_redeploying_keeps_the_split_and_a_way_back() -> None:
     assert again.taken_over(Release.GREEN).fallbacks == {}
 
 
-def test_redeploying_twice_keeps_the_one_that_really_served_as_fallback() -> None:
-    """A generation that never took over is nothing to go back to."""
+def test_redeploying_twice_keeps_the_generation_that_served_as_fallback() -> None:
+    """A generation that never took over is no fallback."""
     assert BOTH.deploy(Role.NEW, "/c", 3).deploy(Role.NEW, "/d", 1).fallbacks[Release.GREEN].base == "/b"
 
 
@@ -49,16 +49,16 @@ def test_removing_new_sets_the_split_to_zero_and_removing_current_does_not() -> 
     assert BOTH.remove(Role.NEW).spec(Role.NEW) is None
 
 
-@pytest.mark.parametrize("change", [lambda w: w.deploy(Role.NEW, "/c", 1), lambda w: w.remove(Role.CURRENT)])
+@pytest.mark.parametrize("change", [lambda s: s.deploy(Role.NEW, "/c", 1), lambda s: s.remove(Role.CURRENT)])
 def test_a_change_of_the_models_ends_the_undo(change) -> None:  # type: ignore[no-untyped-def]
-    """After it, going back would not lead to what was before."""
+    """After it, an undo would not restore the state before the promotion."""
     assert not change(BOTH.swap(can_undo=True)).can_undo
 
 
 @pytest.mark.parametrize(
     "desired", [DesiredState(), BOTH, BOTH.swap(can_undo=True), BOTH.deploy(Role.NEW, "/c", 8)]
 )
-def test_what_was_saved_is_loaded_again(tmp_path: Path, desired: DesiredState) -> None:
+def test_a_saved_state_is_loaded_again(tmp_path: Path, desired: DesiredState) -> None:
     """Everything survives, the fallback of a re-deploy that was under way too."""
     file = StateFile(tmp_path)
     file.save(desired)
@@ -68,7 +68,7 @@ def test_what_was_saved_is_loaded_again(tmp_path: Path, desired: DesiredState) -
 
 
 def test_the_history_keeps_the_last_fifty_changes(tmp_path: Path) -> None:
-    """It survives a restart, newest last, and does not grow for ever."""
+    """It survives a restart, newest last."""
     desired = BOTH
     for number in range(60):
         desired = desired.remember(HistoryEntry(float(number), "ada", f"Change {number}"))
@@ -80,8 +80,8 @@ def test_the_history_keeps_the_last_fifty_changes(tmp_path: Path) -> None:
     file.close()
 
 
-def test_a_state_from_before_there_was_a_history_is_loaded(tmp_path: Path) -> None:
-    """Nobody loses what was deployed by a newer version of the dashboard."""
+def test_a_state_without_a_history_is_loaded(tmp_path: Path) -> None:
+    """An update of the dashboard loses no deployment."""
     (tmp_path / "state.json").write_text(json.dumps(GOOD))
     file = StateFile(tmp_path)
     assert file.load() == DesiredState()
@@ -129,7 +129,7 @@ NOT_SPECS = [
     + [json.dumps({**GOOD, "specs": {"blue": spec}}) for spec in NOT_SPECS],
 )
 def test_a_damaged_file_is_set_aside_with_a_notice(tmp_path: Path, damage: str) -> None:
-    """Nothing is lost: the damaged file is kept beside."""
+    """The damaged file is kept."""
     (tmp_path / "state.json").write_text(damage)
     file = StateFile(tmp_path)
     assert file.load() is None
@@ -139,7 +139,7 @@ def test_a_damaged_file_is_set_aside_with_a_notice(tmp_path: Path, damage: str) 
 
 
 def test_a_second_dashboard_leaves_the_first_ones_state_alone(tmp_path: Path) -> None:
-    """It starts afresh, says so, and writes nothing."""
+    """It starts afresh with a notice, and writes nothing."""
     first = StateFile(tmp_path)
     first.save(BOTH)
     second = StateFile(tmp_path)
@@ -170,8 +170,8 @@ def test_a_folder_that_cannot_be_made_is_a_notice_and_no_crash(tmp_path: Path) -
     assert file.load() is None
 
 
-def test_bundled_models_are_remembered_by_name(tmp_path: Path) -> None:
-    """The package may lie elsewhere at the next start."""
+def test_bundled_models_are_saved_by_name(tmp_path: Path) -> None:
+    """The package may be in another place at the next start."""
     desired = DesiredState().deploy(Role.CURRENT, str(BUNDLED / "cnn"), 1)
     file = StateFile(tmp_path)
     file.save(desired)

@@ -11,7 +11,6 @@ import pytest
 from mnist_dash.domain import Release, Role
 from mnist_dash.local.gateway.balancer import (
     AVOIDED_SECONDS,
-    Dice,
     RoutingGeneration,
     Upstream,
     UpstreamPool,
@@ -25,13 +24,14 @@ OTHER_VALUES = [None, "", "Always", "NEVER", "always, never", "always, always", 
 DRAWS = 20_000
 
 
-class Rolled:
+class Rolled(random.Random):
     """Dice that show a given number, or must not be thrown at all."""
 
     def __init__(self, number: int | None = None) -> None:
+        super().__init__()
         self._number = number
 
-    def randint(self, a: int, b: int, /) -> int:
+    def randint(self, a: int, b: int) -> int:
         """The number."""
         assert (a, b) == (1, 100)
         assert self._number is not None, "the dice were thrown"
@@ -44,7 +44,7 @@ def decided(
     new: bool = True,
     header: str | None = None,
     split: int = 0,
-    dice: Dice | None = None,
+    dice: random.Random | None = None,
 ) -> Role | None:
     """The decision with both models ready, no header, split 0, and dice that must not be thrown."""
     return decide(current=current, new=new, header=header, split=split, dice=dice or Rolled())

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import http.client
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.processes.gateway.harness import Gateway, Replica, gateway, replicas
+from tests.processes.gateway.harness import Client, Gateway, Replica, gateway, replicas
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +18,7 @@ def gate() -> Iterator[Gateway]:
 
 
 @pytest.fixture
-def client(gate: Gateway) -> Iterator[http.client.HTTPConnection]:
+def client(gate: Gateway) -> Iterator[Client]:
     """A client of it that keeps its connection."""
     connection = gate.client()
     yield connection

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TypeAlias
 
 from mnist_dash.domain import Release
 from mnist_dash.local.protocol import (
@@ -26,6 +27,7 @@ from mnist_dash.local.protocol import (
 )
 from mnist_dash.subprocesses import ChildProcess, Exited
 
+Client: TypeAlias = http.client.HTTPConnection
 PATIENCE = 10.0
 """Seconds after which a test gives up waiting for what should come at once."""
 
@@ -86,6 +88,11 @@ class Replica:
         """Its entry in a routing table."""
         host, port = self._server.server_address[:2]
         return Backend(self.name, Release(self.name.split("-")[0]), f"http://{host!s}:{port}")
+
+    @property
+    def last(self) -> Received:
+        """The last request."""
+        return self.requests[-1]
 
     def wait_asked(self) -> None:
         """Wait until one more request has come in."""
@@ -195,9 +202,9 @@ class Gateway:
         with closing(self.client()) as client:
             return ask(client, headers=headers)
 
-    def client(self) -> http.client.HTTPConnection:
+    def client(self) -> Client:
         """A client that keeps its connection."""
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        return Client("127.0.0.1", self.port, timeout=PATIENCE)
 
     def close(self) -> None:
         """End it; its log must hold no traceback."""
@@ -247,7 +254,7 @@ class Response:
 
 
 def ask(
-    client: http.client.HTTPConnection,
+    client: Client,
     method: str = "POST",
     target: str = "/v1/models/model:predict",
     headers: Iterable[tuple[str, str]] = (),

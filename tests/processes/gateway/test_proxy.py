@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import http.client
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ from mnist_dash.local.protocol import Backend, Drained
 from tests.processes.gateway.harness import (
     PATIENCE,
     Answer,
+    Client,
     Gateway,
     Replica,
     ask,
@@ -61,9 +61,7 @@ def silent() -> Iterator[Backend]:
             yield Backend("blue-8", Release.BLUE, f"http://127.0.0.1:{address[1]}")
 
 
-def test_equally_busy_replicas_take_turns(
-    gate: Gateway, client: http.client.HTTPConnection, pair: list[Replica]
-) -> None:
+def test_equally_busy_replicas_take_turns(gate: Gateway, client: Client, pair: list[Replica]) -> None:
     """Each gets its half."""
     gate.route(current=pair)
     asked = [ask(client).replica for _ in range(10)]
@@ -72,7 +70,7 @@ def test_equally_busy_replicas_take_turns(
 
 
 def test_the_least_busy_replica_is_asked(
-    gate: Gateway, client: http.client.HTTPConnection, pair: list[Replica], pool: ThreadPoolExecutor
+    gate: Gateway, client: Client, pair: list[Replica], pool: ThreadPoolExecutor
 ) -> None:
     """While one is at work the other gets everything."""
     busy, idle = pair
@@ -87,9 +85,9 @@ def test_the_least_busy_replica_is_asked(
 
 
 def test_a_replica_that_refuses_is_passed_over(
-    gate: Gateway, client: http.client.HTTPConnection, pair: list[Replica], refusing: Backend
+    gate: Gateway, client: Client, pair: list[Replica], refusing: Backend
 ) -> None:
-    """Another one of the same model answers, every time."""
+    """Another replica of the same model answers, every time."""
     gate.route(current=[refusing, *pair])
     assert {ask(client).replica for _ in range(6)} == {"blue-1", "blue-2"}
 
@@ -109,7 +107,7 @@ def test_a_replica_that_refused_is_avoided(refusing: Backend) -> None:
 
 
 def test_a_replica_that_accepts_nothing_is_passed_over(
-    gate: Gateway, client: http.client.HTTPConnection, pair: list[Replica], silent: Backend
+    gate: Gateway, client: Client, pair: list[Replica], silent: Backend
 ) -> None:
     """After the time that a connection may take."""
     gate.route(current=[silent, *pair])
@@ -118,7 +116,7 @@ def test_a_replica_that_accepts_nothing_is_passed_over(
 
 @pytest.mark.parametrize("route", ["always", "never"])
 def test_the_other_model_is_never_asked_instead(
-    gate: Gateway, client: http.client.HTTPConnection, pair: list[Replica], refusing: Backend, route: str
+    gate: Gateway, client: Client, pair: list[Replica], refusing: Backend, route: str
 ) -> None:
     """If no replica of the chosen model accepts a connection, that is the answer."""
     gate.route(0, *((pair, [refusing]) if route == "always" else ([refusing], pair)))
@@ -130,7 +128,7 @@ def test_the_other_model_is_never_asked_instead(
 
 
 def test_no_replica_that_accepts_in_time_is_a_time_out(
-    gate: Gateway, client: http.client.HTTPConnection, silent: Backend
+    gate: Gateway, client: Client, silent: Backend
 ) -> None:
     """And not a refusal."""
     gate.route(current=[silent])
@@ -143,11 +141,7 @@ def test_no_replica_that_accepts_in_time_is_a_time_out(
 
 @pytest.mark.parametrize("cut_after", [0, 20, 80], ids=["before", "in the head", "in the body"])
 def test_a_post_that_was_sent_is_not_repeated(
-    gate: Gateway,
-    client: http.client.HTTPConnection,
-    pair: list[Replica],
-    green: Replica,
-    cut_after: int,
+    gate: Gateway, client: Client, pair: list[Replica], green: Replica, cut_after: int
 ) -> None:
     """Neither on another replica nor on the other model, wherever its answer broke off."""
     for replica in pair:
@@ -178,9 +172,9 @@ def test_a_replica_that_dies_at_work_is_not_asked_again(
 
 @pytest.mark.parametrize("at_once", [0, 20, 80], ids=["before", "in the head", "in the body"])
 def test_an_answer_that_takes_too_long_is_a_time_out(
-    gate: Gateway, client: http.client.HTTPConnection, pair: list[Replica], at_once: int
+    gate: Gateway, client: Client, pair: list[Replica], at_once: int
 ) -> None:
-    """Wherever it stops; the request is not repeated, and the connection to the client goes on."""
+    """Wherever it stops; the request is not repeated, and the connection to the client stays open."""
     slow, other = pair
     slow.answer = Answer(at_once=at_once)
     slow.free.clear()
@@ -194,9 +188,9 @@ def test_an_answer_that_takes_too_long_is_a_time_out(
 
 
 def test_an_answer_that_is_no_http_is_a_bad_gateway(
-    gate: Gateway, client: http.client.HTTPConnection, pair: list[Replica]
+    gate: Gateway, client: Client, pair: list[Replica]
 ) -> None:
-    """In words, as every error."""
+    """With a JSON error."""
     pair[0].answer = Answer(headers=[("X Y", "no header")], cut_after=1000)
     gate.route(current=pair[:1])
     response = ask(client)
@@ -221,7 +215,7 @@ def test_a_client_that_leaves_is_counted_until_its_replica_is_free(
 
 
 def test_an_idle_connection_that_a_replica_closed_is_not_used(
-    gate: Gateway, client: http.client.HTTPConnection, pair: list[Replica]
+    gate: Gateway, client: Client, pair: list[Replica]
 ) -> None:
     """The next request gets a new one."""
     gate.route(current=pair[:1])

@@ -94,7 +94,7 @@ def test_the_first_replacement_comes_at_once_and_a_crash_loop_backs_off() -> Non
 
 
 @pytest.mark.parametrize(
-    ("replicas", "restarts", "failed_redeploy", "state", "words"),
+    ("replicas", "restarts", "failed_redeploy", "state", "cause"),
     [
         ([], RestartHistory(), "", State.STARTING, "0 of 2 replicas ready"),
         (fresh(READY, STARTING), RestartHistory(), "", State.STARTING, "1 of 2"),
@@ -133,10 +133,10 @@ def test_the_first_replacement_comes_at_once_and_a_crash_loop_backs_off() -> Non
     ],
 )
 def test_each_state_has_its_cause(
-    replicas: list[ReplicaStatus], restarts: RestartHistory, failed_redeploy: str, state: State, words: str
+    replicas: list[ReplicaStatus], restarts: RestartHistory, failed_redeploy: str, state: State, cause: str
 ) -> None:
     """The cause quotes the reason of the last end."""
     status = status_of(SPEC, replicas, restarts, failed_redeploy=failed_redeploy)
     assert status.state is state
-    assert words in status.cause
+    assert cause in status.cause
     assert bool(status.cause) == (state is not State.READY)

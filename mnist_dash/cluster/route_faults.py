@@ -47,16 +47,16 @@ def find_differences(
 
 
 def _compared(item: Object) -> Object:
-    annotations = {
-        name: value for name, value in annotations_of(item).items() if not name.startswith(_OWN_PREFIX)
-    }
-    return {"metadata": {"annotations": annotations}, "spec": item["spec"]}
+    annotations = annotations_of(item).items()
+    compared = {name: value for name, value in annotations if not name.startswith(_OWN_PREFIX)}
+    return {"metadata": {"annotations": compared}, "spec": item["spec"]}
 
 
 def _differences(expected: Any, live: Any, path: str, ignored: str) -> Iterator[str]:
     if isinstance(expected, Mapping) and isinstance(live, Mapping):
-        for key in expected.keys() - {ignored}:
-            yield from _differences(expected[key], live.get(key), f"{path}.{key}", ignored)
+        for key, value in expected.items():
+            if key != ignored:
+                yield from _differences(value, live.get(key), f"{path}.{key}", ignored)
     elif isinstance(expected, list) and isinstance(live, list):
         yield from _list_differences(expected, live, path, ignored)
     elif live is None and isinstance(expected, Mapping | list):

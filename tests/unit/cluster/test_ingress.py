@@ -133,6 +133,17 @@ def test_a_changed_annotation_of_the_canary_is_a_fault(
     assert config.trouble == (expected,)
 
 
+def test_several_differences_of_one_object_are_one_fault() -> None:
+    """In the order in which the object is written."""
+    main, canary = _live()
+    canary["spec"] |= {"ingressClassName": "haproxy", "rules": []}
+    canary["metadata"]["annotations"][f"{NGINX}/canary"] = "false"
+    assert _fault(main, canary) == (
+        f"Ingress mnist-canary: annotation {NGINX}/canary is 'false' instead of 'true',"
+        f" spec.ingressClassName is 'haproxy' instead of 'nginx', spec.rules[0] is missing. {REPAIR}"
+    )
+
+
 def test_another_total_than_100_is_a_fault() -> None:
     """Only who added the annotation can remove it."""
     main, canary = _live()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from typing import Any, Final, TypeAlias, TypeVar
+from collections.abc import Iterator
+from typing import Any, Final, TypeAlias
 
 import urllib3
 from kubernetes.client import ApiClient, ApiException
@@ -19,9 +19,9 @@ from mnist_dash.cluster.api_errors import (
     FETCH_KUBECONFIG,
     ApiError,
     ApiRequest,
-    api_error,
-    field_conflict,
-    unreachable,
+    translate_conflict,
+    translate_network_error,
+    translate_status,
 )
 from mnist_dash.cluster.resources import (
     CONTAINER,
@@ -37,7 +37,6 @@ from mnist_dash.cluster.resources import (
 from mnist_dash.errors import EngineError
 from mnist_dash.network_errors import NetworkProblem, explain_network_error
 
-T = TypeVar("T")
 Objects: TypeAlias = list[Object]
 
 CONNECT_SECONDS: Final = 3.0
@@ -64,6 +63,7 @@ RETRIES: Final = Retry(
 _CUT = Backoff(steps=3, duration=0.1, factor=2, jitter=0.1)
 _CONFLICT = Backoff(steps=5, duration=0.05, factor=2, jitter=0.1)
 _REVIEW = Kind("authentication.k8s.io/v1", "SelfSubjectReview", "selfsubjectreviews", namespaced=False)
+_APPLY: Final = "application/apply-patch+yaml"
 _METHODS: Final = {"get": "GET", "list": "GET", "create": "POST", "patch": "PATCH", "delete": "DELETE"}
 
 
@@ -145,20 +145,26 @@ class KubernetesClient:
         query = {"fieldManager": FIELD_MANAGER, "force": str(take_over).lower()}
         query |= {"dryRun": "All"} if dry_run else {}
 
-        def attempt(known: Object | None) -> Object:
-            known = _check_ours(request, known or self.get(kind, name))
+        def attempt() -> Object:
+            nonlocal live
+            known, live = live or self.get(kind, name), None  # a repetition works on fresh state
+            _check_ours(request, known)
+            # The uid makes an object that replaced the known one a conflict.
+            uid = {"uid": known["metadata"]["uid"]} if known else {}
             try:
-                return self._request_json(request, query, _bind(manifest, known))
+                return self._request_json(
+                    request, query, {**manifest, "metadata": manifest["metadata"] | uid}
+                )
             except ApiError as err:
-                if conflict := field_conflict(err.answer, known, request):
+                if conflict := translate_conflict(err.answer, known, request):
                     raise conflict from err
                 if dry_run and err.is_absence_of_namespace:
                     return manifest
                 raise
 
         if manifest["metadata"].get("resourceVersion"):
-            return attempt(live)  # the caller has to decide on the new version
-        return _retry_on_conflict(attempt, live)
+            return attempt()  # the caller has to decide on the new version
+        return retry_on_conflict(attempt, _CONFLICT)
 
     def delete(self, kind: Kind, name: str, *, live: Object | None, dry_run: bool = False) -> None:
         """Delete an object and, in the background, its dependents; succeeds if it does not exist.
@@ -167,23 +173,22 @@ class KubernetesClient:
         """
         request = ApiRequest("delete", kind, self.namespace, name)
 
-        def attempt(known: Object | None) -> None:
-            known = _check_ours(request, known or self.get(kind, name))
+        def attempt() -> None:
+            nonlocal live
+            known, live = live or self.get(kind, name), None  # as in apply
             if known is None:
                 return
-            options = {
-                "apiVersion": "v1",
-                "kind": "DeleteOptions",
-                "propagationPolicy": "Background",
-                "preconditions": {"uid": known["metadata"]["uid"]},  # not an object created since
-            } | ({"dryRun": ["All"]} if dry_run else {})  # a query is ignored beside a body
+            _check_ours(request, known)
+            options: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
+            options |= {"preconditions": {"uid": known["metadata"]["uid"]}}
+            options |= {"dryRun": ["All"]} if dry_run else {}  # the server ignores a query beside a body
             try:
                 self._request_json(request, body=options)
             except ApiError as err:
                 if not err.is_absence:
                     raise
 
-        _retry_on_conflict(attempt, live)
+        retry_on_conflict(attempt, _CONFLICT)
 
     def ensure_namespace(self) -> None:
         """Create the namespace unless it exists; raises EngineError if that is not allowed."""
@@ -233,11 +238,8 @@ class KubernetesClient:
         seconds: float | None = None,
     ) -> bytes:
         """Return the body of a successful answer; translates every error of the libraries."""
-        headers = {"Accept": "application/json, */*"}
-        if body:
-            headers["Content-Type"] = (
-                f"application/{'apply-patch+yaml' if request.verb == 'patch' else 'json'}"
-            )
+        content_type = _APPLY if request.verb == "patch" else "application/json"
+        headers = {"Accept": "application/json, */*", "Content-Type": content_type}
         timeout = (CONNECT_SECONDS, seconds or READ_SECONDS)
 
         def attempt() -> tuple[RESTResponse, bytes]:
@@ -253,42 +255,26 @@ class KubernetesClient:
             return response, bytes(response.response.data or b"")
 
         try:
-            response, content = on_error(_CUT, _is_cut, attempt)
+            response, content = on_error(
+                _CUT, lambda error: explain_network_error(error).problem is NetworkProblem.CUT, attempt
+            )
         except ApiException as err:  # the library wraps TLS failures so
-            raise unreachable(err.__context__ or err, self.server) from err
+            raise translate_network_error(err.__context__ or err, self.server) from err
         except (urllib3.exceptions.HTTPError, OSError) as err:
-            raise unreachable(err, self.server) from err
+            raise translate_network_error(err, self.server) from err
         except (ConfigException, ValueError):  # no token in a Pod; or the header, which the text quotes
             problem = f"The token of {self._account} is missing or has invalid characters."
             raise EngineError(problem, FETCH_KUBECONFIG) from None
         if not 200 <= response.status < 300:
             status = _parse_object(content) or {"message": content[:300].decode(errors="replace")}
-            raise api_error(response.status, status, request, self.server, self._account)
+            raise translate_status(response.status, status, request, self.server, self._account)
         return content
 
 
-def _check_ours(request: ApiRequest, live: Object | None) -> Object | None:
+def _check_ours(request: ApiRequest, live: Object | None) -> None:
     if live is not None and not is_ours(live):
         problem = f"{request} is not the dashboard's: it lacks the label {MANAGED_BY}={FIELD_MANAGER}."
         raise EngineError(problem, "Use another namespace (--namespace), or rename that object.")
-    return live
-
-
-def _bind(manifest: Object, live: Object | None) -> Object:
-    """Add the uid of the known object, so that one that replaced it meanwhile is a conflict, not ours."""
-    if live is None:
-        return manifest
-    return {**manifest, "metadata": {**manifest["metadata"], "uid": live["metadata"]["uid"]}}
-
-
-def _retry_on_conflict(attempt: Callable[[Object | None], T], live: Object | None) -> T:
-    """Attempt it with the listed object, then with fresh state while others change it (409)."""
-    known = iter([live])
-    return retry_on_conflict(lambda: attempt(next(known, None)), _CONFLICT)
-
-
-def _is_cut(error: BaseException) -> bool:
-    return explain_network_error(error).problem is NetworkProblem.CUT
 
 
 def _parse_object(content: bytes) -> dict[str, Any] | None:

@@ -23,7 +23,7 @@ INSTALL_GATEWAY_API: Final = (
 MOST_FIELDS: Final = 3
 """Fields of one owner that a conflict lists; more are counted."""
 MOST_CHARACTERS: Final = 600
-_RBAC = re.compile(r'User "(?P<user>[^"]*)" cannot (?P<verb>\S+) resource "(?P<resource>[^"]+)"')
+_RBAC = re.compile(r'User "([^"]*)" cannot (\S+) resource "([^"]+)"')
 _REDUNDANT = re.compile(r'^\S+ "[^"]*" is (invalid|forbidden): ')
 _FIELD_OWNER = re.compile(r'conflict with "([^"]*)"')
 _MAP_FIELD = re.compile(r"^\.metadata\.(annotation|label)s\.")
@@ -76,6 +76,7 @@ class ApiRequest:
 
     @property
     def where(self) -> str:
+        """Its namespace, to end a sentence."""
         return f" in namespace {self.namespace}" if self.kind.namespaced else ""
 
 
@@ -100,7 +101,7 @@ class ApiError(EngineError):
         return self.status == 404 and details.get("kind") == NAMESPACE.plural
 
 
-def api_error(status: int, answer: Object, request: ApiRequest, server: str, account: str) -> ApiError:
+def translate_status(status: int, answer: Object, request: ApiRequest, server: str, account: str) -> ApiError:
     """Translate an error status that the API server at `server` answered with.
 
     `answer` is the `Status` object of the body ({"message": text} for anything else), `account` the user's
@@ -109,11 +110,7 @@ def api_error(status: int, answer: Object, request: ApiRequest, server: str, acc
     message = _REDUNDANT.sub("", " ".join(str(answer.get("message") or "").split()))[:MOST_CHARACTERS]
     if status == 422 and "metadata.uid:" in message:
         status = 409  # another object has this name by now
-    by_status = _explain_status(status, answer, message, request, server, account)
-    problem, next_step = by_status or (
-        f"Kubernetes answered {status} to {request.verb} {request}: {message}",
-        RETRYING if status >= 500 else CHECK_SERVER,
-    )
+    problem, next_step = _explain_status(status, answer, message, request, server, account)
     option = f" --namespace {request.namespace}" if request.kind.namespaced else ""
     names = {"kind": request.kind.name.lower(), "name": request.name, "namespace_option": option}
     special = (step.format(**names) for text, step in _NEXT_STEPS if text in message)
@@ -122,37 +119,31 @@ def api_error(status: int, answer: Object, request: ApiRequest, server: str, acc
 
 def _explain_status(
     status: int, answer: Object, message: str, request: ApiRequest, server: str, account: str
-) -> tuple[str, str] | None:
-    """Return problem and next step for the usual statuses."""
+) -> tuple[str, str]:
+    """Return problem and next step."""
     match status:
         case 401:
             whose = f" of {account}" if account else ""
-            return (
-                f"The cluster at {server} does not accept the credentials{whose} (401)",
-                "Log in again (on GKE: gcloud auth login), and check that kubectl get pods works.",
-            )
-        case 403 if not message or _RBAC.search(message):
-            return _explain_rbac(message, request, account)
+            problem = f"The cluster at {server} does not accept the credentials{whose} (401)"
+            return problem, "Log in again (on GKE: gcloud auth login), and check that kubectl get pods works."
+        case 403 if (found := _RBAC.search(message)) or not message:
+            group = f".{request.kind.group}" if request.kind.group else ""
+            user, verb, resource = found.groups() if found else (account, request.verb, request.kind.plural)
+            problem = f'User "{user}" may not {verb} {resource}{group}{request.where}'
+            return problem, f"Ask an administrator of the cluster for that right. {ROLE_HINT}"
+        case 403:
+            return f"Kubernetes rejected {request}: {message}", ROLE_HINT
         case 404:
             return _explain_absence(answer, request)
         case 409:
             return f"{request} is being changed by another client: {message}", "Try again."
-        case 403 | 422:
-            invalid = " as invalid" if status == 422 else ""
-            step = ROLE_HINT if status == 403 else "The Objects tab shows what was applied."
-            return f"Kubernetes rejected {request}{invalid}: {message}", step
+        case 422:
+            step = "The Objects tab shows what was applied."
+            return f"Kubernetes rejected {request} as invalid: {message}", step
         case 429:
             return f"The cluster at {server} is overloaded (429)", RETRYING
-    return None
-
-
-def _explain_rbac(message: str, request: ApiRequest, account: str) -> tuple[str, str]:
-    group = f".{request.kind.group}" if request.kind.group else ""
-    verb, resource, user = request.verb, request.kind.plural, account or "The dashboard's account"
-    if found := _RBAC.search(message):
-        verb, resource, user = found["verb"], found["resource"], f'User "{found["user"]}"'
-    problem = f"{user} may not {verb} {resource}{group}{request.where}"
-    return problem, f"Ask an administrator of the cluster for that right. {ROLE_HINT}"
+    step = RETRYING if status >= 500 else CHECK_SERVER
+    return f"Kubernetes answered {status} to {request.verb} {request}: {message}", step
 
 
 def _explain_absence(answer: Object, request: ApiRequest) -> tuple[str, str]:
@@ -168,10 +159,10 @@ def _explain_absence(answer: Object, request: ApiRequest) -> tuple[str, str]:
     return problem, INSTALL_GATEWAY_API if gateway else "The dashboard needs Kubernetes 1.30 or newer."
 
 
-def field_conflict(answer: Object, live: Object | None, request: ApiRequest) -> EngineError | None:
-    """Return the error for a `Status` of a field conflict, or None if it is none.
+def translate_conflict(answer: Object, live: Object | None, request: ApiRequest) -> EngineError | None:
+    """Translate the `Status` of a field conflict; None if it is not one.
 
-    It names the fields and their owners, with the time of the change as far as `live` has it.
+    The error names the fields and their owners, with the time of the change if `live` has it.
     """
     owners: dict[str, list[str]] = {}
     for cause in (answer.get("details") or {}).get("causes") or []:
@@ -198,8 +189,8 @@ def _since(owner: str, live: Object | None) -> str:
     return f" since {datetime.fromisoformat(max(times)):%Y-%m-%d %H:%M:%S} UTC" if times else ""
 
 
-def unreachable(error: BaseException, server: str) -> EngineError:
-    """Return the error for a request that got no answer from the API server at `server`."""
+def translate_network_error(error: BaseException, server: str) -> EngineError:
+    """Translate the exception of a request that got no answer from the API server at `server`."""
     failure = explain_network_error(error)
     problem = f"The cluster at {server} cannot be reached: {failure.reason}."
     return EngineError(problem, _NETWORK_STEPS.get(failure.problem, _CHECK_NETWORK))

@@ -8,7 +8,12 @@ import pytest
 from urllib3 import HTTPSConnectionPool
 from urllib3 import exceptions as http
 
-from mnist_dash.cluster.api_errors import ApiRequest, api_error, field_conflict, unreachable
+from mnist_dash.cluster.api_errors import (
+    ApiRequest,
+    translate_conflict,
+    translate_network_error,
+    translate_status,
+)
 from mnist_dash.cluster.resources import DEPLOYMENT, HTTP_ROUTE, NAMESPACE, Kind
 
 SERVER = "https://1.2.3.4"
@@ -23,7 +28,7 @@ RETRYING = "The dashboard keeps trying"
 
 def explain(code: int, message: str, request: ApiRequest = BLUE, **details: Any) -> tuple[str, str]:
     """Problem and next step for an error status."""
-    error = api_error(code, {"message": message, "details": details}, request, SERVER, "dev")
+    error = translate_status(code, {"message": message, "details": details}, request, SERVER, "dev")
     assert error.status == code
     return error.problem, error.next_step
 
@@ -71,7 +76,7 @@ def test_the_server_s_message_is_passed_on_with_a_next_step(
             "login",
         ),
         (403, RBAC, 'User "bob" may not patch deployments.apps in namespace mnist.', ROLE),
-        (403, "", "dev may not patch deployments.apps in namespace mnist.", ROLE),
+        (403, "", 'User "dev" may not patch deployments.apps in namespace mnist.', ROLE),
         (429, "slow down", f"The cluster at {SERVER} is overloaded (429).", RETRYING),
         (503, "", f"Kubernetes answered 503 to patch {NAME}.", RETRYING),
         (
@@ -105,7 +110,7 @@ def test_a_404_names_what_is_missing() -> None:
 def test_an_object_that_was_replaced_is_a_conflict() -> None:
     """The server reports the other uid as an invalid field."""
     message = 'Service "a" is invalid: metadata.uid: Invalid value: "u-1": field is immutable'
-    assert api_error(422, {"message": message}, BLUE, SERVER, "dev").status == 409
+    assert translate_status(422, {"message": message}, BLUE, SERVER, "dev").status == 409
 
 
 def test_an_endless_message_is_cut() -> None:
@@ -130,7 +135,7 @@ def test_a_field_conflict_names_fields_owners_and_time() -> None:
         {"manager": "mnist-dash", "time": "2026-11-04T00:00:00Z"},
     ]
     status = conflict(("kubectl-edit", ".metadata.annotations.example.com/weight"))
-    error = field_conflict(status, {"metadata": {"managedFields": managers}}, BLUE)
+    error = translate_conflict(status, {"metadata": {"managedFields": managers}}, BLUE)
     assert error
     assert error.can_take_over
     assert error.problem == (
@@ -143,19 +148,23 @@ def test_a_field_conflict_names_fields_owners_and_time() -> None:
 def test_many_conflicting_fields_are_counted() -> None:
     """By owner."""
     fields = [("argocd", f".spec.{name}") for name in "abcde"]
-    error = field_conflict(conflict(*fields, ("helm", ".metadata.labels.x")), None, BLUE)
+    error = translate_conflict(conflict(*fields, ("helm", ".metadata.labels.x")), None, BLUE)
     assert error
     listed = "spec.a, spec.b, spec.c and 2 more belong to argocd; the label x belongs to helm."
     assert error.problem.endswith(listed)
-    assert field_conflict({"message": "modified"}, None, BLUE) is None
+    assert translate_conflict({"message": "modified"}, None, BLUE) is None
 
 
 def test_a_cluster_without_an_answer_has_the_reason_and_a_next_step() -> None:
     """Each network problem has its own, or else the network is to be checked."""
-    error = unreachable(http.ReadTimeoutError(HTTPSConnectionPool("1.2.3.4"), "/", "timed out"), SERVER)
+    error = translate_network_error(
+        http.ReadTimeoutError(HTTPSConnectionPool("1.2.3.4"), "/", "timed out"), SERVER
+    )
     assert error.problem == f"The cluster at {SERVER} cannot be reached: it did not answer in time."
     assert error.next_step.startswith(RETRYING)
-    assert "VPN" in unreachable(ConnectionRefusedError(111, "Connection refused"), SERVER).next_step
+    assert (
+        "VPN" in translate_network_error(ConnectionRefusedError(111, "Connection refused"), SERVER).next_step
+    )
 
 
 def test_a_request_for_all_objects_of_a_kind_is_in_the_plural() -> None:

@@ -7,7 +7,6 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from mnist_dash.cluster import api_client
 from mnist_dash.cluster.api_client import KubernetesClient
 from mnist_dash.cluster.kubeconfig import connect
 from mnist_dash.cluster.resources import (
@@ -97,15 +96,6 @@ def test_an_object_is_found_from_apply_to_delete(api: KubernetesClient) -> None:
     api.delete(SERVICE, "mnist-new", live=listed)
     assert api.list(SERVICE, selector=SELECTOR) == []
     assert api.apply(service(), live=listed)["metadata"]["uid"] != listed["metadata"]["uid"]
-
-
-def test_a_long_list_comes_in_pages(api: KubernetesClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the server's own continue tokens."""
-    monkeypatch.setattr(api_client, "PAGE", 2)
-    names = [f"mnist-{number}" for number in range(5)]
-    for name in names:
-        api.apply(service(name), live=None)
-    assert [item["metadata"]["name"] for item in api.list(SERVICE, selector=SELECTOR)] == names
 
 
 def test_a_missing_right_is_named(bed: Bed, connect_as: Connect, namespace: str) -> None:
@@ -215,19 +205,3 @@ def test_an_exceeded_quota_is_reported(bed: Bed, api: KubernetesClient, namespac
     )
     assert error.problem.startswith(start)
     assert "larger quota" in error.next_step
-
-
-def test_an_immutable_field_requires_a_new_object(api: KubernetesClient, namespace: str) -> None:
-    """An older object may have our label and another selector."""
-
-    def deployment(release: str) -> Object:
-        selector = {"mnist-dash/release": release}
-        template = {"metadata": {"labels": selector}, "spec": {"containers": [{"name": "a", "image": "a:1"}]}}
-        metadata = {"name": "mnist-blue", "labels": labels("model")}
-        spec = {"replicas": 0, "selector": {"matchLabels": selector}, "template": template}
-        return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
-
-    live = api.apply(deployment("blue"), live=None)
-    error = apply_error(api, deployment("green"), live)
-    assert "as invalid: spec.selector: Invalid value" in error.problem
-    assert f"kubectl delete deployment mnist-blue --namespace {namespace}" in error.next_step

@@ -72,8 +72,8 @@ def test_over_https_name_and_certificate_are_the_host_s(authority: Authority) ->
     assert set(controller.hosts) == {HOST}
 
 
-def test_a_certificate_that_does_not_verify_is_reported(authority: Authority) -> None:
-    """It is for the address instead of the host, or of an unknown authority."""
+def test_failing_tls_is_reported_with_the_flag_for_it(authority: Authority) -> None:
+    """A certificate of the address or of an unknown authority, or none at all."""
     with running(authority.issue("address", "127.0.0.1").context()) as controller:
         error = prediction_error(Gateway(f"https://{HOST}", controller.address, str(authority.file)))
         place = f"The gateway at https://{HOST} ({controller.address}) cannot be reached: "
@@ -81,10 +81,6 @@ def test_a_certificate_that_does_not_verify_is_reported(authority: Authority) ->
         assert error.next_step == f"Give the ingress controller a certificate for {HOST}."
         error = prediction_error(Gateway(f"https://{HOST}", controller.address))
         assert "--ca-file" in error.next_step
-
-
-def test_a_controller_without_https_is_reported() -> None:
-    """With the flag for it."""
     with running() as controller:
         error = prediction_error(Gateway(f"https://{HOST}", controller.address))
     assert "it does not speak TLS" in error.problem
@@ -112,12 +108,6 @@ def test_a_name_that_does_not_resolve_is_reported(monkeypatch: pytest.MonkeyPatc
     error = prediction_error(Gateway(f"http://{HOST}"))
     assert error.problem == f"The gateway at http://{HOST} cannot be reached: its name cannot be resolved."
     assert "--ingress-address" in error.next_step
-
-
-def test_a_refused_connection_is_reported(unused_port: int) -> None:
-    """In the system's words."""
-    error = prediction_error(Gateway(f"http://127.0.0.1:{unused_port}"))
-    assert error.problem.endswith("cannot be reached: Connection refused.")
 
 
 def test_a_status_gives_up_in_time() -> None:

@@ -14,9 +14,11 @@ from urllib3.connection import HTTPSConnection
 
 from mnist_dash.network_errors import NetworkProblem, explain_network_error
 
+P = NetworkProblem
 POOL = HTTPSConnectionPool("1.2.3.4")
 CONNECTION = HTTPSConnection("1.2.3.4")
 SECRET = "Bearer hidden"
+UNTRUSTED = "its certificate is not trusted"
 
 
 def caused(error: Exception, cause: Exception) -> Exception:
@@ -39,7 +41,12 @@ def openssl(name: str) -> ssl.SSLError:
     return error
 
 
-REFUSED = ConnectionRefusedError(111, "Connection refused")
+UNKNOWN_NAME = http.NameResolutionError("a", CONNECTION, socket.gaierror(-2, "Name not known"))
+REFUSED = caused(
+    http.NewConnectionError(CONNECTION, f"to {SECRET}"), ConnectionRefusedError(111, "Connection refused")
+)
+NO_TUNNEL = OSError("Tunnel connection failed: 403 Forbidden")
+RESET = http.ProtocolError("Connection aborted.", ConnectionResetError(104, "reset"))
 WRAPPERS: list[Callable[[Exception], Exception]] = [
     lambda error: error,
     lambda error: http.MaxRetryError(POOL, "/", error),
@@ -51,69 +58,21 @@ WRAPPERS: list[Callable[[Exception], Exception]] = [
 @pytest.mark.parametrize(
     ("error", "problem", "reason"),
     [
-        (
-            http.NameResolutionError("a.example", CONNECTION, socket.gaierror(-2, "Name not known")),
-            NetworkProblem.DNS,
-            "its name cannot be resolved",
-        ),
-        (
-            caused(http.NewConnectionError(CONNECTION, f"to {SECRET}"), REFUSED),
-            NetworkProblem.UNREACHABLE,
-            "Connection refused",
-        ),
-        (
-            http.ConnectTimeoutError(CONNECTION, "timed out"),
-            NetworkProblem.CONNECT_TIMEOUT,
-            "the connection timed out",
-        ),
-        (
-            http.ReadTimeoutError(POOL, "/", "timed out"),
-            NetworkProblem.READ_TIMEOUT,
-            "it did not answer in time",
-        ),
-        (
-            http.ProxyError("Cannot connect.", OSError("Tunnel connection failed: 403 Forbidden")),
-            NetworkProblem.PROXY,
-            "the proxy failed (Tunnel connection failed: 403)",
-        ),
-        (
-            http.ProxyError("Cannot connect.", caused(http.NewConnectionError(CONNECTION, ""), REFUSED)),
-            NetworkProblem.PROXY,
-            "the proxy failed (Connection refused)",
-        ),
-        (
-            http.ProtocolError("Connection aborted.", ConnectionResetError(104, "reset")),
-            NetworkProblem.CUT,
-            "the connection was cut",
-        ),
-        (
-            http.SSLError(untrusted(62, "Hostname mismatch, certificate is not valid for 'a'.")),
-            NetworkProblem.CERTIFICATE_HOST,
-            "its certificate is not trusted (Hostname mismatch, certificate is not valid for 'a')",
-        ),
-        (
-            http.SSLError(untrusted(10, "certificate has expired")),
-            NetworkProblem.CERTIFICATE_DATE,
-            "its certificate is not trusted (certificate has expired)",
-        ),
-        (
-            http.SSLError(untrusted(18, "self-signed certificate")),
-            NetworkProblem.CERTIFICATE_UNTRUSTED,
-            "its certificate is not trusted (self-signed certificate)",
-        ),
-        (http.SSLError(openssl("WRONG_VERSION_NUMBER")), NetworkProblem.NOT_TLS, "it does not speak TLS"),
-        (
-            openssl("TLSV13_ALERT_CERTIFICATE_REQUIRED"),
-            NetworkProblem.CLIENT_CERTIFICATE,
-            "it rejects the client certificate",
-        ),
-        (
-            openssl("TLSV1_ALERT_PROTOCOL_VERSION"),
-            NetworkProblem.TLS,
-            "the TLS handshake failed (TLSV1_ALERT_PROTOCOL_VERSION)",
-        ),
-        (OSError(24, "Too many open files"), NetworkProblem.OTHER, "Too many open files"),
-        (requests.exceptions.InvalidHeader(SECRET), NetworkProblem.OTHER, "InvalidHeader"),
+        (UNKNOWN_NAME, P.DNS, "its name cannot be resolved"),
+        (REFUSED, P.UNREACHABLE, "Connection refused"),
+        (http.ConnectTimeoutError(CONNECTION, SECRET), P.CONNECT_TIMEOUT, "the connection timed out"),
+        (http.ReadTimeoutError(POOL, "/", SECRET), P.READ_TIMEOUT, "it did not answer in time"),
+        (http.ProxyError("", NO_TUNNEL), P.PROXY, "the proxy failed (Tunnel connection failed: 403)"),
+        (http.ProxyError("", REFUSED), P.PROXY, "the proxy failed (Connection refused)"),
+        (RESET, P.CUT, "the connection was cut"),
+        (untrusted(62, "Hostname mismatch."), P.CERTIFICATE_HOST, f"{UNTRUSTED} (Hostname mismatch)"),
+        (untrusted(10, "has expired"), P.CERTIFICATE_DATE, f"{UNTRUSTED} (has expired)"),
+        (untrusted(18, "self-signed"), P.CERTIFICATE_UNTRUSTED, f"{UNTRUSTED} (self-signed)"),
+        (http.SSLError(openssl("WRONG_VERSION_NUMBER")), P.NOT_TLS, "it does not speak TLS"),
+        (openssl("ALERT_UNKNOWN_CA"), P.CLIENT_CERTIFICATE, "it rejects the client certificate"),
+        (openssl("ALERT_PROTOCOL"), P.TLS, "the TLS handshake failed (ALERT_PROTOCOL)"),
+        (OSError(24, "Too many open files"), P.OTHER, "Too many open files"),
+        (requests.exceptions.InvalidHeader(SECRET), P.OTHER, "InvalidHeader"),
     ],
     ids=lambda value: value.name if isinstance(value, NetworkProblem) else "",
 )

@@ -11,7 +11,7 @@ from kubernetes.client import ApiClient, Configuration
 
 from mnist_dash.cluster import api_client
 from mnist_dash.cluster.api_client import RETRIES, KubernetesClient
-from mnist_dash.cluster.resources import GATEWAY, HTTP_ROUTE, NAMESPACE, SERVICE, labels
+from mnist_dash.cluster.resources import GATEWAY, NAMESPACE, SERVICE, labels
 from mnist_dash.errors import EngineError
 from tests.processes.cluster.fake_api_server import REVIEW, FakeApiServer, FakeResponse, failure_status
 
@@ -19,7 +19,6 @@ SPACE = "/api/v1/namespaces/mnist"
 SERVICES = f"{SPACE}/services"
 PATH = f"{SERVICES}/mnist-new"
 LOG = f"{SPACE}/pods/p/log"
-ROUTES = "/apis/gateway.networking.k8s.io/v1/namespaces/mnist/httproutes"
 MISSING = failure_status(404, 'services "mnist-new" not found', kind="services", name="mnist-new")
 NO_NAMESPACE = failure_status(404, 'namespaces "mnist" not found', kind="namespaces", name="mnist")
 MODIFIED = failure_status(409, "the object has been modified")
@@ -61,18 +60,14 @@ def methods(server: FakeApiServer) -> list[str]:
 
 
 def test_get_returns_a_plain_object_or_none(api: KubernetesClient, server: FakeApiServer) -> None:
-    """Absence is no error."""
+    """Absence is no error; a Gateway often has a namespace of its own."""
     server.respond("GET", PATH, LIVE, MISSING)
     server.respond("GET", SPACE, NO_NAMESPACE)
+    path = "/apis/gateway.networking.k8s.io/v1/namespaces/infra/gateways/main"
+    server.respond("GET", path, FakeResponse(200, {"a": 1}))
     assert api.get(SERVICE, "mnist-new") == LISTED
     assert api.get(SERVICE, "mnist-new") is None
     assert api.get(NAMESPACE, "mnist") is None
-
-
-def test_get_reads_another_namespace(api: KubernetesClient, server: FakeApiServer) -> None:
-    """A Gateway often has its own."""
-    path = "/apis/gateway.networking.k8s.io/v1/namespaces/infra/gateways/main"
-    server.respond("GET", path, FakeResponse(200, {"a": 1}))
     assert api.get(GATEWAY, "main", namespace="infra") == {"a": 1}
 
 
@@ -88,17 +83,6 @@ def test_a_list_is_fetched_in_pages_and_each_item_has_its_kind(
     assert {(item["apiVersion"], item["kind"]) for item in items} == {("v1", "Service")}
     query = {"labelSelector": "a=b,c", "fieldSelector": "metadata.name!=x", "limit": "500"}
     assert [request.query for request in server.received] == [query, query | {"continue": "more=/+"}]
-
-
-def test_an_unknown_kind_is_not_taken_for_a_missing_object(
-    api: KubernetesClient, server: FakeApiServer
-) -> None:
-    """Its 404 names no object."""
-    with pytest.raises(EngineError, match="does not know the kind HTTPRoute"):
-        api.list(HTTP_ROUTE)
-    with pytest.raises(EngineError, match="does not know the kind HTTPRoute"):
-        api.get(HTTP_ROUTE, "mnist")
-    assert [request.path for request in server.received] == [ROUTES, f"{ROUTES}/mnist"]
 
 
 def test_apply_is_server_side_as_our_field_manager(api: KubernetesClient, server: FakeApiServer) -> None:
@@ -120,15 +104,6 @@ def test_a_listed_object_is_applied_without_a_look_up(api: KubernetesClient, ser
     (request,) = server.received
     assert request.query == {"fieldManager": "mnist-dash", "force": "true", "dryRun": "All"}
     assert request.body == service(uid="u-1")
-
-
-def test_a_dry_run_in_a_missing_namespace_returns_the_manifest(
-    api: KubernetesClient, server: FakeApiServer
-) -> None:
-    """The server cannot judge it there."""
-    server.respond("GET", PATH, MISSING)
-    server.respond("PATCH", PATH, NO_NAMESPACE)
-    assert api.apply(service(), live=None, dry_run=True) == service()
 
 
 def test_an_object_of_others_is_neither_applied_nor_deleted(
@@ -179,14 +154,6 @@ def test_an_existing_namespace_is_left_as_it_is(
     server.respond("GET", SPACE, response)
     api.ensure_namespace()
     assert methods(server) == ["GET"]
-
-
-def test_a_missing_namespace_is_created(api: KubernetesClient, server: FakeApiServer) -> None:
-    """With the dashboard's labels."""
-    server.respond("GET", SPACE, NO_NAMESPACE)
-    server.respond("PATCH", SPACE, FakeResponse(201, {}))
-    api.ensure_namespace()
-    assert server.requests("PATCH")[0].body["metadata"] == {"name": "mnist", "labels": labels("namespace")}
 
 
 def test_a_field_conflict_is_not_repeated(api: KubernetesClient, server: FakeApiServer) -> None:
@@ -287,17 +254,14 @@ def test_logs_are_the_last_lines_of_the_model_server(api: KubernetesClient, serv
     assert server.received[0].query == query
 
 
-@pytest.mark.parametrize("code", [400, 404, 500])
-def test_missing_logs_are_no_error(api: KubernetesClient, server: FakeApiServer, code: int) -> None:
+def test_missing_logs_are_no_error_but_a_missing_right_is(
+    api: KubernetesClient, server: FakeApiServer
+) -> None:
     """A container that has not started has none."""
-    server.respond("GET", LOG, failure_status(code, "no log"))
-    assert api.logs("p") == ""
-
-
-def test_a_missing_right_to_read_logs_is_reported(api: KubernetesClient, server: FakeApiServer) -> None:
-    """Unlike missing logs."""
-    message = 'User "bob" cannot get resource "pods/log" in API group ""'
-    server.respond("GET", LOG, failure_status(403, message))
+    for code in (400, 404, 500):
+        server.respond("GET", LOG, failure_status(code, "no log"))
+        assert api.logs("p") == ""
+    server.respond("GET", LOG, failure_status(403, 'User "bob" cannot get resource "pods/log"'))
     with pytest.raises(EngineError, match=r'User "bob" may not get pods/log in namespace mnist\.'):
         api.logs("p")
 

@@ -51,7 +51,7 @@ def server(authority: Authority) -> Iterator[FakeApiServer]:
 
 @pytest.fixture
 def plain() -> Iterator[FakeApiServer]:
-    """One without."""
+    """An API server without TLS."""
     server = FakeApiServer()
     yield server
     server.stop()
@@ -157,7 +157,7 @@ def test_a_pod_of_the_cluster_connects_with_its_account(
 
 
 def test_a_missing_kubeconfig_is_reported(tmp_path: Path) -> None:
-    """With the paths, or with the default."""
+    """With the paths, or with the default; a folder is none."""
     first, second = tmp_path / "first", tmp_path / "second"
     assert connect_error(first).problem == f"There is no kubeconfig {first}."
     paths = f"{first}{os.pathsep}{second}"
@@ -166,6 +166,7 @@ def test_a_missing_kubeconfig_is_reported(tmp_path: Path) -> None:
     assert error.problem.startswith("There is no kubeconfig ~/.kube/config, and no service account of a Pod")
     assert "gcloud container clusters get-credentials" in error.next_step
     assert connect_error("", context="prod").problem == "There is no kubeconfig for the context prod."
+    assert f"Is a directory: {tmp_path}" in connect_error(tmp_path).problem
 
 
 @pytest.mark.parametrize(
@@ -186,11 +187,6 @@ def test_a_file_that_is_no_kubeconfig_is_reported(tmp_path: Path, content: str, 
     assert re.search(f"{path} .*{problem}", error.problem)
     assert "hidden" not in str(error)
     assert error.next_step
-
-
-def test_a_folder_in_place_of_a_kubeconfig_is_reported(tmp_path: Path) -> None:
-    """In the system's words."""
-    assert f"Is a directory: {tmp_path}" in connect_error(tmp_path).problem
 
 
 def test_an_unknown_context_is_reported_with_the_known_contexts(tmp_path: Path) -> None:
@@ -254,13 +250,8 @@ def test_a_plug_in_gives_the_token(plain: FakeApiServer, tmp_path: Path) -> None
     script(
         tmp_path / "plugin", f'echo "$1 $EXTRA $KUBERNETES_EXEC_INFO" > {output}\n' + printing(token="t-9")
     )
-    content = plugged(
-        plain.url,
-        "./plugin",
-        args=["get"],
-        env=[{"name": "EXTRA", "value": "more"}],
-        provideClusterInfo=True,
-    )
+    env = [{"name": "EXTRA", "value": "more"}]
+    content = plugged(plain.url, "./plugin", args=["get"], env=env, provideClusterInfo=True)
     extension = {"name": "client.authentication.k8s.io/exec", "extension": {"a": 1}}
     content["clusters"][0]["cluster"]["extensions"] = [extension]
     connect(Settings(kubeconfig=str(write(tmp_path / "config", content)))).close()
@@ -311,34 +302,27 @@ def test_a_missing_plug_in_is_reported_with_the_install_hint(
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        (
-            "echo one >&2; echo >&2; echo 'ERROR: Reauthentication failed.' >&2; exit 3",
-            "failed with status 3: one ERROR: Reauthentication failed.",
-        ),
+        ("echo one >&2; echo >&2; echo Log in. >&2; exit 3", "failed with status 3: one Log in."),
         ("exit 1", "failed with status 1: no message."),
         ("echo hello", "printed no client.authentication.k8s.io/v1 ExecCredential"),
         (printing(), "printed no client.authentication.k8s.io/v1 ExecCredential"),
         (printing(token="t").replace("/v1", "/v1beta1"), "printed no client.authentication.k8s.io/v1 "),
         ("exec sleep 60", "did not end within 0.5 seconds."),
+        (None, "cannot be run: Exec format error."),
     ],
 )
 def test_a_plug_in_that_fails_is_reported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, problem: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, problem: str
 ) -> None:
     """In its own words, or by what is wrong with its output."""
     monkeypatch.setattr(exec_plugin, "SECONDS", 0.5)
-    content = plugged("https://192.0.2.1", script(tmp_path / "login", text))
+    command = script(tmp_path / "login", text or "")
+    if text is None:
+        write(tmp_path / "login", "\x00\x01")
+    content = plugged("https://192.0.2.1", command)
     error = connect_error(write(tmp_path / "config", content))
     assert error.problem.startswith(f"The log-in plug-in login {problem}")
     assert error.next_step
-
-
-def test_a_plug_in_that_is_no_program_is_reported(tmp_path: Path) -> None:
-    """Though it is executable."""
-    path = write(tmp_path / "login", "\x00\x01")
-    path.chmod(0o755)
-    error = connect_error(write(tmp_path / "config", plugged("https://192.0.2.1", str(path))))
-    assert error.problem == "The log-in plug-in login cannot be run: Exec format error."
 
 
 def test_rejected_credentials_are_reported_at_once(plain: FakeApiServer, tmp_path: Path) -> None:

@@ -70,6 +70,20 @@ def model(
     return handle
 
 
+def strict_models(route: Callable[[requests.PreparedRequest], tuple[str, tuple[int, ...]]]) -> Handler:
+    """Models by role and input shape, which answer 400 to another shape."""
+
+    def handle(request: requests.PreparedRequest) -> Answer:
+        role, shape = route(request)
+        if request.method == "GET":
+            return 200, metadata(-1, *shape), {}
+        fits = np.shape(json.loads(request.body or b"")["instances"]) == (1, *shape)
+        answer = {"predictions": [TEN]} if fits else {"error": "shape"}
+        return (200 if fits else 400), answer, {"X-Served-By": f"role={role}"}
+
+    return handle
+
+
 def client(handler: Handler) -> tuple[ServingClient, Transport]:
     transport = Transport(handler)
     return ServingClient(GATEWAY, transport=transport), transport
@@ -121,15 +135,11 @@ def test_the_shape_is_read_once() -> None:
 def test_a_new_model_of_another_shape_gets_a_second_request() -> None:
     """It is forced to the model that the gateway chose."""
 
-    def handle(request: requests.PreparedRequest) -> Answer:
-        to_new = request.headers.get("X-Mnist-Route") != "never"  # the split always chooses New here
-        if request.method == "GET":
-            return 200, metadata(-1, 784) if to_new else metadata(-1, 28, 28), {}
-        fits = np.shape(json.loads(request.body or b"")["instances"]) == ((1, 784) if to_new else (1, 28, 28))
-        served_by = {"X-Served-By": f"role={'new' if to_new else 'current'}"}
-        return (200, {"predictions": [TEN]}, served_by) if fits else (400, {"error": "shape"}, served_by)
+    def route(request: requests.PreparedRequest) -> tuple[str, tuple[int, ...]]:
+        is_current = request.headers.get("X-Mnist-Route") == "never"  # the split always chooses New here
+        return ("current", (28, 28)) if is_current else ("new", (784,))
 
-    serving, transport = client(handle)
+    serving, transport = client(strict_models(route))
     assert serving.predict(IMAGE, Route.SPLIT).role is Role.NEW
     assert transport.requests[-1].headers["X-Mnist-Route"] == "always"
     assert serving.predict(IMAGE, Route.CURRENT).role is Role.CURRENT
@@ -137,21 +147,10 @@ def test_a_new_model_of_another_shape_gets_a_second_request() -> None:
 
 def test_a_replaced_model_of_another_shape_gets_its_own_shape() -> None:
     """A 400 removes the remembered shape."""
-    shapes: list[tuple[int, ...]] = [(-1, 28, 28)]
-
-    def handle(request: requests.PreparedRequest) -> Answer:
-        if request.method == "GET":
-            return 200, metadata(*shapes[-1]), {}
-        fits = np.shape(json.loads(request.body or b"")["instances"])[1:] == shapes[-1][1:]
-        return (
-            (200, {"predictions": [TEN]}, {})
-            if fits
-            else (400, {"error": "shape"}, {"X-Served-By": "role=current"})
-        )
-
-    serving, _ = client(handle)
+    shapes: list[tuple[int, ...]] = [(28, 28)]
+    serving, _ = client(strict_models(lambda _: ("current", shapes[-1])))
     serving.predict(IMAGE)
-    shapes.append((-1, 784))
+    shapes.append((784,))
     assert serving.predict(IMAGE).digit == 7
 
 
@@ -163,15 +162,11 @@ def test_a_model_that_refuses_its_own_shape_gets_three_requests() -> None:
     assert [r.method for r in transport.requests] == ["GET", "POST"] * 3
 
 
-def test_logits_become_probabilities() -> None:
-    """Softmax, as the model's training meant them."""
+def test_the_probabilities_are_chosen_and_computed() -> None:
+    """From logits by softmax; TensorFlow Serving answers with an object for several outputs."""
     prediction = client(model(answer={"predictions": [[0, 0, 0, 20, 0, 0, 0, 0, 0, -5]]}))[0].predict(IMAGE)
     assert prediction.digit == 3
     assert prediction.probabilities.sum() == pytest.approx(1)
-
-
-def test_of_several_outputs_the_probabilities_are_chosen() -> None:
-    """TensorFlow Serving answers with an object for several outputs."""
     answer = {"predictions": [{"features": [1.0, 2.0], "probabilities": TEN}]}
     assert client(model(answer=answer))[0].predict(IMAGE).digit == 7
 
@@ -183,11 +178,7 @@ def test_of_several_outputs_the_probabilities_are_chosen() -> None:
         (404, {"error": "Servable not found"}, r"knows no such model \(404\)\. Servable not found\."),
         (500, {"error": "boom"}, r"server failed \(500\)\. boom\."),
         (502, b"<html>", r"broke off or took too long \(502\)"),
-        (
-            503,
-            {"error": "Current is starting."},
-            r"No model is ready to answer \(503\)\. Current is starting\.",
-        ),
+        (503, {"error": "It starts."}, r"No model is ready to answer \(503\)\. It starts\."),
         (504, b"", r"took too long \(504\)"),
         (200, b"<html>hello</html>", "not JSON"),
         (200, b"[" * 100_000, "not JSON"),
@@ -270,12 +261,7 @@ def status_of(*versions: tuple[str, str, str]) -> dict[str, Any]:
         (200, status_of(("2", "AVAILABLE", "")), 2, ""),
         (200, status_of(("3", "LOADING", ""), ("2", "AVAILABLE", ""), ("1", "AVAILABLE", "")), 2, ""),
         (200, status_of(("3", "LOADING", "")), None, "Version 3 is in the state LOADING."),
-        (
-            200,
-            status_of(("10", "END", "No file."), ("9", "END", "")),
-            None,
-            "Version 10 is in the state END. No file.",
-        ),
+        (200, status_of(("10", "END", "No."), ("9", "END", "")), None, "Version 10 is in the state END. No."),
         (200, status_of(), None, "The model server knows no version of the model."),
         (200, {"ok": True}, None, "The answer is not a model's status."),
         (200, [], None, "The answer is not a model's status."),

@@ -1,10 +1,9 @@
-"""Run a model server: `python -m mnist_dash.local.server`."""
+"""Serve one MNIST model as TensorFlow Serving would."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import errno
 import gc
 import os
 import signal
@@ -86,13 +85,9 @@ class _HttpServer(uvicorn.Server):
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     """Parse the command line; argparse ends the process if it is wrong."""
     parser = argparse.ArgumentParser(
-        prog="python -m mnist_dash.local.server",
-        description="Serve one MNIST model as TensorFlow Serving would.",
-        allow_abbrev=False,
+        "python -m mnist_dash.local.server", description=__doc__, allow_abbrev=False
     )
-    parser.add_argument(
-        "--model-base", required=True, type=Path, metavar="DIR", help="a folder that holds model/<version>/"
-    )
+    parser.add_argument("--model-base", type=Path, required=True, help="a folder that holds model/<version>/")
     parser.add_argument("--port", type=port, required=True, metavar="P", help="0 takes any free port")
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
     parser.add_argument("--supervised", action="store_true", help="report on stdout, end with stdin")
@@ -205,11 +200,8 @@ def _bind(host: str, port: int) -> socket.socket:
 
 
 def _cannot_listen(host: str, port: int, error: OSError) -> SettingsError:
-    reason = "the port is in use" if error.errno == errno.EADDRINUSE else str(error)
-    return SettingsError(
-        f"Cannot listen on port {port} of {host}: {reason}.",
-        "Choose another --host or --port; port 0 is any free one.",
-    )
+    problem = f"Cannot listen on port {port} of {host}: {error.strerror}."
+    return SettingsError(problem, "Choose another --host or --port; port 0 is any free one.")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from http import HTTPStatus
 from itertools import chain
+from operator import methodcaller
 from typing import Any
 
 import numpy as np
@@ -77,7 +78,8 @@ class FloatReader:
 
     def __init__(self, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
         self._name, self._dtype, self._shape = name, dtype, shape
-        self._item = _brackets(shape)
+        # nested lists of numbers without the numbers: `[,,]` for (3,)
+        self._item = json.dumps(np.zeros(shape).tolist()).encode().translate(None, _NUMBERS_AND_SPACE)
 
     @classmethod
     def from_signature(cls, signature: Signature | None) -> FloatReader | None:
@@ -110,24 +112,13 @@ class FloatReader:
             return form, {self._name: values.astype(self._dtype).reshape(count, *self._shape)}
 
 
-def _brackets(shape: tuple[int, ...]) -> bytes:
-    """Return the brackets and commas of nested lists of this shape: `[,,]` for (3,)."""
-    text = b""
-    for size in reversed(shape):
-        text = b"[" + b",".join([text] * size) + b"]"
-    return text
-
-
-class _FirstKeyWins(Document):
-    """RapidJSON finds the first of two members of one name; a dict keeps the last."""
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.setdefault(key, value)
-
-
 class _Decoder(rapidjson.Decoder):
-    def start_object(self) -> Document:
-        return _FirstKeyWins()
+    def start_object(self) -> list[tuple[str, Any]]:
+        return []
+
+    def end_object(self, members: list[tuple[str, Any]]) -> Document:
+        # RapidJSON finds the first of two members of one name, a dict keeps the last
+        return dict(reversed(members))
 
 
 _decode = _Decoder(number_mode=rapidjson.NM_NATIVE | rapidjson.NM_NAN)
@@ -228,10 +219,8 @@ def _flatten(value: Any, shape: Iterable[int]) -> list[Any] | None:
     return level
 
 
-def _fits(shape: Sequence[int], wanted: Sequence[int]) -> bool:
-    return len(shape) == len(wanted) and all(
-        free in (-1, size) for size, free in zip(shape, wanted, strict=True)
-    )
+def _fits(shape: Sequence[int], sizes: Sequence[int]) -> bool:
+    return len(shape) == len(sizes) and all(size in (-1, n) for n, size in zip(shape, sizes, strict=True))
 
 
 def encode_predictions(form: Format, outputs: Arrays) -> bytes:
@@ -249,12 +238,8 @@ def encode_predictions(form: Format, outputs: Arrays) -> bytes:
             values = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     document = {"predictions" if form is Format.ROW else "outputs": values}
     if all(np.isfinite(array).all() for array in columns.values() if array.dtype.kind == "f"):
-        return orjson.dumps(document, default=_to_list, option=orjson.OPT_SERIALIZE_NUMPY)
-    return json.dumps(document, default=_to_list).encode()  # orjson writes NaN as null
-
-
-def _to_list(array: Any) -> Any:
-    return array.tolist()
+        return orjson.dumps(document, default=methodcaller("tolist"), option=orjson.OPT_SERIALIZE_NUMPY)
+    return json.dumps(document, default=methodcaller("tolist")).encode()  # orjson writes NaN as null
 
 
 def _round(array: NDArray[Any]) -> NDArray[Any]:

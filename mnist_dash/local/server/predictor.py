@@ -51,10 +51,8 @@ class Predictor:
 
     def answer(self, body: bytes) -> bytes:
         """Return the response body for a predict request; raises HttpError."""
-        if self._reader and (decoded := self._reader.read(body)):
-            name, (form, inputs) = SERVING_DEFAULT, decoded
-        else:
-            name, form, inputs = self._decode(body)
+        decoded = self._reader.read(body) if self._reader else None
+        name, (form, inputs) = (SERVING_DEFAULT, decoded) if decoded else self._decode(body)
         try:
             outputs = self._run(inputs, name)
         except ModelError as error:  # 400, as for errors of TensorFlow's kernels
@@ -69,12 +67,12 @@ class Predictor:
             shapes = {name: [abs(size) for size in t.shape or ()] for name, t in signature.inputs.items()}
             self.model.run({name: np.zeros(shape, np.float32) for name, shape in shapes.items()})
 
-    def _decode(self, body: bytes) -> tuple[str, Format, Arrays]:
+    def _decode(self, body: bytes) -> tuple[str, tuple[Format, Arrays]]:
         document = parse(body)
         name = signature_name(document)
         if name not in self.model.signatures:
             raise bad_request(f'Serving signature name: "{name}" not found in signature def')
-        return name, *decode_inputs(document, self.model.signatures[name])
+        return name, decode_inputs(document, self.model.signatures[name])
 
     def _run(self, inputs: Arrays, name: str) -> Arrays:
         rows = max(len(array) if array.ndim else 0 for array in inputs.values())

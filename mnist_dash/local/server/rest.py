@@ -33,7 +33,6 @@ MAX_BODY = 64 << 20
 """Bytes: about 8,000 digits. TensorFlow Serving itself sets no limit below gigabytes."""
 BIG_BODY = 1 << 17
 """Bytes from which a body is answered in a thread, so that other requests need not wait for it."""
-_MAX_VERSION = 2**63 - 1
 _NAME, _WHICH = "/([^/:]+)", "(?:/versions/([0-9]+)|/labels/([^/:]+))?"
 _ROUTES = {
     "POST": re.compile(f"(?i:/v1/models{_NAME}{_WHICH}):(classify|regress|predict)"),
@@ -76,7 +75,7 @@ def parse_route(method: str, path: str) -> ModelRequest:
         raise bad_request("Missing model name in request.")
     # Python's int() refuses thousands of digits, so the length is checked first.
     digits = version.lstrip("0") or "0"
-    if len(digits) > 19 or int(digits) > _MAX_VERSION:
+    if len(digits) > 19 or int(digits) >= 2**63:
         raise bad_request(f"Failed to convert version: {version} to numeric.")
     action = action.lstrip("/").lower()
     return ModelRequest(unquote(name), int(digits) if version else None, unquote(label), action)
@@ -184,10 +183,9 @@ async def read_body(receive: Receive) -> bytes:
         if message["type"] == "http.disconnect":
             raise DisconnectedError
         more = message.get("more_body", False)
-        size += len(chunk := message.get("body", b""))
-        if size <= MAX_BODY:
-            chunks.append(chunk)
-        else:
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if size > MAX_BODY:
             chunks.clear()
     if size > MAX_BODY:
         raise _too_large()
@@ -218,12 +216,11 @@ def encode_error(text: str) -> bytes:
 
 def encode_status(statuses: Iterable[VersionStatus]) -> bytes:
     """Return the response body for a model's status."""
-    return json.dumps({"model_version_status": [_status(status) for status in statuses]}).encode()
-
-
-def _status(status: VersionStatus) -> Document:
-    error = {"error_code": "UNKNOWN" if status.error else "OK", "error_message": status.error}
-    return {"version": str(status.version), "state": status.state, "status": error}
+    found = []
+    for status in statuses:
+        error = {"error_code": "UNKNOWN" if status.error else "OK", "error_message": status.error}
+        found.append({"version": str(status.version), "state": status.state, "status": error})
+    return json.dumps({"model_version_status": found}).encode()
 
 
 def encode_metadata(name: str, model: Runnable) -> bytes:
@@ -244,8 +241,5 @@ def encode_metadata(name: str, model: Runnable) -> bytes:
 
 def _tensor_info(tensor: Tensor) -> Document:
     dim = [{"size": str(size), "name": ""} for size in tensor.shape or ()]
-    return {
-        "dtype": tensor.dtype,
-        "tensor_shape": {"dim": dim, "unknown_rank": tensor.shape is None},
-        "name": tensor.name,
-    }
+    shape = {"dim": dim, "unknown_rank": tensor.shape is None}
+    return {"dtype": tensor.dtype, "tensor_shape": shape, "name": tensor.name}

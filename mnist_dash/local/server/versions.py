@@ -21,9 +21,6 @@ COPY_SECONDS = 2.0
 RETRY_SECONDS = 10.0
 """A version that did not load is tried again after this long, though its files have not changed."""
 
-Files = frozenset[tuple[str, int, int]]
-"""Path, size in bytes, and time of the last change in ns, of every file of a version."""
-
 
 class VersionState(StrEnum):
     """The state of a version; the values are TensorFlow Serving's, which has START and UNLOADING, too."""
@@ -58,7 +55,7 @@ class Versions:
     def find(self, version: int | None) -> Predictor | None:
         """Return the predictor for this version (None for the latest), if it is served."""
         served = self.served
-        return served if served is not None and version in (None, served.version) else None
+        return served if served and version in (None, served.version) else None
 
     def statuses(self) -> list[VersionStatus]:
         """Return the status of every known version, the highest first."""
@@ -91,7 +88,7 @@ class _Candidate:
     """The version that should answer and does not yet."""
 
     version: int
-    files: Files
+    files: frozenset[tuple[str, int, int]]
     since: float
     """When these files were first observed."""
     tried: float | None = None
@@ -126,20 +123,19 @@ class VersionWatcher:
         present = self._list()
         if not present:
             lack = "does not exist" if present is None else "holds no numbered version"
-            raise ModelError(
-                f"{self._folder} {lack}.", f"Put a SavedModel there, the first as {self._folder / '1'}."
-            )
+            step = f"Put a SavedModel there, the first as {self._folder / '1'}."
+            raise ModelError(f"{self._folder} {lack}.", step)
         errors: list[ModelError] = []
         for version in sorted(present, reverse=True):
             try:
                 self._versions.serve(self._load_warm(present[version]))
+                break
             except ModelError as error:
                 errors.append(error)
-                continue
-            if errors:
-                self._report(VersionFailed(str(errors[0])))
-            return
-        raise errors[0]
+        else:
+            raise errors[0]
+        if errors:
+            self._report(VersionFailed(str(errors[0])))
 
     def run(self, stop: threading.Event) -> None:
         """Poll the folder until `stop` is set."""
@@ -213,8 +209,8 @@ class VersionWatcher:
         return predictor
 
 
-def _list_files(folder: Path) -> Files:
-    """List a folder's files at any depth; those that vanish meanwhile are left out."""
+def _list_files(folder: Path) -> frozenset[tuple[str, int, int]]:
+    """Return path, size in bytes and time of the last change in ns of every file that does not vanish."""
     found = set()
     for parent, _, names in os.walk(folder):
         for path in (os.path.join(parent, name) for name in names):

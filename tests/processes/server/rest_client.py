@@ -18,7 +18,7 @@ ONE = json.dumps({"instances": [[[0.5] * 28] * 28]}).encode()
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer, its body read as JSON where it is JSON."""
+    """An answer; its body is parsed if it is JSON."""
 
     status: int
     headers: Mapping[str, str]
@@ -32,7 +32,7 @@ class Client:
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
-        """Send a request, its body as it is if it is bytes and else as JSON, and read the answer."""
+        """Send a request, its body as JSON unless it is bytes, and read the answer."""
         data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         self.connection.request(method, path, data, {k.replace("_", "-"): v for k, v in headers.items()})
         response = self.connection.getresponse()
@@ -47,7 +47,7 @@ class Client:
 
 @contextmanager
 def connected(port: int) -> Iterator[http.client.HTTPConnection]:
-    """A connection to a server."""
+    """Connect to a server."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
     try:
         yield connection
@@ -56,7 +56,7 @@ def connected(port: int) -> Iterator[http.client.HTTPConnection]:
 
 
 def predict(connection: http.client.HTTPConnection, body: bytes = ONE) -> tuple[int, str | None]:
-    """Status and version of the answer to a request."""
+    """Return status and version of the answer to a request."""
     connection.request("POST", PREDICT, body)
     response = connection.getresponse()
     response.read()
@@ -64,7 +64,7 @@ def predict(connection: http.client.HTTPConnection, body: bytes = ONE) -> tuple[
 
 
 def states(port: int) -> dict[str, str]:
-    """State of each version, as the server reports it."""
+    """Return the state of each version, as the server reports it."""
     with connected(port) as connection:
         connection.request("GET", "/v1/models/model")
         body = json.loads(connection.getresponse().read())

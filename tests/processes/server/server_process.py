@@ -19,13 +19,13 @@ MODELS = Path(str(files("mnist_dash") / "data" / "models"))
 LINEAR = Path(__file__).parents[2] / "data" / "linear"
 """A softmax regression whose input `image` is (-1, 28, 28): short to write down."""
 TIMEOUT = 20.0
-"""Seconds after which a test gives up on what should have happened long ago."""
+"""Seconds after which a test fails instead of waiting."""
 
 Event = dict[str, Any]
 
 
-def command(base: Path | str, *more: str, port: int = 0) -> list[str]:
-    """The command line of a server."""
+def command(base: Path, *more: str, port: int = 0) -> list[str]:
+    """Return the command line of a server."""
     return [
         *(sys.executable, "-m", "mnist_dash.local.server"),
         *("--model-base", str(base), "--port", str(port), *more),
@@ -33,11 +33,10 @@ def command(base: Path | str, *more: str, port: int = 0) -> list[str]:
 
 
 class ServerProcess:
-    """A supervised server; leaving the context closes its stdin, which must end it."""
+    """A supervised server; at the end of the context its stdin is closed, which must end it."""
 
-    def __init__(self, base: Path | str, *more: str) -> None:
+    def __init__(self, base: Path) -> None:
         self._base = base
-        self._more = more
         self._events: queue.Queue[Event] = queue.Queue()
         self.stray: list[str] = []
         """Lines on stdout that are no event."""
@@ -45,7 +44,7 @@ class ServerProcess:
 
     def __enter__(self) -> ServerProcess:
         self.process = subprocess.Popen(
-            command(self._base, "--supervised", *self._more),
+            command(self._base, "--supervised"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -74,7 +73,7 @@ class ServerProcess:
                 stream.close()
 
     def event(self, name: str) -> Event:
-        """The next event of that name; others before it are dropped."""
+        """Return the next event of that name; others before it are dropped."""
         while True:
             event = self._events.get(timeout=TIMEOUT)
             if event["event"] == name:
@@ -86,7 +85,7 @@ class ServerProcess:
         self.process.stdin.close()
 
     def log(self) -> str:
-        """All that it wrote to stderr after the line that says that it serves; waits for its end."""
+        """Return its stderr after the line that it serves; waits for its end."""
         assert self.process.stderr is not None
         first, _, rest = self.process.stderr.read().partition("\n")
         assert first.startswith("Serving version ")
@@ -107,7 +106,7 @@ def add_version(base: Path, version: int) -> None:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that another process does."""
+    """Wait for a condition that another process brings about."""
     end = time.monotonic() + TIMEOUT
     while not condition():
         assert time.monotonic() < end, "It did not happen."

@@ -68,7 +68,7 @@ def test_an_address_that_cannot_be_used_is_one_plain_line_and_exit_code_1() -> N
     """A port in use, or an address of another machine."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        assert_is_one_line(run(LINEAR, port=port), f"port {port} of 127.0.0.1: the port is in use.")
+        assert_is_one_line(run(LINEAR, port=port), f"port {port} of 127.0.0.1: Address already in use.")
     assert_is_one_line(run(LINEAR, "--host", "192.0.2.1"), "Cannot listen on port 0 of 192.0.2.1: ")
 
 

@@ -48,19 +48,13 @@ def float32(rows: Any) -> list[list[float]]:
         *((method, PREDICT, 400) for method in ("GET", "PUT", "DELETE", "PATCH", "OPTIONS")),
         *(
             ("POST", STATUS, 400),
-            ("PUT", STATUS, 400),
-            ("POST", f"{PREDICT}/", 400),
             ("GET", f"{STATUS}/", 400),
+            ("GET", "/v1/models", 400),
+            ("GET", "/v1/x", 400),
         ),
-        *(
-            ("POST", f"{PREDICT}?x=1", 400),
-            ("POST", f"{STATUS}%3Apredict", 400),
-            ("POST", f"{STATUS}:x", 400),
-        ),
-        *(("GET", "/v1/models", 400), ("GET", "/v1/x", 400), ("GET", "/v1/models/nope", 404)),
-        *(("GET", f"{STATUS}/versions/2", 404), ("GET", f"{STATUS}/versions/2/metadata", 404)),
+        *(("POST", f"{PREDICT}?x=1", 400), ("POST", f"{STATUS}%3Apredict", 400)),
+        *(("GET", "/v1/models/nope", 404), ("GET", f"{STATUS}/versions/2", 404)),
         *(("GET", "/v1/models/nope/metadata", 404), ("POST", "/v1/models/nope:predict", 404)),
-        *(("POST", f"{STATUS}/versions/2:predict", 404), ("POST", "/v1/models/nope/versions/1:predict", 404)),
     ],
 )
 def test_every_error_under_v1_is_a_json_object_with_one_member(
@@ -197,14 +191,6 @@ def test_columnar_format_is_answered_in_columnar_format(client: Client, model: M
     assert float32(answer.body["outputs"]) == outputs(model, IMAGES)
 
 
-def test_inputs_may_be_given_by_name(client: Client) -> None:
-    """In rows and in columns."""
-    rows = client.predict({"instances": [{"image": image} for image in IMAGES.tolist()]})
-    columns = client.predict({"inputs": {"image": IMAGES.tolist(), "extra": 1}})
-
-    assert rows.body["predictions"] == columns.body["outputs"]
-
-
 def test_every_answer_of_predict_names_the_version(client: Client) -> None:
     """An error, too, if the model was there to make it."""
     assert client.predict({"instances": IMAGE}).headers["x-model-version"] == "1"
@@ -214,33 +200,13 @@ def test_every_answer_of_predict_names_the_version(client: Client) -> None:
 @pytest.mark.parametrize(
     ("body", "status"),
     [
-        ({"instances": IMAGE, "inputs": IMAGE}, 400),
-        ({}, 400),
-        ({"instances": []}, 400),
-        ({"instances": [IMAGE[0], {"image": IMAGE[0]}]}, 400),
-        ({"instances": [{"image": IMAGE[0], "extra": 1}]}, 400),
-        ({"inputs": {"extra": IMAGE}}, 400),
+        *(({}, 400), ([], 400), (b"", 400), (b"{", 400), (b"[" * 1_000_000, 400), ({"instances": []}, 400)),
         ({"instances": [IMAGE[0], IMAGE[0][:27]]}, 400),
-        ({"instances": [[["0"] * 28] * 28]}, 400),
-        ({"instances": [[[True] * 28] * 28]}, 400),
-        ({"instances": [[[None] * 28] * 28]}, 400),
-        ({"instances": [[[{}] * 28] * 28]}, 400),
         ({"instances": [[0] * 784]}, 400),
-        ({"signature_name": "nope", "instances": IMAGE}, 400),
         ({"signature_name": "__saved_model_init_op", "instances": IMAGE}, 400),
-        ({"signature_name": None, "instances": IMAGE}, 400),
-        ({"signature_name": "", "instances": IMAGE}, 200),
         ({"signature_name": "serving_default", "instances": IMAGE}, 200),
-        ({"instances": [[[0] * 28] * 28]}, 200),
-        ({"instances": IMAGE, "other": [{"keys": "ignored"}]}, 200),
-        *(
-            ([], 400),
-            (b"", 400),
-            (b"{", 400),
-            (b'{"instances": [1],}', 400),
-            (b'{"instances": [1e400]}', 400),
-        ),
-        *((b'{"instances": [nan]}', 400), (b"[" * 1_000_000, 400)),
+        ({"instances": [{"image": IMAGE[0]}], "other": [{"keys": "ignored"}]}, 200),
+        (b"\xef\xbb\xbf" + json.dumps({"instances": IMAGE}).encode() + b"ignored", 200),
     ],
 )
 def test_a_request_of_any_form_is_answered(client: Client, body: Any, status: int) -> None:
@@ -250,34 +216,13 @@ def test_a_request_of_any_form_is_answered(client: Client, body: Any, status: in
     assert (answer.status, [*answer.body]) == (status, ["predictions" if status == 200 else "error"])
 
 
-@pytest.mark.parametrize("token", ["NaN", "Infinity", "-Infinity", "Inf", "-Inf", "1e300", "7"])
+@pytest.mark.parametrize("token", ["NaN", "Infinity", "-Inf", "1e300"])
 def test_numbers_beyond_json_are_accepted(client: Client, token: str) -> None:
     """And may come out again, as bare words."""
     answer = client.predict(json.dumps({"instances": [[[0.5] * 28] * 28]}).replace("0.5", token, 1).encode())
 
     assert answer.status == 200
     assert np.isnan(answer.body["predictions"][0]).all() == (token == "NaN")
-
-
-@pytest.mark.parametrize("rest", [b" x", b'{"instances": []}'])
-def test_text_after_the_object_and_a_byte_order_mark_are_ignored(client: Client, rest: bytes) -> None:
-    """Both at once."""
-    text = json.dumps({"instances": IMAGE}).encode()
-
-    assert client.predict(b"\xef\xbb\xbf" + text + rest).body == client.predict(text).body
-
-
-def test_an_unknown_model_is_404_after_the_json_was_checked(client: Client) -> None:
-    """JSON first, then the model, then the values."""
-    bodies = [{"instances": []}, b"{", {"signature_name": 1}]
-
-    assert [client.ask("POST", "/v1/models/nope:predict", body).status for body in bodies] == [404, 400, 400]
-
-
-@pytest.mark.parametrize("method", ["classify", "regress"])
-def test_classify_and_regress_are_400_on_a_predict_signature(client: Client, method: str) -> None:
-    """Models of digits have no other."""
-    assert client.ask("POST", f"{STATUS}:{method}", {"examples": [{"image": 1}]}).status == 400
 
 
 def test_a_big_batch_is_answered_in_order(client: Client, model: Model) -> None:

@@ -31,9 +31,10 @@ IMAGE = b'{"instances": [[[1, 2], [3, 4]]]}'
 @pytest.mark.parametrize(
     ("method", "path", "request_"),
     [
-        ("POST", "/v1/models/model:predict", ModelRequest("model", None, "", "predict")),
-        ("POST", "/v1/models/model:classify", ModelRequest("model", None, "", "classify")),
-        ("POST", "/v1/models/model:regress", ModelRequest("model", None, "", "regress")),
+        *(
+            ("POST", f"/v1/models/model:{action}", ModelRequest("model", None, "", action))
+            for action in ("predict", "classify", "regress")
+        ),
         ("POST", "/v1/models/model/versions/2:predict", ModelRequest("model", 2, "", "predict")),
         ("POST", "/v1/models/model/versions/007:predict", ModelRequest("model", 7, "", "predict")),
         ("POST", "/v1/models/model/labels/canary:predict", ModelRequest("model", None, "canary", "predict")),
@@ -99,13 +100,9 @@ def received(incoming: list[dict[str, Any]]) -> bytes:
 
 
 def test_a_body_may_come_in_pieces() -> None:
-    """They are joined in order; ASGI lets empty ones out."""
+    """They are joined in order; ASGI lets empty ones out. A client may go away before the last."""
     assert received(messages(b"a", b"", b"bc")) == b"abc"
     assert received([{"type": "http.request"}]) == b""
-
-
-def test_a_client_that_goes_away_is_noticed() -> None:
-    """There is no client to answer."""
     with pytest.raises(DisconnectedError):
         received([*messages(b"a", b"")[:1], {"type": "http.disconnect"}])
 
@@ -119,12 +116,7 @@ def test_a_body_above_the_limit_is_read_to_its_end_and_413(monkeypatch: pytest.M
         received(incoming)
     assert (refused.value.status, incoming) == (413, [])
     assert received(messages(b"aa", b"bb")) == b"aabb"
-    assert unpack(gzip.compress(b"aabb")) == b"aabb"
-
-
-def test_a_gzip_body_is_unpacked() -> None:
-    """Bytes after its end are ignored, as those after the JSON object are."""
-    assert unpack(gzip.compress(b"text") + b"more") == b"text"
+    assert unpack(gzip.compress(b"aabb") + b"more") == b"aabb"  # text after the end is ignored
 
 
 @pytest.mark.parametrize(
@@ -189,31 +181,27 @@ def test_gzip_is_announced_by_a_header(encoding: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "body", "status"),
+    ("path", "bodies", "status"),
     [
-        ("/v1/models/nope:predict", b"{", 400),
-        ("/v1/models/nope:predict", b'{"signature_name": 1}', 400),
-        ("/v1/models/nope:predict", b'{"signature_name": "nope"}', 404),
-        ("/v1/models/model/versions/2:predict", b"{}", 404),
-        ("/v1/models/model/labels/canary:predict", b"{}", 400),
-        ("/v1/models/nope:classify", b"{}", 400),
-        ("/v1/models/nope:classify", b'{"examples": [{}]}', 404),
-        ("/v1/models/model:classify", b"", 400),
-        ("/v1/models/model:classify", b'{"examples": 1}', 400),
-        ("/v1/models/model:classify", b'{"examples": []}', 400),
-        ("/v1/models/model:classify", b'{"examples": [{}]}', 400),
-        ("/v1/models/model:regress", b'{"examples": [{}]}', 400),
-        ("/v1/models/model:predict", b'{"signature_name": "\\ud800"}', 400),
-        ("/V2/models/model:predict", IMAGE, 404),
-        ("/v1", IMAGE, 404),
-        ("/", IMAGE, 404),
+        ("/v1/models/nope:predict", [b"{", b'{"signature_name": 1}'], 400),
+        ("/v1/models/nope:predict", [b"{}", b'{"signature_name": "nope"}'], 404),
+        ("/v1/models/model/versions/2:predict", [b"{}"], 404),
+        ("/v1/models/model/labels/canary:predict", [b"{}"], 400),
+        ("/v1/models/nope:classify", [b"{}"], 400),
+        ("/v1/models/nope:classify", [b'{"examples": [{}]}'], 404),
+        ("/v1/models/model:classify", [b"", b'{"examples": 1}', b'{"examples": []}'], 400),
+        *((f"/v1/models/model:{verb}", [b'{"examples": [{}]}'], 400) for verb in ("classify", "regress")),
+        ("/v1/models/model:predict", [b'{"signature_name": "\\ud800"}'], 400),
+        *((path, [IMAGE], 404) for path in ("/V2/models/model:predict", "/v1", "/")),
     ],
 )
-def test_the_json_is_checked_before_the_model_is_looked_up(path: str, body: bytes, status: int) -> None:
+def test_the_json_is_checked_before_the_model_is_looked_up(
+    path: str, bodies: list[bytes], status: int
+) -> None:
     """Each error is an object with one member."""
-    found, document = answer(serving(FakeModel()), "POST", path, body)
-
-    assert (found, [*document]) == (status, ["error"])
+    for body in bodies:
+        found, document = answer(serving(FakeModel()), "POST", path, body)
+        assert (found, [*document]) == (status, ["error"])
 
 
 def test_a_browser_may_ask_before_a_cross_origin_request() -> None:
@@ -228,12 +216,11 @@ def test_status_lists_every_version_with_its_error() -> None:
     """The highest first; of one version only that one."""
     versions = serving(FakeModel(1))
     versions.set_status(VersionStatus(2, VersionState.END, "It is broken."))
-    broken = {
-        "version": "2",
-        "state": "END",
-        "status": {"error_code": "UNKNOWN", "error_message": "It is broken."},
-    }
-    fine = {"version": "1", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
+    error, no_error = ("UNKNOWN", "It is broken."), ("OK", "")
+    broken, fine = (
+        {"version": version, "state": state, "status": {"error_code": code, "error_message": message}}
+        for version, state, (code, message) in (("2", "END", error), ("1", "AVAILABLE", no_error))
+    )
 
     assert answer(versions, "GET", "/v1/models/model") == (200, {"model_version_status": [broken, fine]})
     assert answer(versions, "GET", "/v1/models/model/versions/1")[1] == {"model_version_status": [fine]}

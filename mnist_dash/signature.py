@@ -66,8 +66,8 @@ class Adapter:
 def adapter_of(signatures: Mapping[str, Signature], where: str = "The model") -> Adapter:
     """Return how MNIST digits fit the signature `serving_default`; `where` starts the errors' sentences.
 
-    Raises ModelError unless there is one float input of 784 values with a free leading batch, and one output
-    of ten. Among several outputs of ten, the one with "prob" in its name is taken.
+    Raises ModelError unless there is a single float input of 784 values with a free leading batch, and an
+    output of ten. Of several such outputs, the output with "prob" in its name is the answer.
     """
     if SERVING_DEFAULT not in signatures:
         names = ", ".join(f"`{name}`" for name in sorted(signatures)) or "none"
@@ -84,7 +84,7 @@ def shape_for(
 ) -> NDArray[np.float32]:
     """Reshape (n, 28, 28) digits for an input of `input_shape`, without copying where possible.
 
-    An input without a leading batch, or with a fixed one, is refused: a request may hold any number of
+    An input without a leading batch, or with a fixed batch, is refused: a request may hold any number of
     digits, and TensorFlow Serving's row format always adds the batch. Raises ModelError.
     """
     return images.reshape(len(images), *_digit_shape(input_shape, where))

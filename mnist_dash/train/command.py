@@ -83,7 +83,7 @@ def make_digits(mnist: Mnist, path: Path) -> str:
 
 
 def make_model(product: Product, mnist: Mnist, folder: Path, epochs: int | None, seed: int) -> str:
-    """Train one model, measure it on the test digits and export it as a SavedModel to `folder`."""
+    """Train a model, measure it on the test digits and export it as a SavedModel to `folder`."""
     recipe = RECIPES[product]
     started = time.monotonic()
     model = recipes.train(recipe, mnist.train, epochs or recipe.epochs, seed)

@@ -72,7 +72,7 @@ def read_labelled(images_path: Path, labels_path: Path) -> Labelled:
 
 
 def read_idx(path: Path) -> npt.NDArray[np.uint8]:
-    """Read one gzipped IDX file of unsigned bytes into an array of the shape it states.
+    """Read a gzipped IDX file of unsigned bytes into an array of the shape it states.
 
     The format is two zero bytes, the type, the number of dimensions, each dimension as a big-endian 32-bit
     integer, then the data in C order. Raises SettingsError for anything else.

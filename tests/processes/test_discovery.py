@@ -41,7 +41,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @needs_emulator
 def test_the_bases_of_all_buckets_are_found(emulator: str) -> None:
-    """The bucket itself may be one; two folders deep, no hidden ones, and only with a numbered version."""
+    """In visible folders, at most two deep, and the bucket itself; only those with a numbered version."""
     assert bases_in_buckets(client_of(emulator)) == FOUND
 
 
@@ -85,6 +85,6 @@ def test_a_silent_network_gives_nothing_in_time() -> None:
 @needs_emulator
 def test_a_client_without_a_project_is_no_error(emulator: str) -> None:
     """The emulator needs none; Cloud Storage refuses, which gives nothing."""
-    nobody = AnonymousCredentials()  # type: ignore[no-untyped-call]  # the library's
-    client = Client(None, nobody, client_options={"api_endpoint": emulator})
+    anonymous = AnonymousCredentials()  # type: ignore[no-untyped-call]  # the library's
+    client = Client(None, anonymous, client_options={"api_endpoint": emulator})
     assert set(bases_in_buckets(client)) <= set(FOUND)

@@ -57,7 +57,7 @@ def test_a_sample_is_balanced(n: int) -> None:
 
 
 def test_a_sample_is_always_the_same() -> None:
-    """Two checks of one model see the same digits, and a larger check sees those of the smaller one too."""
+    """Two checks of a model use the same digits, and a larger check includes those of a smaller check."""
     np.testing.assert_array_equal(load_digits().sample(200).images, load_digits().sample(500).images[:200])
 
 

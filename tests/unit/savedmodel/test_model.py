@@ -74,7 +74,7 @@ def test_answers_are_those_of_tensorflow(name: str, signature: str) -> None:
 
 @pytest.mark.parametrize("name", [FLAT, ROWS, SAME, FROZEN])
 def test_probabilities_do_not_depend_on_the_form_of_the_model(name: str) -> None:
-    """Pixels or rows, logits or probabilities: the fixtures are one and the same model."""
+    """Pixels or rows, logits or probabilities: all fixtures have the same weights."""
     answer = loaded(name).probabilities(EIGHT)
     assert answer.dtype == np.float64
     assert np.abs(answer - expected(ROWS)["probabilities"]).max() < 2e-3
@@ -176,7 +176,7 @@ FAULTS: dict[str, tuple[str, Callable[[Path], object], str, str]] = {
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_is_reported_with_its_cure(name: str, tmp_path: Path) -> None:
-    """The problem names the folder or file; damaged variables are told from an unfit graph."""
+    """The problem names the folder or file; damaged variables differ from an unfit graph."""
     model, damage, problem, next_step = FAULTS[name]
     folder = make_base(tmp_path, model) / "model" / "1"
     damage(folder)

@@ -1,4 +1,4 @@
-"""A key file is read as it is; one that cannot be used is reported, and its secrets are never shown."""
+"""A key file is read as it is, or reported as unusable; its secrets are never shown."""
 
 from __future__ import annotations
 
@@ -119,5 +119,5 @@ def test_a_client_belongs_to_the_project_of_its_key(tmp_path: Path) -> None:
 
 
 def test_without_a_key_file_there_is_no_client_of_its_own() -> None:
-    """None stands for the environment's credentials."""
+    """None selects the environment's credentials."""
     assert client_for(None) is None

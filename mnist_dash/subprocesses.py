@@ -21,19 +21,20 @@ Event = TypeVar("Event")
 
 
 def exit_with_parent(
-    on_line: Callable[[bytes], object] = len, *, ask_to_end: Callable[[], object] | None = None
+    on_line: Callable[[bytes], object] | None = None, *, ask_to_end: Callable[[], object] | None = None
 ) -> None:
     """End this process when its stdin reaches end of file, as it does when the parent dies.
 
     A thread reads stdin, so that neither a busy event loop nor a running inference delays the end; it passes
-    each line to `on_line`. At the end it calls `ask_to_end`, if given, and waits a second before it exits.
+    each line to `on_line`. If `ask_to_end` is given, it is called at the end, a second before the exit.
     """
 
     def read() -> None:
         # Not sys.stdin: a thread that waits in it holds a lock that the interpreter needs at its exit.
         with contextlib.suppress(OSError), open(0, "rb", closefd=False) as lines:
             for line in lines:
-                on_line(line)
+                if on_line:
+                    on_line(line)
         if ask_to_end:
             ask_to_end()
             time.sleep(GRACE_SECONDS)
@@ -75,6 +76,8 @@ class ChildProcess(Generic[Event]):
         self._process = subprocess.Popen(
             argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True, pass_fds=pass_fds
         )
+        assert self._process.stdin
+        self._stdin = self._process.stdin
         threading.Thread(target=self._watch, name=f"watch-{name}", daemon=True).start()
 
     @property
@@ -90,15 +93,13 @@ class ChildProcess(Generic[Event]):
     def send(self, line: bytes) -> None:
         """Write one line to its stdin; nothing happens if the child has ended."""
         with contextlib.suppress(OSError, ValueError):
-            assert self._process.stdin is not None
-            self._process.stdin.write(line)
-            self._process.stdin.flush()
+            self._stdin.write(line)
+            self._stdin.flush()
 
     def close_stdin(self) -> None:
         """Make it exit at once."""
         with contextlib.suppress(OSError, ValueError):
-            assert self._process.stdin is not None
-            self._process.stdin.close()
+            self._stdin.close()
 
     def terminate(self) -> None:
         """Ask it to finish its work and end."""

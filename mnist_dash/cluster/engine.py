@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from mnist_dash import preconditions
-from mnist_dash.cluster import model_checks
+from mnist_dash.cluster import operations, polling, promotion
 from mnist_dash.cluster.api_client import KubernetesClient
 from mnist_dash.cluster.api_errors import ApiError
 from mnist_dash.cluster.drift import find_drift
@@ -19,33 +18,15 @@ from mnist_dash.cluster.ingress import IngressRoutes
 from mnist_dash.cluster.inventory import engine_objects
 from mnist_dash.cluster.key_rotation import KeyFile
 from mnist_dash.cluster.kubeconfig import connect
+from mnist_dash.cluster.model_checks import check_in_bucket
 from mnist_dash.cluster.observation import Observation
-from mnist_dash.cluster.operations import (
-    Operation,
-    Site,
-    apply_all,
-    dry_run,
-    later_operations,
-    operations_for,
-    operations_for_new_key,
-    preview,
-    routed,
-    state_of,
-    write,
-)
-from mnist_dash.cluster.polling import (
-    PROMOTING_SECONDS,
-    PollInterval,
-    around,
-    key_hashes,
-    read,
-    written_objects,
-)
-from mnist_dash.cluster.promotion import INTERRUPTED_SECONDS, STEP_SECONDS, Promoter, reconcile_split
+from mnist_dash.cluster.operations import Operation, Site
+from mnist_dash.cluster.polling import PROMOTING_SECONDS, PollInterval, observe, poll
+from mnist_dash.cluster.promotion import INTERRUPTED_SECONDS, STEP_SECONDS, Promoter
 from mnist_dash.cluster.route_diagnosis import RouteController, diagnose
 from mnist_dash.cluster.route_faults import published_addresses
 from mnist_dash.cluster.routes import Routes
-from mnist_dash.cluster.snapshot import faults, is_swapped, snapshot_of
+from mnist_dash.cluster.snapshot import is_swapped, route_faults, snapshot_of
 from mnist_dash.cluster.traffic_probe import AppliedRoutes, GatewayMonitor
 from mnist_dash.cluster.yaml_diff import to_yaml
 from mnist_dash.domain import (
@@ -63,19 +44,20 @@ from mnist_dash.domain import (
     Suggestion,
 )
 from mnist_dash.errors import EngineError, MnistDashError, SettingsError
+from mnist_dash.savedmodel.background_checks import BackgroundChecks
 from mnist_dash.serving.client import ServingClient
 from mnist_dash.settings import RouterKind, Settings
 from mnist_dash.storage.discovery import bases_in_buckets
 from mnist_dash.storage.key_file import client_for
 from mnist_dash.storage.location import Progress
 
-FIRST_LOOK_SECONDS = 2.0
-"""How long the start waits for the cluster; it then goes on without."""
+FIRST_POLL_SECONDS = 2.0
+"""How long the start waits for the cluster; it then continues without."""
 ATTEMPTS = 3
-CHANGED = 409
-"""The API server's answer to a write that is bound to a version that is there no more."""
+CONFLICT = 409
+"""The API server's status for a write that is bound to an outdated version."""
 DETAILS_SECONDS = 3.0
-"""How long events and logs are fetched after somebody asked for them, and how long the first may take."""
+"""How long events and logs are read after a request for them, and how long the first request waits."""
 SUGGESTIONS_SECONDS = 5.0
 
 log = logging.getLogger("mnist_dash")
@@ -84,8 +66,8 @@ log = logging.getLogger("mnist_dash")
 class KubernetesEngine:
     """The engine on a cluster; its verbs are those of `mnist_dash.service.Engine`.
 
-    What is desired lives in the cluster's objects alone. One thread looks at them, whoever is watching, holds
-    a split until New is ready, and carries promotions on. One lock guards everything that is written.
+    The desired state is in the cluster's objects alone. One thread polls them for all viewers, holds a split
+    at 0 until New is ready, and drives promotions. One lock serialises all writes; polls do not hold it.
     """
 
     def __init__(
@@ -104,24 +86,26 @@ class KubernetesEngine:
         self._gateway = Gateway(url, settings.ingress_address, str(settings.ca_file or ""))
         self._serving = ServingClient(self._gateway)
         self._monitor = GatewayMonitor(self._serving)
-        self._checks = model_checks.Checks(self.check)
+        self._checks = BackgroundChecks(self.check)
         self._api: KubernetesClient | None = None
         self._lock = threading.RLock()
         self._closing, self._wake = threading.Event(), threading.Event()
-        self._looked, self._detailed = threading.Event(), threading.Event()
-        self._pace = PollInterval()
-        self._seen: Observation | None = None
+        self._polled, self._detailed = threading.Event(), threading.Event()
+        self._interval = PollInterval()
+        self._observation = Observation()
+        self._writes = 0
+        """Counts the observations after writes here: an older poll must not replace one."""
         self._problem = ""
         self._details_until = 0.0
         self._snapshot = Snapshot(time.time(), trouble="The cluster has not answered yet.")
-        self._thread = threading.Thread(target=self._keep_looking, name="cluster", daemon=True)
+        self._thread = threading.Thread(target=self._keep_reconciling, name="cluster", daemon=True)
 
     @classmethod
     def start(cls, settings: Settings, *, interrupted_after: float = INTERRUPTED_SECONDS) -> KubernetesEngine:
-        """Begin to look at the cluster; one that is not there is told in the snapshots, and tried again."""
+        """Begin to poll the cluster; while it is unreachable, the snapshots say so, and it is tried again."""
         engine = cls(settings, interrupted_after=interrupted_after)
         engine._thread.start()
-        engine._looked.wait(FIRST_LOOK_SECONDS)
+        engine._polled.wait(FIRST_POLL_SECONDS)
         return engine
 
     @property
@@ -133,87 +117,116 @@ class KubernetesEngine:
         return True
 
     def check(self, base: str, progress: Progress | None = None) -> ModelCheck:
-        return model_checks.check(base, self._settings.google_app_creds, progress)
+        return check_in_bucket(base, self._settings.google_app_creds, progress)
 
     def apply(self, change: Change, context: ChangeContext) -> None:
-        with self._changing() as api:
-            self._again_if_changed(lambda: self._apply(api, change, context))
-            self._tell()
+        try:
+            with self._lock:
+                self._apply_with_retries(self._connection(), change, context)
+                self._publish_snapshot()
+        finally:
+            self._wake.set()
 
-    def _apply(self, api: KubernetesClient, change: Change, context: ChangeContext) -> None:
-        seen = self._judged(api, change)
-        api.ensure_namespace()
-        acts = operations_for(change, seen, self._site(), context.by or api.user)
-        dry_run(api, (*acts, *later_operations(change, seen, self._site())), take_over=context.take_over)
-        if change == Remove(Role.NEW) and seen.written and seen.written.weight:
-            self._let_go_of_new(api, seen, context)
-            acts = operations_for(change, self._judged(api, change), self._site(), context.by or api.user)
-        apply_all(api, acts, take_over=context.take_over)
-        self._promoter.begin(self._look(api), take_over=context.take_over)
-
-    def _judged(self, api: KubernetesClient, change: Change) -> Observation:
-        """What there is now; raises EngineError if the change does not fit that any more."""
-        shown, seen = self._snapshot, self._look(api)
-        self._tell()
-        if is_swapped(shown, seen):
-            raise EngineError("The roles were swapped meanwhile.", "Look at what is deployed now.")
-        now = self._snapshot
-        if state_of(seen).swap and not now.interrupted_promotion:
-            raise EngineError("A promotion is under way.", "Wait until it is done.")
-        if reason := preconditions.why_not(now, change):
-            raise EngineError(reason)
-        return seen
-
-    def _again_if_changed(self, act: Callable[[], None]) -> None:
-        """Do it on fresh state if somebody changed the state between the look and the writing."""
+    def _apply_with_retries(self, api: KubernetesClient, change: Change, context: ChangeContext) -> None:
+        """Apply a change, again on fresh state if the state changes between the poll and the write."""
         for _ in range(ATTEMPTS - 1):
             try:
-                return act()
+                self._apply(api, change, context)
             except ApiError as error:
-                if error.status != CHANGED:
+                if error.status != CONFLICT:
                     raise
-        return act()
+            else:
+                return
+        self._apply(api, change, context)
 
-    def _let_go_of_new(self, api: KubernetesClient, seen: Observation, context: ChangeContext) -> None:
-        """Send all to Current, and wait until the gateway does: some send on to a New that is ending."""
-        write(api, routed(seen, self._site(), replace(state_of(seen), split=0)), take_over=context.take_over)
-        given_up = time.monotonic() + STEP_SECONDS
-        while self._monitor.probe(_applied_routes(self._look(api))).pending and time.monotonic() < given_up:
-            self._closing.wait(PROMOTING_SECONDS)
+    def _apply(self, api: KubernetesClient, change: Change, context: ChangeContext) -> None:
+        observation, site = self._observe_for(change, api), self._site()
+        if not observation.objects:
+            api.ensure_namespace()
+        by, take_over = context.by or api.user, context.take_over
+        writes = operations.operations_for(change, observation, site, by)
+        later = operations.later_operations(change, observation, site)
+        if change == Remove(Role.NEW) and observation.weight:
+            operations.rehearse(api, writes, observation, take_over=take_over)
+            self._drain_new(api, observation, take_over=take_over)
+            observation = self._observe_for(change, api)
+            writes = operations.operations_for(change, observation, site, by)
+        self._write(api, writes, observation, later, take_over=take_over)
+        self._promoter.begin(self._observation, take_over=take_over)
+
+    def _observe_for(self, change: Change, api: KubernetesClient) -> Observation:
+        """Observe the cluster before a change; raises EngineError if the change does not fit it."""
+        shown, observation = self._snapshot, poll(api, self._routes, reasons=self._observation)
+        self._replace_observation(observation)
+        self._publish_snapshot()
+        if is_swapped(shown, observation):
+            raise EngineError("The roles were swapped meanwhile.", "Check what is deployed now.")
+        if observation.promotion and not self._snapshot.interrupted_promotion:
+            raise EngineError("A promotion is under way.", "Wait until it is done.")
+        if reason := preconditions.why_not(self._snapshot, change):
+            raise EngineError(reason)
+        return observation
+
+    def _write(
+        self,
+        api: KubernetesClient,
+        writes: Sequence[Operation],
+        observation: Observation,
+        later: Sequence[Operation] = (),
+        *,
+        take_over: bool = False,
+    ) -> None:
+        """Write, and take the API server's answers into the observation: no second poll is needed."""
+        objects = operations.write(api, writes, observation, later, take_over=take_over)
+        self._replace_observation(observe(objects, self._routes, reasons=observation))
+
+    def _replace_observation(self, observation: Observation) -> None:
+        self._observation = observation
+        self._writes += 1
+
+    def _drain_new(self, api: KubernetesClient, observation: Observation, *, take_over: bool) -> None:
+        """Send all to Current, and wait until the gateway does: some still send requests to an ending New."""
+        state = replace(observation.state, split=0)
+        writes = operations.route_operations(observation, self._site(), state)
+        self._write(api, writes, observation, take_over=take_over)
+        deadline = time.monotonic() + STEP_SECONDS
+        while self._monitor.probe(_applied_routes(self._observation)).pending:
+            if time.monotonic() > deadline or self._closing.wait(PROMOTING_SECONDS):
+                return
+            self._replace_observation(poll(api, self._routes, reasons=self._observation))
 
     def preview(self, change: Change) -> str:
-        with self._changing() as api:
-            seen, site = self._look(api), self._site()
-            return preview(
-                api, (*operations_for(change, seen, site, api.user), *later_operations(change, seen, site))
-            )
+        api = self._connection()
+        observation, site = poll(api, self._routes, reasons=self._observation), self._site()
+        writes = operations.operations_for(change, observation, site, api.user)
+        later = operations.later_operations(change, observation, site)
+        return operations.preview(api, (*writes, *later), observation)
 
     def snapshot(self) -> Snapshot:
-        if self._pace.viewed():
+        if self._interval.note_viewer():
             self._wake.set()
         return self._snapshot
 
     def objects(self) -> tuple[EngineObject, ...]:
-        """With events and logs, which are fetched while somebody asks for them."""
-        unasked = time.monotonic() > self._details_until
+        """With events and logs, which are read only while somebody asks for them."""
+        is_first = time.monotonic() > self._details_until
         self._details_until = time.monotonic() + DETAILS_SECONDS
-        if unasked:
+        if is_first:
             self._detailed.clear()
             self._wake.set()
         self._detailed.wait(DETAILS_SECONDS)
-        return engine_objects(self._seen, self._gateway) if self._seen else ()
+        return engine_objects(self._observation, self._gateway)
 
     def manifests(self) -> str:
-        if not self._seen:
-            return ""
-        return to_yaml(written_objects(self._seen, self._settings.namespace, self._routes))
+        return to_yaml(polling.applied_objects(self._observation, self._settings.namespace, self._routes))
 
     def history(self) -> tuple[HistoryEntry, ...]:
-        return state_of(self._seen).history[::-1] if self._seen else ()
+        return self._observation.state.history[::-1]
 
     def diagnose_route(self, probes: Sequence[Probe]) -> tuple[Finding, ...]:
-        with self._changing() as api:
-            live = [*self._look(api).routes, *around(api, self._settings)]
+        api = self._connection()
+        observation = poll(api, self._routes, reasons=self._observation)
+        live = [*observation.routes, *polling.list_neighbours(api, self._settings)]
         controller = (
             RouteController.of_gateway(self._settings.gateway)
             if self._settings.router is RouterKind.GATEWAY
@@ -225,7 +238,7 @@ class KubernetesEngine:
     def suggestions(self) -> tuple[Suggestion, ...]:
         try:
             client = client_for(self._settings.google_app_creds)
-        except SettingsError:  # told as a notice
+        except SettingsError:  # a notice of the snapshot reports it
             return ()
         bases = bases_in_buckets(client, deadline=SUGGESTIONS_SECONDS)
         return tuple(Suggestion(base, base) for base in bases)
@@ -238,131 +251,125 @@ class KubernetesEngine:
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(timeout=1)
 
-    @contextlib.contextmanager
-    def _changing(self) -> Iterator[KubernetesClient]:
+    def _connection(self) -> KubernetesClient:
+        """The connection, made again after a failure: the kubeconfig may have changed meanwhile."""
         with self._lock:
             if self._closing.is_set():
                 raise EngineError("The dashboard has been closed.", "Start it again.")
-            yield self._connected()
-        self._wake.set()
-
-    def _connected(self) -> KubernetesClient:
-        """The connection, made anew after a failure: the kubeconfig may have changed meanwhile."""
-        if self._api is None:
-            self._api = self._connect(self._settings)
-        return self._api
+            if self._api is None:
+                self._api = self._connect(self._settings)
+            return self._api
 
     def _site(self) -> Site:
         return Site(self._settings.namespace, self._settings.image, self._routes, self._key.read())
 
-    def _look(self, api: KubernetesClient) -> Observation:
-        details = time.monotonic() < self._details_until
-        self._seen = read(api, self._routes, details=details)
-        if details:
-            self._detailed.set()
-        return self._seen
-
-    def _keep_looking(self) -> None:
+    def _keep_reconciling(self) -> None:
         while not self._closing.is_set():
             self._wake.clear()
-            self._turn()
-            self._looked.set()
-            self._wake.wait(self._seconds())
+            self._reconcile()
+            self._polled.set()
+            snapshot = self._snapshot
+            seconds = self._interval.seconds(
+                promoting=self._promoter.under_way,
+                driving=snapshot.split_desired != snapshot.split_observed,
+                moving=not snapshot.settled,
+            )
+            self._wake.wait(seconds)
         if self._api:
             self._api.close()
 
-    def _seconds(self) -> float | None:
-        snapshot = self._snapshot
-        return self._pace.seconds(
-            promoting=self._promoter.under_way,
-            driving=snapshot.split_desired != snapshot.split_observed,
-            moving=not snapshot.settled,
-        )
+    def _reconcile(self) -> None:
+        """Poll, do the writes that are due, and publish a snapshot; failures are published and tried again.
 
-    def _turn(self) -> None:
-        """Look, carry on what is under way, and tell what there is; what fails is told and tried again.
-
-        The gateway is asked without the lock: it may be slow, and nobody's click is to wait for that.
+        Neither the cluster nor the gateway is read under the lock: no click waits for a slow one.
         """
         try:
+            api = self._connection()
+            if self._poll(api):
+                with self._lock:
+                    self._write_what_is_due(api)
+                    observation = self._observation
+                self._monitor.probe(_applied_routes(observation))
             with self._lock:
-                api = self._connected()
-                self._look(api)
-                self._carry_on(api)
-                seen = self._look_back()
-            self._monitor.probe(_applied_routes(seen))
-            with self._lock:
-                self._tell()
-            self._pace.failures = 0
+                self._publish_snapshot()
+            self._interval.failures = 0
         except MnistDashError as error:
-            self._lose(str(error))
-        except Exception as error:  # a dashboard that no longer looks would show the past for ever
-            log.exception("the cluster engine goes on after an unforeseen error")
-            self._lose(f"The dashboard failed: {error or type(error).__name__}. What happened is in its log.")
+            self._report_failure(str(error))
+        except Exception as error:  # without this thread the page would show the past for ever
+            log.exception("the cluster engine continues after an unexpected error")
+            self._report_failure(
+                f"The dashboard failed: {error or type(error).__name__}. Its log has the details."
+            )
 
-    def _lose(self, words: str) -> None:
+    def _poll(self, api: KubernetesClient) -> bool:
+        """Replace the observation; returns False, and drops the poll, if something was written meanwhile."""
+        writes, details = self._writes, time.monotonic() < self._details_until
+        observation = poll(api, self._routes, details=details)
         with self._lock:
-            self._pace.failures += 1
+            if writes != self._writes:
+                self._wake.set()
+                return False
+            self._observation = observation
+        if details:
+            self._detailed.set()
+        return True
+
+    def _report_failure(self, trouble: str) -> None:
+        with self._lock:
+            self._interval.failures += 1
             if self._api:
                 self._api.close()
                 self._api = None
-            self._snapshot = replace(self._snapshot, trouble=words)
+            self._snapshot = replace(self._snapshot, trouble=trouble)
 
-    def _carry_on(self, api: KubernetesClient) -> None:
-        """Write what is due by itself; a refusal is told, and does not keep anybody from looking."""
+    def _write_what_is_due(self, api: KubernetesClient) -> None:
+        """Write what the dashboard does by itself; a refusal is reported, and does not end the polling."""
         problems = []
-        for go_on in (self._roll_to_another_key, self._do_what_is_due):
+        for write_due in (self._roll_to_new_key, self._write_next_step):
             try:
-                go_on(api)
+                write_due(api, self._observation)
             except ApiError as error:
-                if error.status != CHANGED:  # else the next turn sees what it is now
+                if error.status != CONFLICT:  # else the next poll shows the present state
                     problems.append(str(error))
             except EngineError as error:
                 problems.append(str(error))
         self._problem = " ".join(problems)
 
-    def _roll_to_another_key(self, api: KubernetesClient) -> None:
-        seen = self._look_back()
-        if key := self._key.replacement(key_hashes(seen)):
-            write(api, operations_for_new_key(seen, replace(self._site(), key=key)))
+    def _roll_to_new_key(self, api: KubernetesClient, observation: Observation) -> None:
+        if key := self._key.replacement(polling.key_hashes(observation)):
+            site = replace(self._site(), key=key)
+            self._write(api, operations.operations_for_new_key(observation, site), observation)
             self._key.deployed(key)
-            self._look(api)
 
-    def _do_what_is_due(self, api: KubernetesClient) -> None:
-        if acts := self._due(self._look_back()):
-            write(api, acts, take_over=self._promoter.under_way and self._promoter.take_over)
-            self._look(api)
+    def _write_next_step(self, api: KubernetesClient, observation: Observation) -> None:
+        if writes := self._next_operations(observation):
+            take_over = self._promoter.under_way and self._promoter.take_over
+            self._write(api, writes, observation, take_over=take_over)
 
-    def _due(self, seen: Observation) -> tuple[Operation, ...]:
-        site = self._site()
-        if swap := state_of(seen).swap:
-            return self._promoter.due(
-                seen, swap, site, self._monitor.record_applied(_applied_routes(seen)).split
-            )
-        return reconcile_split(seen, site) if self._routes.is_weight_ours(seen.routes) else ()
+    def _next_operations(self, observation: Observation) -> tuple[Operation, ...]:
+        if observation.promotion:
+            split_observed = self._monitor.record_applied(_applied_routes(observation)).split
+            return self._promoter.due(observation, self._site(), split_observed)
+        is_ours = self._routes.is_weight_ours(observation.routes)
+        return promotion.reconcile_split(observation, self._site()) if is_ours else ()
 
-    def _look_back(self) -> Observation:
-        """What was last seen."""
-        assert self._seen is not None
-        return self._seen
-
-    def _tell(self) -> None:
-        """Make the snapshot of what was last seen; asks nobody."""
-        seen = self._look_back()
+    def _publish_snapshot(self) -> None:
+        """Make the snapshot of the last observation; sends no request."""
+        observation = self._observation
         self._snapshot = snapshot_of(
-            seen,
-            self._monitor.record_applied(_applied_routes(seen)),
-            self._promoter.told(seen),
-            self._checks.of,
-            drift=(*find_drift(seen.all), *faults(seen, self._routes)),
+            observation,
+            self._monitor.record_applied(_applied_routes(observation)),
+            self._promoter.status(observation),
+            self._checks.find,
+            drift=(*find_drift(observation.applied), *route_faults(observation, self._routes)),
             problem=self._problem,
             notices=tuple(filter(None, [self._key.problem])),
         )
 
 
-def _applied_routes(seen: Observation) -> AppliedRoutes:
-    ready = [role for role in Role if seen.ready_addresses(role)]
-    return AppliedRoutes(seen.written, {role: seen.pointer(role) for role in Role}, ready)
+def _applied_routes(observation: Observation) -> AppliedRoutes:
+    ready = [role for role in Role if observation.ready_addresses(role)]
+    return AppliedRoutes(observation.route, promotion.pointers(observation), ready)
 
 
 def routes_for(settings: Settings) -> Routes:

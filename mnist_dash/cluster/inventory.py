@@ -1,26 +1,16 @@
-"""What the Objects tab is told: all that the dashboard applied and what came of it, with events and logs."""
+"""List the objects for the Objects tab: what the dashboard applied, and the Pods, with events and logs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mnist_dash.cluster.events import sentences
-from mnist_dash.cluster.failures import is_complete
+from mnist_dash.cluster.events import MAX_SENTENCES, events_about
 from mnist_dash.cluster.ingress import WEIGHT
-from mnist_dash.cluster.manifests import image_of, model_of, pointer_of, release_of
-from mnist_dash.cluster.observation import (
-    Observation,
-    created_at,
-    is_going,
-    is_ready,
-    phase,
-    release_label,
-    restarts,
-    statuses,
-)
+from mnist_dash.cluster.manifests import pointer_of
+from mnist_dash.cluster.observation import Observation, Pod, Workload
 from mnist_dash.cluster.resources import (
-    HTTP_ROUTE,
     INGRESS,
+    POD,
     SECRET,
     SECRET_NAME,
     Object,
@@ -32,57 +22,65 @@ from mnist_dash.cluster.yaml_diff import to_yaml
 from mnist_dash.domain import EngineObject, Gateway, Role
 
 
-def engine_objects(seen: Observation, gateway: Gateway) -> tuple[EngineObject, ...]:
-    """Routes first, then the Services, Deployments, Pods and the Secret; Current's before New's."""
-    return tuple(_all(seen, gateway))
+def engine_objects(observation: Observation, gateway: Gateway) -> tuple[EngineObject, ...]:
+    """List routes first, then the Services, Deployments, Pods and the Secret; Current's before New's."""
+    return tuple(_objects(observation, gateway))
 
 
-def _all(seen: Observation, gateway: Gateway) -> Iterator[EngineObject]:
-    for route in seen.routes:
-        if route["kind"] == INGRESS.name:
-            yield _ingress(route, seen, gateway)
-        elif route["kind"] == HTTP_ROUTE.name:
-            yield _http_route(route, seen, gateway)
+def _objects(observation: Observation, gateway: Gateway) -> Iterator[EngineObject]:
+    for route in observation.routes:
+        describe = _ingress if route["kind"] == INGRESS.name else _http_route
+        yield describe(route, observation, gateway)
+    for role, service in observation.services.items():
+        yield _service(service, role, observation)
     for role in Role:
-        if service := seen.service(role):
-            yield _service(service, role, seen)
+        if workload := observation.workload(role):
+            yield _deployment(workload, role, observation)
     for role in Role:
-        if deployment := seen.deployment(seen.release(role)):
-            yield _deployment(deployment, role, seen)
-    for role in Role:
-        for pod in sorted(seen.pods_of(seen.release(role)), key=name_of):
-            yield _pod(pod, role, seen)
-    yield from _secret(seen)
+        for pod in sorted(observation.pods_of(observation.release(role)), key=lambda pod: pod.name):
+            yield _pod(pod, role, observation)
+    yield from _secret(observation)
 
 
-def _object(
-    one: Object, seen: Observation, *, role: Role | None, state: str, details: dict[str, str], log: str = ""
+def _applied(
+    live: Object, observation: Observation, *, role: Role | None, state: str, details: dict[str, str]
 ) -> EngineObject:
+    uid = live["metadata"].get("uid", "")
     return EngineObject(
-        kind=one["kind"],
-        name=name_of(one),
+        kind=live["kind"],
+        name=name_of(live),
         role=role,
         state=state,
-        details={key: value for key, value in details.items() if value},
-        log=log,
-        events=sentences(seen.events, one),
-        yaml="" if one["kind"] == "Pod" else to_yaml([one]),
+        details=_without_empty(details),
+        events=_sentences(observation, live["kind"], name_of(live), uid),
+        yaml=to_yaml([live]),
     )
 
 
-def _ingress(ingress: Object, seen: Observation, gateway: Gateway) -> EngineObject:
-    services = _services_of_ingress(ingress)
-    roles = [role for role in Role if services == [service_name(role)]]
-    published = _published(ingress)
-    return _object(
+def _without_empty(details: dict[str, str]) -> dict[str, str]:
+    return {key: value for key, value in details.items() if value}
+
+
+def _sentences(observation: Observation, kind: str, name: str, uid: str) -> tuple[str, ...]:
+    return tuple(map(str, events_about(observation.events, kind, name, uid)[:MAX_SENTENCES]))
+
+
+def _ingress(ingress: Object, observation: Observation, gateway: Gateway) -> EngineObject:
+    spec = ingress["spec"]
+    rules = spec.get("rules") or []
+    paths = [path for rule in rules for path in (rule.get("http") or {}).get("paths") or []]
+    services = [str((path["backend"].get("service") or {}).get("name", "")) for path in paths]
+    load_balancer = (ingress.get("status", {}).get("loadBalancer") or {}).get("ingress") or []
+    published = ", ".join(item.get("ip") or item.get("hostname") or "" for item in load_balancer)
+    return _applied(
         ingress,
-        seen,
-        role=roles[0] if roles else None,
+        observation,
+        role=next((role for role in Role if services == [service_name(role)]), None),
         state="published" if published else "applied",
         details={
             "Address": gateway.url,
-            "Host": ", ".join(rule.get("host", "*") for rule in ingress["spec"].get("rules") or []),
-            "Class": ingress["spec"].get("ingressClassName", ""),
+            "Host": ", ".join(rule.get("host", "*") for rule in rules),
+            "Class": spec.get("ingressClassName", ""),
             "Service": ", ".join(services),
             "Weight": annotations_of(ingress).get(WEIGHT, ""),
             "Load balancer": published,
@@ -90,40 +88,25 @@ def _ingress(ingress: Object, seen: Observation, gateway: Gateway) -> EngineObje
     )
 
 
-def _services_of_ingress(ingress: Object) -> list[str]:
-    rules = ingress["spec"].get("rules") or []
-    paths = [path for rule in rules for path in (rule.get("http") or {}).get("paths") or []]
-    return [str((path["backend"].get("service") or {}).get("name", "")) for path in paths]
-
-
-def _published(ingress: Object) -> str:
-    found = (ingress.get("status", {}).get("loadBalancer") or {}).get("ingress") or []
-    return ", ".join(one.get("ip") or one.get("hostname") or "" for one in found)
-
-
-def _http_route(route: Object, seen: Observation, gateway: Gateway) -> EngineObject:
+def _http_route(route: Object, observation: Observation, gateway: Gateway) -> EngineObject:
     spec = route["spec"]
-    parents = [f"{one.get('namespace', '')}/{one['name']}".strip("/") for one in spec.get("parentRefs") or []]
-    return _object(
+    references = spec.get("parentRefs") or []
+    parents = route.get("status", {}).get("parents") or []
+    conditions = [item["status"] for parent in parents for item in parent.get("conditions") or []]
+    return _applied(
         route,
-        seen,
+        observation,
         role=None,
-        state=_acceptance(route),
+        state="refused" if "False" in conditions else "accepted" if conditions else "applied",
         details={
             "Address": gateway.url,
             "Host": ", ".join(spec.get("hostnames") or []),
-            "Gateway": ", ".join(parents),
+            "Gateway": ", ".join(
+                f"{ref.get('namespace', '')}/{ref['name']}".strip("/") for ref in references
+            ),
             "Weights": _weights(spec),
         },
     )
-
-
-def _acceptance(route: Object) -> str:
-    parents = route.get("status", {}).get("parents") or []
-    said = [one["status"] for parent in parents for one in parent.get("conditions") or []]
-    if "False" in said:
-        return "refused"
-    return "accepted" if said else "applied"
 
 
 def _weights(spec: Object) -> str:
@@ -131,16 +114,16 @@ def _weights(spec: Object) -> str:
     for rule in spec.get("rules") or []:
         if not any(match.get("headers") for match in rule.get("matches") or []):
             references = rule.get("backendRefs") or []
-            return ", ".join(f"{one['name']} {one.get('weight', 1)}" for one in references)
+            return ", ".join(f"{ref['name']} {ref.get('weight', 1)}" for ref in references)
     return ""
 
 
-def _service(service: Object, role: Role, seen: Observation) -> EngineObject:
-    pointer, ready = pointer_of(service), sorted(seen.ready_addresses(role))
+def _service(service: Object, role: Role, observation: Observation) -> EngineObject:
+    pointer, ready = pointer_of(service), sorted(observation.ready_addresses(role))
     selector = service["spec"].get("selector") or {}
-    return _object(
+    return _applied(
         service,
-        seen,
+        observation,
         role=role,
         state="ready" if ready else "without replicas",
         details={
@@ -151,56 +134,45 @@ def _service(service: Object, role: Role, seen: Observation) -> EngineObject:
     )
 
 
-def _deployment(deployment: Object, role: Role, seen: Observation) -> EngineObject:
-    model, status = model_of(deployment), deployment.get("status", {})
-    version = model.check.version if model else None
-    return _object(
-        deployment,
-        seen,
+def _deployment(workload: Workload, role: Role, observation: Observation) -> EngineObject:
+    version = workload.model.check.version if workload.model else None
+    return _applied(
+        workload.live,
+        observation,
         role=role,
-        state="ready" if is_complete(deployment) else "rolling out",
+        state="ready" if workload.is_complete else "rolling out",
         details={
-            "Replicas": f"{status.get('readyReplicas', 0)} of {deployment['spec'].get('replicas', 1)} ready",
-            "Image": image_of(deployment),
-            "Model base": model.check.base if model else "",
+            "Replicas": f"{workload.ready} of {workload.desired} ready",
+            "Image": workload.image,
+            "Model base": workload.base,
             "Version": "" if version is None else str(version),
-            "Release": release_label(deployment),
+            "Release": workload.release.value,
         },
     )
 
 
-def _pod(pod: Object, role: Role, seen: Observation) -> EngineObject:
-    model = model_of(pod)
-    age = _age(seen.taken_at - created_at(pod)) if created_at(pod) else ""
-    release = release_of(pod)
-    return _object(
-        pod,
-        seen,
+def _pod(pod: Pod, role: Role, observation: Observation) -> EngineObject:
+    details = {
+        "Node": pod.node,
+        "Address": pod.addresses[0] if pod.addresses else "",
+        "Model base": pod.base,
+        "Release": pod.release.value if pod.release else "",
+        "Restarts": str(pod.restarts),
+        "Waiting": next((container.waiting for container in pod.containers if container.waiting), ""),
+        "Age": _age(observation.taken_at - pod.created_at) if pod.created_at else "",
+    }
+    state = "ready" if pod.is_ready else "starting"
+    if pod.is_ending:
+        state = "failed" if pod.phase == "Failed" else "stopping"
+    return EngineObject(
+        kind=POD.name,
+        name=pod.name,
         role=role,
-        state=_pod_state(pod),
-        details={
-            "Node": pod["spec"].get("nodeName", ""),
-            "Address": pod.get("status", {}).get("podIP", ""),
-            "Model base": model.check.base if model else "",
-            "Release": release.value if release else "",
-            "Restarts": str(restarts(pod)),
-            "Waiting": _waiting(pod),
-            "Age": age,
-        },
-        log=seen.logs.get(name_of(pod), ""),
+        state=state,
+        details=_without_empty(details),
+        log=observation.logs.get(pod.name, ""),
+        events=_sentences(observation, POD.name, pod.name, pod.uid),
     )
-
-
-def _pod_state(pod: Object) -> str:
-    if is_going(pod):
-        return "failed" if phase(pod) == "Failed" else "stopping"
-    return "ready" if is_ready(pod) else "starting"
-
-
-def _waiting(pod: Object) -> str:
-    """Why its container does not run, in Kubernetes' word."""
-    reasons = (one.get("state", {}).get("waiting", {}).get("reason") for one in statuses(pod))
-    return next(filter(None, reasons), "")
 
 
 def _age(seconds: float) -> str:
@@ -210,19 +182,8 @@ def _age(seconds: float) -> str:
     return f"{max(0.0, seconds):.0f} s"
 
 
-def _secret(seen: Observation) -> Iterator[EngineObject]:
-    """The Secret as the Pods know it: its content is nobody's to see, so it is never read."""
-    users = [name_of(one) for one in seen.deployments if _mounts_key(one)]
-    if users:
-        yield EngineObject(
-            kind=SECRET.name,
-            name=SECRET_NAME,
-            role=None,
-            state="mounted",
-            details={"Mounted by": ", ".join(users)},
-        )
-
-
-def _mounts_key(deployment: Object) -> bool:
-    volumes = deployment["spec"]["template"]["spec"].get("volumes") or []
-    return any((one.get("secret") or {}).get("secretName") == SECRET_NAME for one in volumes)
+def _secret(observation: Observation) -> Iterator[EngineObject]:
+    """The Secret as the Deployments mount it: its content is never read."""
+    if users := [workload.name for workload in observation.workloads.values() if workload.key_hash]:
+        details = {"Mounted by": ", ".join(users)}
+        yield EngineObject(kind=SECRET.name, name=SECRET_NAME, role=None, state="mounted", details=details)

@@ -1,4 +1,4 @@
-"""The key file for the bucket, which may change while the dashboard runs."""
+"""The key file for the bucket, which may be replaced while the dashboard runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mnist_dash.storage.key_file import read_key
 
 
 class KeyFile:
-    """The file with which the Pods read their bucket; it is read anew for every change."""
+    """The key file with which the Pods read their bucket; it is read again for every change."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
@@ -19,7 +19,7 @@ class KeyFile:
 
     @property
     def problem(self) -> str:
-        """What is wrong with it, in words; empty if nothing is, or none was given."""
+        """What is wrong with the file; empty if nothing is, or there is none."""
         try:
             self.read()
         except EngineError as error:
@@ -27,7 +27,7 @@ class KeyFile:
         return ""
 
     def read(self) -> bytes | None:
-        """Its content, or None if there is none; raises EngineError if it is unfit."""
+        """Return its content, or None if there is no file; raises EngineError if it is unfit."""
         if self._path is None:
             return None
         try:
@@ -35,19 +35,16 @@ class KeyFile:
         except SettingsError as error:
             raise EngineError(error.problem, error.next_step) from error
 
-    def replacement(self, given: Set[str]) -> bytes | None:
-        """The content if it is fit, and another one than the Pods were last given; else None.
+    def replacement(self, hashes: Set[str]) -> bytes | None:
+        """Return the content if it is fit and differs from the key that the Pods were last given.
 
-        `given` are the hashes of what they have; they count until this dashboard has given them a key itself,
-        so that two dashboards with two keys do not go on taking turns.
+        `hashes` are of the keys that they have. They count only until this dashboard has deployed a key
+        itself, so that two dashboards with two keys do not take turns for ever.
         """
-        try:
-            content = self.read()
-        except EngineError:
+        content = None if self.problem else self.read()
+        if content is None or not hashes:
             return None
-        if content is None or not given:
-            return None
-        if self._deployed is None and key_hash(content) in given:
+        if self._deployed is None and key_hash(content) in hashes:
             self._deployed = content
         return content if content != self._deployed else None
 

@@ -1,4 +1,4 @@
-"""The manifests that the dashboard applies, as pure functions."""
+"""The manifests that the dashboard applies, and the model specs read back from them, as pure functions."""
 
 from __future__ import annotations
 
@@ -39,22 +39,22 @@ KEY_NAME: Final = "key.json"
 KEY_FOLDER: Final = "/var/run/secrets/mnist-dash"
 STATUS_PATH: Final = f"/v1/models/{MODEL_NAME}"
 READY_PATH: Final = f"{STATUS_PATH}/metadata"
-"""Answered with 200 only when a version is loaded; the port is open before that."""
+"""Answers 200 only once a version is loaded; the port is open before that."""
 START_SECONDS: Final = 300
-"""How long a model may take to be fetched and loaded."""
+"""How long a model may take to load."""
 LINGER_SECONDS: Final = 10
-"""A Pod that is taken out answers on for so long: controllers learn of it up to 5 s later."""
+"""A Pod that is being deleted keeps answering for so long: controllers notice up to 5 s later."""
 GRACE_SECONDS: Final = 30
 UID: Final = 10001
-"""Not the image's root, and nobody's in particular."""
+"""An unprivileged user instead of the image's root."""
 BASE_VARIABLE: Final = "MODEL_BASE_PATH"
-"""The image looks for the model in the folder `model` under it."""
+"""The image serves the model in the folder `model` under this base."""
 
 
 def pod_spec(release: Release, base: str, image: str, *, has_key: bool) -> Object:
-    """What the Pods of a release are; with `has_key`, the key file of the Secret is mounted."""
+    """Return the Pod spec of a release; with `has_key`, the Secret's key file is mounted."""
     scratch = {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}
-    # Readable by the group that the Pod's process is in, and by nobody else.
+    # Readable only by the group of the Pod's process.
     key = {"name": "credentials", "secret": {"secretName": SECRET_NAME, "defaultMode": 0o440}}
     return {
         "automountServiceAccountToken": False,
@@ -103,10 +103,10 @@ def _container(base: str, image: str, *, has_key: bool) -> Object:
             "capabilities": {"drop": ["ALL"]},
             "readOnlyRootFilesystem": True,
         },
-        # Until the model is loaded, nothing but the time limit can kill the server.
+        # Until the model is loaded, only this probe's limit may kill the server.
         "startupProbe": _probe(READY_PATH, period=1, timeout=2, failures=START_SECONDS),
         "readinessProbe": _probe(READY_PATH, period=2, timeout=5, failures=3),
-        # A busy server answers late: only a minute without any answer is death.
+        # A busy server answers late: only a minute without any answer counts as dead.
         "livenessProbe": _probe(STATUS_PATH, period=10, timeout=10, failures=6),
         "lifecycle": {"preStop": {"sleep": {"seconds": LINGER_SECONDS}}},
         "volumeMounts": mounts,
@@ -125,18 +125,18 @@ def _probe(path: str, *, period: int, timeout: int, failures: int) -> Object:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What one release runs."""
+    """The model that a release runs."""
 
     check: ModelCheck
     replicas: int
     deployed_at: str
-    """ISO time; it makes a re-deploy of an unchanged base roll, so that the folder is read anew."""
+    """ISO time; it makes a re-deploy of the same base roll the Pods, which then read its folder again."""
     cause: str
-    """Who asked for what, as `kubectl rollout history` shows it."""
+    """The user and the change, as `kubectl rollout history` shows them."""
 
 
 def namespace(name: str) -> Object:
-    """The namespace in which everything lies."""
+    """Return the namespace of all objects."""
     return {
         "apiVersion": NAMESPACE.api,
         "kind": NAMESPACE.name,
@@ -145,7 +145,7 @@ def namespace(name: str) -> Object:
 
 
 def secret(key: bytes, namespace: str) -> Object:
-    """The Secret with the content of a Google key file."""
+    """Return the Secret with the content of a Google key file."""
     return {
         **_head(SECRET, SECRET_NAME, namespace, labels("credentials")),
         "type": "Opaque",
@@ -154,12 +154,12 @@ def secret(key: bytes, namespace: str) -> Object:
 
 
 def key_hash(key: bytes) -> str:
-    """What tells one key file from another without giving it away."""
+    """Return a hash that identifies a key file without revealing it."""
     return hashlib.sha256(key).hexdigest()
 
 
 def service(role: Role, release: Release, namespace: str) -> Object:
-    """The Service of a role; its selector is the pointer to the release."""
+    """Return the Service of a role; its selector is the pointer to the release."""
     return {
         **_head(SERVICE, service_name(role), namespace, labels("model")),
         "spec": {
@@ -174,13 +174,13 @@ def service(role: Role, release: Release, namespace: str) -> Object:
 
 
 def pointer_of(service: Object) -> Release | None:
-    """The release that a Service selects, whatever else it asks for, or None if it selects none."""
+    """Return the release that a Service selects, or None if it selects none."""
     label = (service.get("spec", {}).get("selector") or {}).get(RELEASE_LABEL)
     return Release(label) if label in set(Release) else None
 
 
 def deployment(release: Release, model: ModelSpec, namespace: str, image: str, key_hash: str) -> Object:
-    """The Deployment of a release: TensorFlow Serving with its model.
+    """Return the Deployment of a release: TensorFlow Serving with its model.
 
     `key_hash` is that of the key in the Secret; empty where there is no key to mount.
     """
@@ -214,68 +214,55 @@ def _labels(release: Release) -> dict[str, str]:
     return {**labels("model"), RELEASE_LABEL: release.value}
 
 
+_CHECK_FIELDS: Final = ("base", "version", "input_shape", "accuracy", "warnings", "unverified")
+
+
 def _pod_annotations(model: ModelSpec, key_hash: str) -> dict[str, str]:
-    annotations = {DEPLOYED_AT: model.deployed_at, CHECKED: _checked(model.check)}
+    checked = {name: getattr(model.check, name) for name in _CHECK_FIELDS}
+    text = json.dumps(checked, ensure_ascii=False, separators=(",", ":"))
+    annotations = {DEPLOYED_AT: model.deployed_at, CHECKED: text}
     return {**annotations, CREDENTIALS_HASH: key_hash} if key_hash else annotations
 
 
-def _checked(check: ModelCheck) -> str:
-    found = {
-        "base": check.base,
-        "version": check.version,
-        "input_shape": list(check.input_shape),
-        "accuracy": check.accuracy,
-        "warnings": list(check.warnings),
-        "unverified": check.unverified,
-    }
-    return json.dumps(found, ensure_ascii=False, separators=(",", ":"))
+def model_of(live: Object) -> ModelSpec | None:
+    """Read back the model of a Deployment or a Pod of ours; None if it does not run TensorFlow Serving.
 
-
-def model_of(one: Object) -> ModelSpec | None:
-    """What a Deployment or a Pod of ours runs, read back; None if it does not run TensorFlow Serving.
-
-    The base is what the container is told. What was found by the check counts only if it was found of that
-    base, and is left out if it cannot be read. A Pod is 1 replica.
+    The base is the container's. The result of the check counts only if it is about that base, and is left out
+    if it cannot be read. A Pod is 1 replica.
     """
-    spec: dict[str, Any] = one.get("spec") or {}
-    pod = one if one.get("kind") == POD.name else spec.get("template") or {}
-    base = _base(pod.get("spec") or {})
+    spec: dict[str, Any] = live.get("spec") or {}
+    pod = live if live.get("kind") == POD.name else spec.get("template") or {}
+    environment = (_server(pod.get("spec") or {}) or {}).get("env") or ()
+    base = next((item.get("value", "") for item in environment if item["name"] == BASE_VARIABLE), None)
     if base is None:
         return None
     annotations = annotations_of(pod)
     return ModelSpec(
-        check=_read_checked(annotations.get(CHECKED, ""), base),
+        check=_read_check(annotations.get(CHECKED, ""), base),
         replicas=spec.get("replicas", 1),
         deployed_at=annotations.get(DEPLOYED_AT, ""),
-        cause=annotations_of(one).get(CHANGE_CAUSE, ""),
+        cause=annotations_of(live).get(CHANGE_CAUSE, ""),
     )
 
 
-def release_of(one: Object) -> Release | None:
-    """The release that a Deployment or a Pod belongs to by its label, or None if it has none."""
-    label = labels_of(one).get(RELEASE_LABEL)
+def release_of(live: Object) -> Release | None:
+    """Return the release in the label of a Deployment or a Pod, or None if it has none."""
+    label = labels_of(live).get(RELEASE_LABEL)
     return Release(label) if label in set(Release) else None
 
 
 def image_of(deployment: Object) -> str:
-    """The image that a Deployment runs; empty if it runs no TensorFlow Serving."""
-    container = _serving(deployment["spec"]["template"]["spec"])
+    """Return the image that a Deployment runs; empty if it does not run TensorFlow Serving."""
+    container = _server(deployment["spec"]["template"]["spec"])
     return str(container.get("image", "")) if container else ""
 
 
-def _serving(pod_spec: Object) -> Object | None:
+def _server(pod_spec: Object) -> Object | None:
     containers: Iterable[Object] = pod_spec.get("containers") or ()
-    return next((one for one in containers if one["name"] == CONTAINER), None)
+    return next((container for container in containers if container["name"] == CONTAINER), None)
 
 
-def _base(pod_spec: Object) -> str | None:
-    container = _serving(pod_spec) or {}
-    return next(
-        (one.get("value", "") for one in container.get("env") or () if one["name"] == BASE_VARIABLE), None
-    )
-
-
-def _read_checked(text: str, base: str) -> ModelCheck:
+def _read_check(text: str, base: str) -> ModelCheck:
     try:
         found = json.loads(text)
         check = ModelCheck(

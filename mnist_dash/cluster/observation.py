@@ -1,152 +1,340 @@
-"""The cluster as one poll observed it."""
+"""The cluster as one poll observed it: API objects parsed once into the values that everything else reads."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 
-from mnist_dash.cluster.manifests import model_of, pointer_of, release_of
+from mnist_dash.cluster.events import KubernetesEvent
+from mnist_dash.cluster.manifests import ModelSpec, image_of, model_of, pointer_of, release_of
 from mnist_dash.cluster.resources import (
     CONTAINER,
     CREDENTIALS_HASH,
     DEPLOYED_AT,
-    RELEASE_LABEL,
+    DEPLOYMENT,
+    ENDPOINT_SLICE,
+    HTTP_ROUTE,
+    INGRESS,
+    POD,
+    SERVICE,
+    Kind,
     Object,
     annotations_of,
     deployment_name,
     labels_of,
     name_of,
+    parse_time,
     service_name,
 )
-from mnist_dash.cluster.route_state import RouteConfig
+from mnist_dash.cluster.route_state import PendingPromotion, RouteConfig, RouteState
 from mnist_dash.domain import Release, Role
 
 MARKS = (DEPLOYED_AT, CREDENTIALS_HASH, "kubectl.kubernetes.io/restartedAt")
 """Annotations of a Pod template whose change makes new Pods."""
 HASH_LABEL = "pod-template-hash"
-
-
-def condition(one: Object, kind: str) -> Object:
-    """A condition of an object's status by its type; empty if it has none."""
-    conditions = one.get("status", {}).get("conditions") or []
-    return next((found for found in conditions if found["type"] == kind), {})
-
-
-def created_at(one: Object) -> float:
-    """When an object was made, in seconds since the epoch; 0 if it does not say."""
-    return seconds(one.get("metadata", {}).get("creationTimestamp"))
-
-
-def seconds(stamp: str | None) -> float:
-    """A time as Kubernetes writes it, in seconds since the epoch; 0 for none."""
-    return datetime.fromisoformat(stamp).timestamp() if stamp else 0.0
-
-
-def release_label(one: Object) -> str:
-    """The release that an object belongs to; empty if to none."""
-    return labels_of(one).get(RELEASE_LABEL, "")
-
-
-def is_going(pod: Object) -> bool:
-    """Whether a Pod is being deleted, or has come to its end: its replacement counts instead."""
-    return bool(pod["metadata"].get("deletionTimestamp")) or phase(pod) in ("Failed", "Succeeded")
-
-
-def is_ready(pod: Object) -> bool:
-    """Whether a Pod gets requests."""
-    return condition(pod, "Ready").get("status") == "True" and not is_going(pod)
-
-
-def phase(pod: Object) -> str:
-    """`Pending`, `Running`, `Succeeded`, `Failed` or `Unknown`."""
-    return str(pod.get("status", {}).get("phase", "Pending"))
-
-
-def statuses(pod: Object) -> list[Object]:
-    """The states of a Pod's containers, the model server's first, then what was put in beside it."""
-    status = pod.get("status", {})
-    found = [*(status.get("containerStatuses") or []), *(status.get("initContainerStatuses") or [])]
-    return sorted(found, key=lambda one: one["name"] != CONTAINER)
-
-
-def restarts(pod: Object) -> int:
-    """How often the model server was started anew."""
-    return next((int(one.get("restartCount", 0)) for one in statuses(pod)), 0)
-
-
-def addresses(pod: Object) -> Iterator[str]:
-    """The Pod's addresses, of each family that the cluster has."""
-    status = pod.get("status", {})
-    yield from (one["ip"] for one in status.get("podIPs") or [])
-    if status.get("podIP"):
-        yield status["podIP"]
-
-
-def model_container(spec: Object) -> Object:
-    """The model server among the containers of a Pod's or template's spec; empty if there is none."""
-    containers: list[Object] = spec.get("containers") or [{}]
-    return next((one for one in containers if one.get("name") == CONTAINER), containers[0])
-
-
-def base_of(one: Object) -> str:
-    """The model base that a Pod serves, or a Deployment is to serve; empty if none."""
-    model = model_of(one)
-    return model.check.base if model else ""
-
-
-def newest(deployment: Object, pods: Sequence[Object]) -> list[Object]:
-    """Those of a Deployment's Pods that are of its template as it is now.
-
-    Where a change leaves no mark in the Pods' own fields (another limit, say), those made last are.
-    """
-    of_template = [pod for pod in pods if _is_of(deployment, pod)]
-    if not of_template:
-        return []
-    youngest = max(of_template, key=lambda pod: (created_at(pod), name_of(pod)))
-    wanted = labels_of(youngest).get(HASH_LABEL)
-    return [pod for pod in of_template if labels_of(pod).get(HASH_LABEL) == wanted]
-
-
-def _is_of(deployment: Object, pod: Object) -> bool:
-    said, wanted = annotations_of(pod), annotations_of(deployment["spec"]["template"])
-    same_marks = all(said.get(mark) == wanted.get(mark) for mark in MARKS)
-    return same_marks and base_of(pod) == base_of(deployment)
-
-
+ROUTE_KINDS = (INGRESS, HTTP_ROUTE)
 SERVICE_OF_SLICE = "kubernetes.io/service-name"
 
 
 @dataclass(frozen=True)
-class Observation:
-    """Everything that one poll saw."""
+class Condition:
+    """One condition of an object's status; empty if it has none of that type."""
 
-    deployments: Sequence[Object] = ()
-    pods: Sequence[Object] = ()
-    services: Sequence[Object] = ()
-    endpoint_slices: Sequence[Object] = ()
+    status: str = ""
+    reason: str = ""
+    message: str = ""
+
+
+def _conditions(live: Object) -> Mapping[str, Condition]:
+    found: dict[str, Condition] = defaultdict(Condition)
+    for item in live.get("status", {}).get("conditions") or ():
+        found[item["type"]] = Condition(item["status"], item.get("reason") or "", item.get("message") or "")
+    return found
+
+
+@dataclass(frozen=True)
+class Termination:
+    """How a container ended."""
+
+    exit_code: int
+    reason: str
+    message: str
+
+    @classmethod
+    def from_object(cls, ended: Object) -> Termination:
+        """Parse the state `terminated`."""
+        return cls(ended.get("exitCode", 0), ended.get("reason") or "Error", ended.get("message") or "")
+
+
+@dataclass(frozen=True)
+class Container:
+    """What the kubelet reports of one container of a Pod."""
+
+    name: str
+    image: str
+    memory_limit: str
+    """Such as 1Gi; `-` if it has none."""
+    restarts: int
+    waiting: str | None
+    """The kubelet's reason why it does not run, such as CrashLoopBackOff; None if it is not waiting."""
+    waiting_message: str
+    started_at: float | None
+    """When the present run began, in seconds since the epoch; None if it does not run."""
+    termination: Termination | None
+    """How it ended, or how its last run did."""
+
+    @classmethod
+    def from_status(cls, status: Object, spec: Object) -> Container:
+        """Parse an item of `containerStatuses`, and the item of the Pod's spec of the same name."""
+        state = status.get("state") or {}
+        waiting, running = state.get("waiting"), state.get("running")
+        ended = state.get("terminated") or (status.get("lastState") or {}).get("terminated")
+        return cls(
+            name=status["name"],
+            image=spec.get("image", ""),
+            memory_limit=str(((spec.get("resources") or {}).get("limits") or {}).get("memory", "-")),
+            restarts=int(status.get("restartCount", 0)),
+            waiting=None if waiting is None else waiting.get("reason", ""),
+            waiting_message=(waiting or {}).get("message") or "",
+            started_at=None if running is None else parse_time(running.get("startedAt")),
+            termination=Termination.from_object(ended) if ended else None,
+        )
+
+
+@dataclass(frozen=True)
+class Pod:
+    """One replica of a model server."""
+
+    name: str
+    uid: str
+    release: Release | None
+    model: ModelSpec | None
+    marks: tuple[str | None, ...]
+    template_hash: str
+    created_at: float
+    """Seconds since the epoch; 0 if it does not say."""
+    node: str
+    """Empty until the scheduler has placed it."""
+    phase: str
+    """`Pending`, `Running`, `Succeeded`, `Failed` or `Unknown`."""
+    is_ending: bool
+    """Whether it is being deleted or has ended: its replacement counts instead."""
+    is_ready: bool
+    """Whether it gets requests."""
+    reason: str
+    message: str
+    conditions: Mapping[str, Condition]
+    containers: tuple[Container, ...]
+    """The model server first, then sidecars and init containers."""
+    addresses: tuple[str, ...]
+    """Of each family that the cluster has."""
+
+    @classmethod
+    def from_object(cls, live: Object) -> Pod:
+        """Parse a Pod as the API server lists it."""
+        metadata, spec, status = live["metadata"], live["spec"], live.get("status") or {}
+        phase, conditions = status.get("phase", "Pending"), _conditions(live)
+        is_ending = bool(metadata.get("deletionTimestamp")) or phase in ("Failed", "Succeeded")
+        return cls(
+            name=name_of(live),
+            uid=metadata.get("uid", ""),
+            release=release_of(live),
+            model=model_of(live),
+            marks=_marks(live),
+            template_hash=labels_of(live).get(HASH_LABEL, ""),
+            created_at=parse_time(metadata.get("creationTimestamp")),
+            node=spec.get("nodeName", ""),
+            phase=phase,
+            is_ending=is_ending,
+            is_ready=conditions["Ready"].status == "True" and not is_ending,
+            reason=status.get("reason") or "",
+            message=status.get("message") or "",
+            conditions=conditions,
+            containers=tuple(_containers(spec, status)),
+            addresses=tuple(address["ip"] for address in status.get("podIPs") or ()),
+        )
+
+    @property
+    def base(self) -> str:
+        """The model base; empty if it runs no TensorFlow Serving."""
+        return self.model.check.base if self.model else ""
+
+    @property
+    def restarts(self) -> int:
+        """How often the model server was restarted."""
+        return self.containers[0].restarts if self.containers else 0
+
+    @property
+    def has_run(self) -> bool:
+        """Whether any container has run, so that there is a log."""
+        return self.restarts > 0 or any(container.waiting is None for container in self.containers)
+
+
+def _containers(spec: Object, status: Object) -> list[Container]:
+    specs = {container["name"]: container for container in spec.get("containers") or ()}
+    found = [*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())]
+    found.sort(key=lambda item: item["name"] != CONTAINER)
+    return [Container.from_status(item, specs.get(item["name"], {})) for item in found]
+
+
+def _marks(pod_or_template: Object) -> tuple[str | None, ...]:
+    return tuple(map(annotations_of(pod_or_template).get, MARKS))
+
+
+@dataclass(frozen=True)
+class Workload:
+    """The Deployment of one release."""
+
+    release: Release
+    live: Object
+    """As the API server has it."""
+    model: ModelSpec | None
+    image: str
+    marks: tuple[str | None, ...]
+    desired: int
+    replicas: int
+    """Pods of any template that exist."""
+    updated: int
+    """Pods of the present template that exist."""
+    ready: int
+    is_observed: bool
+    """Whether the status is about the Deployment as it is now, not as it was before its last change."""
+    is_paused: bool
+    deadline: int
+    """Seconds that a rollout may take without progress."""
+    conditions: Mapping[str, Condition]
+
+    @classmethod
+    def from_object(cls, release: Release, live: Object) -> Workload:
+        """Parse a Deployment as the API server lists it."""
+        metadata, spec, status = live["metadata"], live["spec"], live.get("status") or {}
+        return cls(
+            release=release,
+            live=live,
+            model=model_of(live),
+            image=image_of(live),
+            marks=_marks(spec["template"]),
+            desired=spec.get("replicas", 1),
+            replicas=status.get("replicas", 0),
+            updated=status.get("updatedReplicas", 0),
+            ready=status.get("readyReplicas", 0),
+            is_observed=status.get("observedGeneration", 0) >= metadata.get("generation", 0),
+            is_paused=bool(spec.get("paused")),
+            deadline=spec.get("progressDeadlineSeconds", 600),
+            conditions=_conditions(live),
+        )
+
+    @property
+    def name(self) -> str:
+        """The name of the Deployment."""
+        return deployment_name(self.release)
+
+    @property
+    def base(self) -> str:
+        """The model base; empty if it runs no TensorFlow Serving."""
+        return self.model.check.base if self.model else ""
+
+    @property
+    def key_hash(self) -> str | None:
+        """The hash of the key file that its Pods are given; None if they are given none."""
+        return self.marks[MARKS.index(CREDENTIALS_HASH)]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether exactly the desired replicas exist, all of the present template and ready."""
+        return self.is_observed and self.replicas == self.updated == self.ready == self.desired
+
+    @property
+    def was_complete(self) -> bool:
+        """Whether the rollout of the present template once succeeded, whatever happened since."""
+        return self.is_observed and self.conditions["Progressing"].reason == "NewReplicaSetAvailable"
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether the rollout has exceeded its deadline."""
+        return self.is_observed and self.conditions["Progressing"].reason == "ProgressDeadlineExceeded"
+
+    def newest(self, pods: Iterable[Pod]) -> list[Pod]:
+        """Its Pods of the present template.
+
+        Some changes leave no mark in the Pods' own fields (another limit, say): those created last count.
+        """
+        wanted = (self.release, self.base, self.marks)
+        own = [pod for pod in pods if (pod.release, pod.base, pod.marks) == wanted]
+        youngest = max(own, key=lambda pod: (pod.created_at, pod.name), default=None)
+        return [pod for pod in own if youngest and pod.template_hash == youngest.template_hash]
+
+
+@dataclass(frozen=True)
+class Observation:
+    """Everything that one poll observed."""
+
+    objects: tuple[Object, ...] = ()
+    """All that carry the dashboard's label, as the API server listed them."""
+    workloads: Mapping[Release, Workload] = field(default_factory=dict)
+    """Without those that are being deleted."""
+    pods: Sequence[Pod] = ()
+    services: Mapping[Role, Object] = field(default_factory=dict)
+    endpoints: Mapping[Role, frozenset[str]] = field(default_factory=dict)
+    """The addresses to which the role's Service leads now."""
     routes: Sequence[Object] = ()
-    events: Sequence[Object] = ()
+    route: RouteConfig | None = None
+    """The configuration that the routes hold; None while there are none."""
+    events: Sequence[KubernetesEvent] = ()
     logs: Mapping[str, str] = field(default_factory=dict)
     """The last lines of Pods by their names."""
-    written: RouteConfig | None = None
-    """What the routes say; None while there are none."""
     taken_at: float = 0.0
     """Seconds since the epoch."""
 
+    @classmethod
+    def from_objects(
+        cls, objects: Iterable[Object], *, route: RouteConfig | None = None, taken_at: float = 0.0
+    ) -> Observation:
+        """Parse what was listed; `route` is what the `Routes` in use read from it."""
+        objects = tuple(objects)
+        deployments, services = _by_name(objects, DEPLOYMENT), _by_name(objects, SERVICE)
+        slices = [item for item in objects if item["kind"] == ENDPOINT_SLICE.name]
+        live = {release: deployments.get(deployment_name(release)) for release in Release}
+        return cls(
+            objects=objects,
+            workloads={
+                release: Workload.from_object(release, found)
+                for release, found in live.items()
+                if found and not found["metadata"].get("deletionTimestamp")
+            },
+            pods=[Pod.from_object(item) for item in objects if item["kind"] == POD.name],
+            services={role: services[service_name(role)] for role in Role if service_name(role) in services},
+            endpoints={role: _ready_addresses(slices, role) for role in Role},
+            routes=[item for item in objects if item["kind"] in [kind.name for kind in ROUTE_KINDS]],
+            route=route,
+            taken_at=taken_at,
+        )
+
     @property
-    def all(self) -> tuple[Object, ...]:
-        """All that the dashboard applied: routes, Services, Deployments."""
-        return (*self.routes, *self.services, *self.deployments)
+    def applied(self) -> tuple[Object, ...]:
+        """The objects that the dashboard applied and can read: routes, Services, Deployments."""
+        kinds = (*ROUTE_KINDS, SERVICE, DEPLOYMENT)
+        return tuple(item for kind in kinds for item in self.objects if item["kind"] == kind.name)
 
-    def deployment(self, release: Release) -> Object | None:
-        """The Deployment of a release; None if there is none, or it is being deleted."""
-        live = _named(self.deployments, deployment_name(release))
-        return None if live is None or live["metadata"].get("deletionTimestamp") else live
+    @property
+    def state(self) -> RouteState:
+        """The state last written to the routes; a bare one if nothing was yet."""
+        return self.route.state if self.route else RouteState()
 
-    def service(self, role: Role) -> Object | None:
-        """The Service of a role."""
-        return _named(self.services, service_name(role))
+    @property
+    def promotion(self) -> PendingPromotion | None:
+        """The promotion under way, whichever dashboard started it."""
+        return self.state.promotion
+
+    @property
+    def weight(self) -> int:
+        """The percentage that the routes send to New."""
+        return self.route.weight if self.route else 0
+
+    def live(self, kind: Kind, name: str) -> Object | None:
+        """A listed object, or None."""
+        return _by_name(self.objects, kind).get(name)
 
     def pointer(self, role: Role) -> Release:
         """The release that a role's Service selects.
@@ -155,47 +343,52 @@ class Observation:
         neither selects any, Current points at blue.
         """
         other = Role.NEW if role is Role.CURRENT else Role.CURRENT
-        if found := self._selected(role):
-            return found
-        if others := self._selected(other):
-            return others.other
+        if selected := self._selected(role):
+            return selected
+        if selected := self._selected(other):
+            return selected.other
         return Release.BLUE if role is Role.CURRENT else Release.GREEN
 
     def _selected(self, role: Role) -> Release | None:
-        service = self.service(role)
-        return pointer_of(service) if service else None
+        return pointer_of(self.services[role]) if role in self.services else None
 
     def release(self, role: Role) -> Release:
         """The release that plays a role: never one for both, also while the pointers are being swapped."""
         current = self.pointer(Role.CURRENT)
         if self.pointer(Role.NEW) is not current:
             return self.pointer(role)
-        swap = self.written.state.swap if self.written else None
-        if swap:
-            return swap.target(role)
+        if self.promotion:
+            return self.promotion.target(role)
         return current if role is Role.CURRENT else current.other
 
     def role(self, release: Release) -> Role:
         """The role that a release plays."""
         return Role.CURRENT if self.release(Role.CURRENT) is release else Role.NEW
 
+    def workload(self, role: Role) -> Workload | None:
+        """The Deployment that plays a role; None if there is none, or it is being deleted."""
+        return self.workloads.get(self.release(role))
+
     def ready_addresses(self, role: Role) -> frozenset[str]:
         """The addresses to which a role's Service leads now; those of Pods that end are not among them."""
-        wanted = service_name(role)
-        slices = [one for one in self.endpoint_slices if labels_of(one).get(SERVICE_OF_SLICE) == wanted]
-        endpoints = [endpoint for one in slices for endpoint in one.get("endpoints") or []]
-        # No condition means that nobody knows, and clients are to take that for ready.
-        ready = [one for one in endpoints if (one.get("conditions") or {}).get("ready") is not False]
-        return frozenset(address for one in ready for address in one["addresses"])
+        return self.endpoints.get(role, frozenset())
 
     def addresses_of(self, release: Release) -> frozenset[str]:
         """The addresses of all Pods of a release, ready or not."""
-        return frozenset(address for pod in self.pods_of(release) for address in addresses(pod))
+        return frozenset(address for pod in self.pods_of(release) for address in pod.addresses)
 
-    def pods_of(self, release: Release) -> list[Object]:
+    def pods_of(self, release: Release) -> list[Pod]:
         """The Pods of a release, of whichever template."""
-        return [pod for pod in self.pods if release_of(pod) is release]
+        return [pod for pod in self.pods if pod.release is release]
 
 
-def _named(objects: Sequence[Object], name: str) -> Object | None:
-    return next((one for one in objects if name_of(one) == name), None)
+def _by_name(objects: Iterable[Object], kind: Kind) -> dict[str, Object]:
+    return {name_of(item): item for item in objects if item["kind"] == kind.name}
+
+
+def _ready_addresses(slices: Iterable[Object], role: Role) -> frozenset[str]:
+    own = [item for item in slices if labels_of(item).get(SERVICE_OF_SLICE) == service_name(role)]
+    endpoints = [endpoint for item in own for endpoint in item.get("endpoints") or ()]
+    # The API defines an absent condition as ready.
+    ready = [item for item in endpoints if (item.get("conditions") or {}).get("ready") is not False]
+    return frozenset(address for item in ready for address in item["addresses"])

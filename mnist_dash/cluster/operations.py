@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
+from typing import TypeAlias
 
 from mnist_dash.cluster import manifests
 from mnist_dash.cluster.api_client import KubernetesClient
 from mnist_dash.cluster.observation import Observation
-from mnist_dash.cluster.resources import DEPLOYMENT, Kind, Object, deployment_name, kind_of
+from mnist_dash.cluster.polling import start
+from mnist_dash.cluster.resources import (
+    DEPLOYMENT,
+    SECRET,
+    Kind,
+    Object,
+    deployment_name,
+    kind_of,
+    name_of,
+)
 from mnist_dash.cluster.route_state import PendingPromotion, RouteConfig, RouteState
 from mnist_dash.cluster.routes import Routes
 from mnist_dash.cluster.yaml_diff import diff_yaml
@@ -31,13 +42,13 @@ from mnist_dash.errors import EngineError
 
 @dataclass(frozen=True)
 class Site:
-    """What is the same for all changes: where they go, and what the models run on."""
+    """The settings that all writes share."""
 
     namespace: str
     image: str
     routes: Routes
     key: bytes | None = None
-    """The content of the key file with which the Pods read the bucket, if one was given."""
+    """The content of the key file with which the Pods read the bucket, if there is one."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +56,16 @@ class Apply:
     """Write one object."""
 
     object: Object
+
+    @property
+    def kind(self) -> Kind:
+        """Its kind."""
+        return kind_of(self.object)
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return name_of(self.object)
 
 
 @dataclass(frozen=True)
@@ -55,184 +76,195 @@ class Delete:
     name: str
 
 
-Operation = Apply | Delete
+Operation: TypeAlias = Apply | Delete
+Live: TypeAlias = Mapping[tuple[Kind, str], Object | None]
+"""The present object of each operation; None if there is none."""
 
 
 def operations_for(
-    change: Change, seen: Observation, site: Site, by: str, *, now: float | None = None
+    change: Change, observation: Observation, site: Site, by: str, *, now: float | None = None
 ) -> tuple[Operation, ...]:
-    """What a change writes, in this order; whatever was written when it is cut short can be gone on from.
+    """Return the writes of a change, ordered so that an interruption at any point can be resumed.
 
-    The Deployment comes last: as long as it is not there, nothing is deployed, and once it is there, so is
-    all that leads to it. The routes let go of New before its Deployment is deleted.
+    The Deployment comes last: without it nothing is deployed, and with it so is all that leads to it. The
+    routes let go of New before its Deployment is deleted.
 
     Raises EngineError while a promotion is under way: until its end a role's model may still be the other's.
     """
-    if state_of(seen).swap and not isinstance(change, Promote | UndoPromote):
+    if observation.promotion and not isinstance(change, Promote | UndoPromote):
         raise EngineError("A promotion is under way.", "Wait until it is done.")
-    at = time.time() if now is None else now
-    entry = HistoryEntry(at, by, describe(change))
-    state = remembered(seen, entry)
+    entry = HistoryEntry(time.time() if now is None else now, by, describe(change))
+    state = observation.state.remember(entry)
     match change:
         case Deploy():
-            return tuple(_deploy(change, seen, site, replace(state, can_undo=False), entry))
+            return tuple(_deploy(change, observation, site, replace(state, can_undo=False), entry))
         case Remove(role):
-            return tuple(_remove(role, seen, site, replace(state, can_undo=False)))
+            return tuple(_remove(role, observation, site, replace(state, can_undo=False)))
         case SetSplit(percent):
-            return routed(seen, site, replace(state, split=percent))
+            return route_operations(observation, site, replace(state, split=percent))
         case Promote() | UndoPromote():
-            swap = _swap(change, seen, state, entry)
-            return routed(seen, site, replace(state, swap=swap), weight=_first_weight(seen, swap))
+            promotion = _promotion(change, observation, state, entry)
+            # All requests go to New before Current's pointer moves; later steps keep their weight.
+            begun = observation.pointer(Role.CURRENT) is promotion.current
+            weight = observation.weight if begun else 100
+            return route_operations(observation, site, replace(state, promotion=promotion), weight=weight)
 
 
-def later_operations(change: Change, seen: Observation, site: Site) -> tuple[Operation, ...]:
-    """What a promotion writes in its later steps, so that a refusal is known before its first."""
+def later_operations(change: Change, observation: Observation, site: Site) -> tuple[Operation, ...]:
+    """Return the writes of a promotion's later steps, so that a refusal is known before its first."""
     if not isinstance(change, Promote | UndoPromote):
         return ()
-    swap = _swap(change, seen, state_of(seen), HistoryEntry(0.0, "", ""))
-    return tuple(Apply(manifests.service(role, swap.target(role), site.namespace)) for role in Role)
+    promotion = _promotion(change, observation, observation.state, HistoryEntry(0.0, "", ""))
+    return tuple(Apply(manifests.service(role, promotion.target(role), site.namespace)) for role in Role)
 
 
-def state_of(seen: Observation) -> RouteState:
-    """What was last written about the traffic; a bare state if nothing was yet."""
-    return seen.written.state if seen.written else RouteState()
-
-
-def remembered(seen: Observation, entry: HistoryEntry) -> RouteState:
-    """The state with one more entry in its history."""
-    return state_of(seen).remember(entry)
-
-
-def routed(
-    seen: Observation, site: Site, state: RouteState, *, weight: int | None = None
+def route_operations(
+    observation: Observation, site: Site, state: RouteState, *, weight: int | None = None
 ) -> tuple[Operation, ...]:
-    """The routes with this state; New gets its share, and is routed to at all, only while it is ready."""
-    ready = bool(seen.ready_addresses(Role.NEW))
+    """Return the writes of this state; New gets its share, and any request, only while it is ready."""
+    ready = bool(observation.ready_addresses(Role.NEW))
     desired = state.split if ready else 0
-    written = RouteConfig(weight=desired if weight is None else weight, state=state, has_new=ready)
-    return _applied(written, seen, site)
+    return _apply_route(RouteConfig(desired if weight is None else weight, state, ready), observation, site)
 
 
-def _applied(written: RouteConfig, seen: Observation, site: Site) -> tuple[Operation, ...]:
-    """The routes; the object that keeps the state only if nobody has changed it since it was seen."""
-    objects = {one["metadata"]["name"]: one for one in site.routes.objects(written)}
+def _apply_route(route: RouteConfig, observation: Observation, site: Site) -> tuple[Operation, ...]:
+    """Apply the routes; the object that keeps the state only if it was not changed since it was observed."""
+    objects = {name_of(item): item for item in site.routes.objects(route)}
     keeper = site.routes.state_name
-    live = next((one for one in seen.routes if one["metadata"]["name"] == keeper), None)
+    live = next((item for item in observation.routes if name_of(item) == keeper), None)
     if live and (version := live["metadata"].get("resourceVersion")):
         objects[keeper]["metadata"]["resourceVersion"] = version
     return tuple(map(Apply, objects.values()))
 
 
 def _deploy(
-    change: Deploy, seen: Observation, site: Site, state: RouteState, entry: HistoryEntry
+    change: Deploy, observation: Observation, site: Site, state: RouteState, entry: HistoryEntry
 ) -> Iterator[Operation]:
     if site.key is not None:
         yield Apply(manifests.secret(site.key, site.namespace))
     for role in Role:
-        yield Apply(manifests.service(role, seen.release(role), site.namespace))
-    yield from routed(seen, site, state)
+        yield Apply(manifests.service(role, observation.release(role), site.namespace))
+    yield from route_operations(observation, site, state)
     model = manifests.ModelSpec(
         check=change.check,
         replicas=change.replicas,
         deployed_at=datetime.fromtimestamp(entry.at, UTC).isoformat(timespec="milliseconds"),
         cause=f"{entry.by}: {entry.what}",
     )
-    yield Apply(deployment(seen.release(change.role), model, site))
+    yield _apply_deployment(observation.release(change.role), model, site)
 
 
-def deployment(release: Release, model: manifests.ModelSpec, site: Site) -> Object:
-    """The Deployment of a release on this site."""
+def _apply_deployment(release: Release, model: manifests.ModelSpec, site: Site) -> Apply:
     key_hash = manifests.key_hash(site.key) if site.key is not None else ""
-    return manifests.deployment(release, model, site.namespace, site.image, key_hash)
+    return Apply(manifests.deployment(release, model, site.namespace, site.image, key_hash))
 
 
-def operations_for_new_key(seen: Observation, site: Site) -> tuple[Operation, ...]:
-    """What makes the Pods read their bucket with another key: they roll."""
-    if site.key is None:
+def operations_for_new_key(observation: Observation, site: Site) -> tuple[Operation, ...]:
+    """Return the writes that roll the Pods to another key; none if nothing is deployed."""
+    models = {release: w.model for release, w in observation.workloads.items()}
+    rolled = [_apply_deployment(release, model, site) for release, model in models.items() if model]
+    if site.key is None or not rolled:
         return ()
-    live = {release: seen.deployment(release) for release in Release}
-    models = {release: manifests.model_of(one) for release, one in live.items() if one}
-    rolled = [Apply(deployment(release, model, site)) for release, model in models.items() if model]
-    return (Apply(manifests.secret(site.key, site.namespace)), *rolled) if rolled else ()
+    return (Apply(manifests.secret(site.key, site.namespace)), *rolled)
 
 
-def _remove(role: Role, seen: Observation, site: Site, state: RouteState) -> Iterator[Operation]:
+def _remove(role: Role, observation: Observation, site: Site, state: RouteState) -> Iterator[Operation]:
     if role is Role.NEW:
-        written = RouteConfig(weight=0, state=replace(state, split=0), has_new=False)
-        yield from _applied(written, seen, site)
+        route = RouteConfig(weight=0, state=replace(state, split=0), has_new=False)
+        yield from _apply_route(route, observation, site)
     else:
-        yield from routed(seen, site, state)
-    yield Delete(DEPLOYMENT, deployment_name(seen.release(role)))
+        yield from route_operations(observation, site, state)
+    yield Delete(DEPLOYMENT, deployment_name(observation.release(role)))
 
 
-def _swap(
-    change: Promote | UndoPromote, seen: Observation, state: RouteState, entry: HistoryEntry
+def _promotion(
+    change: Promote | UndoPromote, observation: Observation, state: RouteState, entry: HistoryEntry
 ) -> PendingPromotion:
-    """Where the pointers are to go. What was interrupted is finished, or turned round with its old split."""
-    under_way = state.swap
-    if under_way and isinstance(change, Promote):
-        return replace(under_way, by=entry.by, at=entry.at)
-    if under_way:
-        current, new, split = under_way.new, under_way.current, state.split
+    """The goal: an interrupted promotion is finished, or reversed with its old split."""
+    pending = state.promotion
+    if pending and isinstance(change, Promote):
+        return replace(pending, by=entry.by, at=entry.at)
+    if pending:
+        current, new, split = pending.new, pending.current, state.split
     else:
-        current, new, split = seen.release(Role.NEW), seen.release(Role.CURRENT), 0
-    undo = isinstance(change, Promote) and seen.deployment(new) is not None
+        current, new, split = observation.release(Role.NEW), observation.release(Role.CURRENT), 0
+    undo = isinstance(change, Promote) and new in observation.workloads
     return PendingPromotion(current=current, new=new, split=split, undo=undo, by=entry.by, at=entry.at)
 
 
-def _first_weight(seen: Observation, swap: PendingPromotion) -> int:
-    """All requests go to New before Current's pointer moves; an interrupted swap goes on where it stood."""
-    written = seen.written.weight if seen.written else 0
-    return 100 if seen.pointer(Role.CURRENT) is not swap.current else written
+def write(
+    api: KubernetesClient,
+    operations: Sequence[Operation],
+    observation: Observation,
+    later: Sequence[Operation] = (),
+    *,
+    take_over: bool = False,
+) -> tuple[Object, ...]:
+    """Write everything, after the API server has accepted all of it, and `later`, in a dry run.
 
-
-def write(api: KubernetesClient, acts: Sequence[Operation], *, take_over: bool = False) -> None:
-    """Write everything, after the API server has said that it would take all of it.
-
-    Raises EngineError: nothing was written if it is refused when asked first.
+    Returns the observed objects as they are after it. Raises EngineError; nothing was written if the dry run
+    is refused.
     """
-    dry_run(api, acts, take_over=take_over)
-    apply_all(api, acts, take_over=take_over)
+    live = rehearse(api, (*operations, *later), observation, take_over=take_over)
+    objects = {(item["kind"], name_of(item)): item for item in observation.objects}
+    for op in operations:
+        written = _send(api, op, live, take_over=take_over)
+        if written is None:
+            objects.pop((op.kind.name, op.name), None)
+        elif op.kind is not SECRET:  # its content is not kept
+            objects[op.kind.name, op.name] = written
+    return tuple(objects.values())
 
 
-def dry_run(api: KubernetesClient, acts: Sequence[Operation], *, take_over: bool = False) -> None:
-    """Ask the API server whether it would take all of it; raises EngineError if not.
+def rehearse(
+    api: KubernetesClient,
+    operations: Sequence[Operation],
+    observation: Observation,
+    *,
+    take_over: bool = False,
+) -> Live:
+    """Ask the API server for a dry run of all writes; returns their present objects, or raises EngineError.
 
-    All that others own is named together, since taking over takes all of it.
+    All conflicts of ownership are reported together, since taking over concerns all of them.
     """
-    conflicts = []
-    for act in acts:
-        try:
-            apply_all(api, [act], take_over=take_over, dry_run=True)
-        except EngineError as error:
-            if not error.can_take_over:
-                raise
-            conflicts.append(error)
+    live = _live_objects(api, operations, observation)
+    requests = [start(partial(_send, api, op, live, take_over=take_over, dry_run=True)) for op in operations]
+    errors = [error for request in requests if (error := request.exception())]
+    conflicts = [error for error in errors if isinstance(error, EngineError) and error.can_take_over]
+    for error in errors:
+        if error not in conflicts:
+            raise error
     if conflicts:
         problems = dict.fromkeys(error.problem for error in conflicts)
         raise EngineError(" ".join(problems), conflicts[0].next_step, can_take_over=True)
+    return live
 
 
-def apply_all(
-    api: KubernetesClient, acts: Sequence[Operation], *, take_over: bool = False, dry_run: bool = False
-) -> None:
-    """Write one after the other; raises EngineError at the first that is refused."""
-    for act in acts:
-        match act:
-            case Apply(one):
-                api.apply(one, live=None, take_over=take_over, dry_run=dry_run)
-            case Delete(kind, name):
-                api.delete(kind, name, live=None, dry_run=dry_run)
+def _live_objects(api: KubernetesClient, operations: Sequence[Operation], observation: Observation) -> Live:
+    """The present object of each write as it was listed; a Secret, which is never listed, is read."""
+    return {
+        (op.kind, op.name): api.get(SECRET, op.name)
+        if op.kind is SECRET
+        else observation.live(op.kind, op.name)
+        for op in operations
+    }
 
 
-def preview(api: KubernetesClient, acts: Sequence[Operation]) -> str:
-    """What would be different, as the API server itself says; raises EngineError if it would refuse."""
-    parts = []
-    for act in acts:
-        match act:
-            case Apply(one):
-                before = api.get(kind_of(one), one["metadata"]["name"])
-                parts.append(diff_yaml(before, api.apply(one, live=before, take_over=True, dry_run=True)))
-            case Delete(kind, name):
-                parts.append(diff_yaml(api.get(kind, name), None))
+def _send(
+    api: KubernetesClient, op: Operation, live: Live, *, take_over: bool = False, dry_run: bool = False
+) -> Object | None:
+    match op:
+        case Apply(manifest):
+            return api.apply(manifest, live=live[op.kind, op.name], take_over=take_over, dry_run=dry_run)
+        case Delete(kind, name):
+            api.delete(kind, name, live=live[kind, name], dry_run=dry_run)
+            return None
+
+
+def preview(api: KubernetesClient, operations: Sequence[Operation], observation: Observation) -> str:
+    """Return what would change, according to the API server; raises EngineError if it would refuse."""
+    live = _live_objects(api, operations, observation)
+    requests = [start(partial(_send, api, op, live, take_over=True, dry_run=True)) for op in operations]
+    after = [request.result() for request in requests]
+    parts = (diff_yaml(live[op.kind, op.name], item) for op, item in zip(operations, after, strict=True))
     return "".join(filter(None, parts))

@@ -1,17 +1,21 @@
-"""Read the cluster, and how often."""
+"""Read the cluster, and decide how often."""
 
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
+from typing import TypeVar
 
 from mnist_dash.cluster import manifests
 from mnist_dash.cluster.api_client import KubernetesClient
-from mnist_dash.cluster.observation import Observation, is_going, is_ready, restarts, statuses
+from mnist_dash.cluster.events import KubernetesEvent
+from mnist_dash.cluster.observation import Observation, Pod
 from mnist_dash.cluster.resources import (
-    CREDENTIALS_HASH,
     DEPLOYMENT,
     ENDPOINT_SLICE,
     EVENT,
@@ -23,10 +27,8 @@ from mnist_dash.cluster.resources import (
     SELECTOR,
     SERVICE,
     Object,
-    annotations_of,
-    name_of,
 )
-from mnist_dash.cluster.route_state import RouteConfig, RouteState
+from mnist_dash.cluster.route_state import RouteState
 from mnist_dash.cluster.routes import Routes
 from mnist_dash.errors import EngineError
 from mnist_dash.settings import RouterKind, Settings
@@ -35,30 +37,31 @@ PROMOTING_SECONDS = 0.2
 MOVING_SECONDS = 1.0
 RESTING_SECONDS = 5.0
 VIEWER_SECONDS = 15.0
-"""So long after it last asked for a snapshot somebody counts as looking: an open page asks every second."""
+"""A viewer counts as active for so long after a request for a snapshot; pages make one every second."""
 RETRY_SECONDS = (1.0, 2.0, RESTING_SECONDS)
 """After the first, the second and every further failure."""
+LOG_LINES = 20
+T = TypeVar("T")
 
 
 class PollInterval:
-    """Decides when to look next; it does not depend on how many are looking."""
+    """Decides when to poll next; it does not depend on the number of viewers."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._viewed = clock()
         self.failures = 0
-        """Looks that failed since the last one that did not."""
+        """Polls that failed since the last one that did not."""
 
-    def viewed(self) -> bool:
+    def note_viewer(self) -> bool:
         """Note that somebody is looking; returns whether nobody was before."""
         before, self._viewed = self._viewed, self._clock()
         return self._viewed - before > VIEWER_SECONDS
 
     def seconds(self, *, promoting: bool, driving: bool, moving: bool) -> float | None:
-        """Until the next look; None: until somebody looks.
+        """Until the next poll; None: until there is a viewer.
 
-        `driving` is that something waits for this dashboard to carry it on, `moving` that what is observed is
-        not yet what is wanted.
+        `driving` means that this dashboard has writes to do, `moving` that the cluster is not yet as desired.
         """
         watched = self._clock() - self._viewed <= VIEWER_SECONDS
         if not watched and not promoting:
@@ -70,59 +73,67 @@ class PollInterval:
         return MOVING_SECONDS if driving or moving else RESTING_SECONDS
 
 
-LOG_LINES = 20
+def start(call: Callable[[], T]) -> Future[T]:
+    """Begin a request beside others; its daemon thread cannot hold up the end of the dashboard."""
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(call())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="request", daemon=True).start()
+    return future
 
 
-def read(api: KubernetesClient, routes: Routes, *, details: bool = False) -> Observation:
-    """What there is now; raises EngineError if it cannot be read.
+def poll(
+    api: KubernetesClient, routes: Routes, *, details: bool = False, reasons: Observation | None = None
+) -> Observation:
+    """Observe the cluster; raises EngineError if it cannot be read.
 
-    Events and logs are fetched only for `details`, or where a Pod is not ready and the reason is wanted.
+    Events and logs are read only for `details`, or where a Pod is not ready and the reason is wanted; with
+    `reasons`, they are those of this earlier observation: a click does not wait for them.
     """
-    live_routes = [one for kind in routes.kinds for one in api.list(kind, selector=SELECTOR)]
-    deployments, pods, services, slices = (
-        api.list(kind, selector=SELECTOR) for kind in (DEPLOYMENT, POD, SERVICE, ENDPOINT_SLICE)
-    )
-    staying = [pod for pod in pods if not is_going(pod)]
-    unready = [pod for pod in staying if not is_ready(pod)]
-    unwell = bool(unready) or any(_is_short(one) for one in deployments)
-    return Observation(
-        deployments=deployments,
-        pods=pods,
-        services=services,
-        endpoint_slices=slices,
-        routes=live_routes,
-        events=api.list(EVENT) if details or unwell else [],
-        logs={name_of(pod): _log(api, pod) for pod in (staying if details else unready)},
-        written=_adopted(routes, live_routes),
-        taken_at=time.time(),
+    kinds = (*routes.kinds, DEPLOYMENT, POD, SERVICE, ENDPOINT_SLICE)
+    lists = [start(partial(api.list, kind, selector=SELECTOR)) for kind in kinds]
+    observation = observe([item for listed in lists for item in listed.result()], routes, reasons=reasons)
+    if reasons:
+        return observation
+    staying = [pod for pod in observation.pods if not pod.is_ending]
+    unready = [pod for pod in staying if not pod.is_ready]
+    # A Deployment may lack Pods because none can be created; its events say why.
+    short = any(workload.ready < workload.desired for workload in observation.workloads.values())
+    events = start(partial(api.list, EVENT)) if details or unready or short else None
+    logs = {pod.name: start(partial(_log, api, pod)) for pod in (staying if details else unready)}
+    return replace(
+        observation,
+        events=[KubernetesEvent.from_object(item) for item in events.result()] if events else (),
+        logs={name: log.result() for name, log in logs.items()},
     )
 
 
-def _adopted(routes: Routes, live: list[Object]) -> RouteConfig | None:
-    """What the routes say; a weight that somebody else has set counts as the split that is wanted."""
-    written = routes.read(live)
-    if written is None or routes.is_weight_ours(live):
-        return written
-    return replace(written, state=replace(written.state, split=written.weight))
+def observe(objects: Iterable[Object], routes: Routes, *, reasons: Observation | None = None) -> Observation:
+    """Parse what was listed; a weight that somebody else has set counts as the desired split."""
+    observation = Observation.from_objects(objects, taken_at=time.time())
+    if reasons:
+        observation = replace(observation, events=reasons.events, logs=reasons.logs)
+    route = routes.read(observation.routes)
+    if route and not routes.is_weight_ours(observation.routes):
+        route = replace(route, state=replace(route.state, split=route.weight))
+    return replace(observation, route=route)
 
 
-def _is_short(deployment: Object) -> bool:
-    """Whether a Deployment has fewer ready Pods than it wants, perhaps because none could be made."""
-    wanted: int = deployment["spec"].get("replicas", 1)
-    return bool(deployment.get("status", {}).get("readyReplicas", 0) < wanted)
-
-
-def _log(api: KubernetesClient, pod: Object) -> str:
-    """The last lines of a Pod; of the run before, if it was started anew and has not become ready since."""
-    name = name_of(pod)
-    if all("waiting" in status.get("state", {}) for status in statuses(pod)) and not restarts(pod):
+def _log(api: KubernetesClient, pod: Pod) -> str:
+    """The last lines of a Pod; of the run before, if it was restarted and has not become ready since."""
+    if not pod.has_run:
         return ""
-    previous = api.logs(name, lines=LOG_LINES, previous=True) if restarts(pod) and not is_ready(pod) else ""
-    return previous or api.logs(name, lines=LOG_LINES)
+    previous = pod.restarts > 0 and not pod.is_ready and api.logs(pod.name, lines=LOG_LINES, previous=True)
+    return previous or api.logs(pod.name, lines=LOG_LINES)
 
 
-def around(api: KubernetesClient, settings: Settings) -> list[Object]:
-    """What stands beside the routes and may be in their way, as far as it may be looked at."""
+def list_neighbours(api: KubernetesClient, settings: Settings) -> list[Object]:
+    """List what may be in the routes' way: other Ingresses and classes, or the Gateway, as far as allowed."""
     found: list[Object] = []
     if settings.router is RouterKind.GATEWAY:
         namespace, _, name = settings.gateway.rpartition("/")
@@ -135,21 +146,22 @@ def around(api: KubernetesClient, settings: Settings) -> list[Object]:
     return found
 
 
-def written_objects(seen: Observation, namespace: str, routes: Routes) -> tuple[Object, ...]:
+def applied_objects(observation: Observation, namespace: str, routes: Routes) -> tuple[Object, ...]:
     """All that the dashboard has applied, in the order in which it can be applied again.
 
-    The split stays with the routes; who changed what, and a promotion under way, do not.
+    The split stays with the routes; the history and a promotion under way do not.
     """
-    if not seen.deployments or seen.written is None:
+    workloads = observation.workloads.values()
+    if not workloads or observation.route is None:
         return ()
-    bare = replace(seen.written, state=RouteState(split=seen.written.state.split))
-    key = [manifests.secret(b"", namespace)] if key_hashes(seen) else []
-    # One that is there already is used as it is, whoever made it: its labels stay theirs.
+    bare = replace(observation.route, state=RouteState(split=observation.state.split))
+    key = [manifests.secret(b"", namespace)] if key_hashes(observation) else []
+    # An existing namespace is used as it is, whoever made it: its labels stay theirs.
     space: Object = {"apiVersion": NAMESPACE.api, "kind": NAMESPACE.name, "metadata": {"name": namespace}}
-    return (space, *key, *seen.services, *routes.objects(bare), *seen.deployments)
+    deployments = (workload.live for workload in workloads)
+    return (space, *key, *observation.services.values(), *routes.objects(bare), *deployments)
 
 
-def key_hashes(seen: Observation) -> frozenset[str]:
-    """The hashes of the key files that the Deployments were given."""
-    given = (annotations_of(one["spec"]["template"]).get(CREDENTIALS_HASH) for one in seen.deployments)
-    return frozenset(filter(None, given))
+def key_hashes(observation: Observation) -> frozenset[str]:
+    """The hashes of the key files that the Pods are given."""
+    return frozenset(w.key_hash for w in observation.workloads.values() if w.key_hash)

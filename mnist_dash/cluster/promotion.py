@@ -1,4 +1,4 @@
-"""Carry promotions out step by step, and hold a split until New is ready."""
+"""Drive promotions step by step, detect stalled ones, and hold a split at 0 until New is ready."""
 
 from __future__ import annotations
 
@@ -7,118 +7,121 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from mnist_dash.cluster import manifests
-from mnist_dash.cluster.observation import Observation, is_ready
-from mnist_dash.cluster.operations import Apply, Operation, Site, routed, state_of
+from mnist_dash.cluster.observation import Observation
+from mnist_dash.cluster.operations import Apply, Operation, Site, route_operations
 from mnist_dash.cluster.route_state import Finish, PendingPromotion, SetSelector, SetWeight, Step, next_step
-from mnist_dash.cluster.snapshot import Promotion
+from mnist_dash.cluster.snapshot import PromotionStatus
 from mnist_dash.domain import Release, Role
 
-
-def pointers(seen: Observation) -> dict[Role, Release]:
-    """Which release each role points at."""
-    return {role: seen.pointer(role) for role in Role}
-
-
-def step_of(seen: Observation, swap: PendingPromotion) -> Step:
-    """The next write of a promotion; where nobody answers anyway, Current's pointer need not wait."""
-    if _nothing_to_lose(seen, swap):
-        return SetSelector(Role.CURRENT, swap.current)
-    return next_step(pointers(seen), seen.written.weight if seen.written else 0, swap)
+INTERRUPTED_SECONDS = 15.0
+"""A promotion without progress for so long counts as interrupted."""
+STEP_SECONDS = 10.0
+"""How long a step waits for an effect that can only be seen through the gateway."""
 
 
-def _nothing_to_lose(seen: Observation, swap: PendingPromotion) -> bool:
-    """Whether Current leads to nobody, while the release that it is to lead to is ready."""
-    away = seen.pointer(Role.CURRENT) is not swap.current and not seen.ready_addresses(Role.CURRENT)
-    return away and any(is_ready(pod) for pod in seen.pods_of(swap.current))
+def pointers(observation: Observation) -> dict[Role, Release]:
+    """The release that each role points at."""
+    return {role: observation.pointer(role) for role in Role}
 
 
-def obstacle(step: Step, seen: Observation, swap: PendingPromotion) -> str:
-    """What keeps a step from being done however long it waits, in words; empty if nothing does."""
+def step_of(observation: Observation, promotion: PendingPromotion) -> Step:
+    """Return the next write; while Current gets no answers anyway, its pointer need not wait."""
+    if _is_current_dead(observation, promotion):
+        return SetSelector(Role.CURRENT, promotion.current)
+    return next_step(pointers(observation), observation.weight, promotion)
+
+
+def _is_current_dead(observation: Observation, promotion: PendingPromotion) -> bool:
+    """Whether Current leads to no replica, while the release that it is to lead to is ready."""
+    is_target = observation.pointer(Role.CURRENT) is promotion.current
+    if is_target or observation.ready_addresses(Role.CURRENT):
+        return False
+    return any(pod.is_ready for pod in observation.pods_of(promotion.current))
+
+
+def obstacle(step: Step, observation: Observation, promotion: PendingPromotion) -> str:
+    """Return what prevents a step however long it waits; empty if nothing does."""
     match step:
         case SetWeight(100) | SetSelector(Role.CURRENT, _):
-            well = _leads_to_ready_pods(seen, Role.NEW) or _nothing_to_lose(seen, swap)
-            return "" if well else "New has no ready replica."
+            possible = _leads_to_ready_pods(observation, Role.NEW) or _is_current_dead(observation, promotion)
+            return "" if possible else "New has no ready replica."
         case SetWeight(0):
-            return "" if _leads_to_ready_pods(seen, Role.CURRENT) else "Current has no ready replica."
+            possible = _leads_to_ready_pods(observation, Role.CURRENT)
+            return "" if possible else "Current has no ready replica."
     return ""
 
 
-def is_due(
-    step: Step, seen: Observation, swap: PendingPromotion, observed: int, *, given_up_waiting: bool
-) -> bool:
-    """Whether what the step before it wrote has taken effect, as far as it can be seen.
+def _leads_to_ready_pods(observation: Observation, role: Role) -> bool:
+    """Whether the role's Service leads to ready Pods of the release that it points at, and to no others."""
+    ready = observation.ready_addresses(role)
+    return bool(ready) and ready <= observation.addresses_of(observation.pointer(role))
 
-    `observed` is the split that the gateway was seen to follow. Whether the Services lead to Pods that are
-    ready is always waited for; the gateway only until `given_up_waiting`, as it may not be seen from here.
+
+def is_due(
+    step: Step, observation: Observation, promotion: PendingPromotion, split_observed: int, *, timed_out: bool
+) -> bool:
+    """Whether the write before this step has taken effect, as far as can be seen.
+
+    Every step waits until the Services lead to ready Pods. It waits for the gateway to follow the split only
+    until `timed_out`, as that may not be visible from here.
     """
-    if obstacle(step, seen, swap):
+    if obstacle(step, observation, promotion):
         return False
     match step:
         case SetSelector(Role.CURRENT, _):
-            return observed == 100 or given_up_waiting or _nothing_to_lose(seen, swap)
+            return split_observed == 100 or timed_out or _is_current_dead(observation, promotion)
         case SetSelector(Role.NEW, _):
-            return observed == 0 or given_up_waiting
+            return split_observed == 0 or timed_out
     return True
 
 
-def operations_of_rollback(seen: Observation, swap: PendingPromotion, site: Site) -> tuple[Operation, ...]:
-    """What sends everything back to Current if New is lost before it has become the Current; often none."""
-    begun = seen.pointer(Role.CURRENT) is swap.current
-    if begun or seen.ready_addresses(Role.NEW) or not seen.ready_addresses(Role.CURRENT):
-        return ()
-    if seen.written is None or seen.written.weight == 0:
-        return ()
-    return routed(seen, site, seen.written.state, weight=0)
-
-
-def _leads_to_ready_pods(seen: Observation, role: Role) -> bool:
-    """Whether the role's Service leads to ready Pods of the release that it points at, and to no others."""
-    ready = seen.ready_addresses(role)
-    return bool(ready) and ready <= seen.addresses_of(seen.pointer(role))
-
-
-def operations_of_step(step: Step, seen: Observation, site: Site) -> tuple[Operation, ...]:
-    """What a step writes; writing it again does no harm."""
-    state = state_of(seen)
+def operations_of_step(step: Step, observation: Observation, site: Site) -> tuple[Operation, ...]:
+    """Return the writes of a step; repeating them does no harm."""
+    state = observation.state
     match step:
         case SetWeight(weight):
-            return routed(seen, site, state, weight=weight)
+            return route_operations(observation, site, state, weight=weight)
         case SetSelector(role, release):
             return (Apply(manifests.service(role, release, site.namespace)),)
         case Finish(split):
-            undo = state.swap is not None and state.swap.undo
-            return routed(seen, site, replace(state, swap=None, split=split, can_undo=undo))
+            undo = state.promotion is not None and state.promotion.undo
+            state = replace(state, promotion=None, split=split, can_undo=undo)
+            return route_operations(observation, site, state)
 
 
-def reconcile_split(seen: Observation, site: Site) -> tuple[Operation, ...]:
-    """What makes the routes send New its share as long as it is ready, and nothing otherwise; often none.
+def operations_of_rollback(
+    observation: Observation, promotion: PendingPromotion, site: Site
+) -> tuple[Operation, ...]:
+    """Return the writes that send all to Current if New is lost before it is the Current; often none."""
+    is_moved = observation.pointer(Role.CURRENT) is promotion.current
+    if is_moved or observation.ready_addresses(Role.NEW) or not observation.ready_addresses(Role.CURRENT):
+        return ()
+    return route_operations(observation, site, observation.state, weight=0) if observation.weight else ()
 
-    Where both roles point at one release, though no promotion is under way, New's pointer is put right.
+
+def reconcile_split(observation: Observation, site: Site) -> tuple[Operation, ...]:
+    """Return the writes that send New its share while it is ready, and nothing otherwise; often none.
+
+    Where both roles point at one release though no promotion is under way, New's pointer is corrected.
     """
-    written = seen.written
-    if written is None or written.state.swap:
+    route = observation.route
+    if route is None or observation.promotion:
         return ()
-    if seen.pointer(Role.NEW) is seen.pointer(Role.CURRENT):
-        if written.weight:
-            return routed(seen, site, written.state, weight=0)
-        return (Apply(manifests.service(Role.NEW, seen.release(Role.NEW), site.namespace)),)
-    ready = bool(seen.ready_addresses(Role.NEW))
-    weight = written.state.split if ready else 0
-    if (written.weight, written.has_new) == (weight, ready):
+    if observation.pointer(Role.NEW) is observation.pointer(Role.CURRENT):
+        if route.weight:
+            return route_operations(observation, site, route.state, weight=0)
+        return (Apply(manifests.service(Role.NEW, observation.release(Role.NEW), site.namespace)),)
+    ready = bool(observation.ready_addresses(Role.NEW))
+    weight = route.state.split if ready else 0
+    if (route.weight, route.has_new) == (weight, ready):
         return ()
-    return routed(seen, site, written.state)
-
-
-INTERRUPTED_SECONDS = 15.0
-"""A promotion that has not got on for so long is taken for interrupted."""
-STEP_SECONDS = 10.0
-"""How long a step is waited for that can only be seen through the gateway."""
+    return route_operations(observation, site, route.state)
 
 
 class Promoter:
-    """Carries on the promotion that was asked for here, and watches those of other dashboards.
+    """Drives the promotion that was requested here, and watches those of other dashboards.
 
-    How long it stands still is judged by this machine's clock alone: others may go wrong.
+    Progress is timed by this machine's clock alone: other clocks may be wrong.
     """
 
     def __init__(
@@ -128,50 +131,49 @@ class Promoter:
         self._interrupted_after = interrupted_after
         self._clock = clock
         self._mine: PendingPromotion | None = None
-        self._standing: tuple[object, float] | None = None
+        self._last: tuple[object, float] | None = None
         self.take_over = False
-        """Whether the promotion that is carried on takes over what others own."""
+        """Whether the promotion takes over fields that others own."""
 
     @property
     def under_way(self) -> bool:
-        """Whether there is a promotion to be carried on."""
+        """Whether there is a promotion to drive."""
         return self._mine is not None
 
-    def begin(self, seen: Observation, *, take_over: bool) -> None:
-        """Carry on from now on what stands in the routes."""
-        self._mine, self.take_over = state_of(seen).swap, take_over
+    def begin(self, observation: Observation, *, take_over: bool) -> None:
+        """Drive the promotion that the routes hold, if any, from now on."""
+        self._mine, self.take_over = observation.promotion, take_over
 
-    def due(
-        self, seen: Observation, swap: PendingPromotion, site: Site, observed: int
-    ) -> tuple[Operation, ...]:
-        """What to write now to carry it on; nothing if it is another dashboard's.
+    def due(self, observation: Observation, site: Site, split_observed: int) -> tuple[Operation, ...]:
+        """Return the writes that are due now; none if the promotion is another dashboard's.
 
-        `observed` is the split that the gateway was seen to follow.
+        `split_observed` is the split that the gateway is observed to follow.
         """
-        if swap != self._mine:
+        promotion = observation.promotion
+        if promotion is None or promotion != self._mine:
             return ()
-        if retreat := operations_of_rollback(seen, swap, site):
-            return retreat
-        step, given_up = step_of(seen, swap), self._stood(seen, swap) > STEP_SECONDS
-        if not is_due(step, seen, swap, observed, given_up_waiting=given_up):
+        if rollback := operations_of_rollback(observation, promotion, site):
+            return rollback
+        step, timed_out = step_of(observation, promotion), self._seconds_stalled(observation) > STEP_SECONDS
+        if not is_due(step, observation, promotion, split_observed, timed_out=timed_out):
             return ()
-        return operations_of_step(step, seen, site)
+        return operations_of_step(step, observation, site)
 
-    def told(self, seen: Observation) -> Promotion:
-        """How the promotion that stands in the routes gets on, whoever began it."""
-        swap = state_of(seen).swap
-        if swap is None:
-            self._mine = self._standing = None
-            return Promotion()
-        mine = swap == self._mine
-        patience = INTERRUPTED_SECONDS if mine else self._interrupted_after
-        interrupted = self._stood(seen, swap) >= patience
-        return Promotion(mine, interrupted, obstacle(step_of(seen, swap), seen, swap))
+    def status(self, observation: Observation) -> PromotionStatus:
+        """Return the progress of the promotion under way, whichever dashboard started it."""
+        promotion = observation.promotion
+        if promotion is None:
+            self._mine = self._last = None
+            return PromotionStatus()
+        mine = promotion == self._mine
+        limit = INTERRUPTED_SECONDS if mine else self._interrupted_after
+        interrupted = self._seconds_stalled(observation) >= limit
+        reason = obstacle(step_of(observation, promotion), observation, promotion)
+        return PromotionStatus(mine, interrupted, reason)
 
-    def _stood(self, seen: Observation, swap: PendingPromotion) -> float:
-        """For how long nothing has changed, in seconds."""
-        weight = seen.written.weight if seen.written else 0
-        where = (swap, tuple(pointers(seen).items()), weight)
-        if self._standing is None or self._standing[0] != where:
-            self._standing = (where, self._clock())
-        return self._clock() - self._standing[1]
+    def _seconds_stalled(self, observation: Observation) -> float:
+        """For how long nothing has changed."""
+        progress = (observation.promotion, tuple(pointers(observation).items()), observation.weight)
+        if self._last is None or self._last[0] != progress:
+            self._last = (progress, self._clock())
+        return self._clock() - self._last[1]

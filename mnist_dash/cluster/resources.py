@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, TypeAlias
 
 from mnist_dash.domain import Release, Role
 
 Object: TypeAlias = dict[str, Any]
-"""A Kubernetes object as plain data, as it stands in YAML."""
+"""A Kubernetes object as plain data, as in YAML."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of object, and under which path the API server has it."""
+    """One kind of object, with its path at the API server."""
 
     api: str
     """Its group and version, as in `apiVersion`."""
@@ -45,32 +46,20 @@ INGRESS = Kind("networking.k8s.io/v1", "Ingress", "ingresses")
 INGRESS_CLASS = Kind("networking.k8s.io/v1", "IngressClass", "ingressclasses", namespaced=False)
 GATEWAY = Kind("gateway.networking.k8s.io/v1", "Gateway", "gateways")
 HTTP_ROUTE = Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes")
-KINDS = (
-    NAMESPACE,
-    SECRET,
-    POD,
-    EVENT,
-    SERVICE,
-    DEPLOYMENT,
-    ENDPOINT_SLICE,
-    INGRESS,
-    INGRESS_CLASS,
-    GATEWAY,
-    HTTP_ROUTE,
-)
+_APPLIED = {kind.name: kind for kind in (NAMESPACE, SECRET, SERVICE, DEPLOYMENT, INGRESS, HTTP_ROUTE)}
 
 
-def kind_of(one: Object) -> Kind:
-    """The kind of an object by its `apiVersion` and `kind`; raises KeyError if it is none of those above."""
-    return {(kind.api, kind.name): kind for kind in KINDS}[one["apiVersion"], one["kind"]]
+def kind_of(manifest: Object) -> Kind:
+    """The kind of an object that the dashboard applies; raises KeyError for any other."""
+    return _APPLIED[manifest["kind"]]
 
 
 FIELD_MANAGER: Final = "mnist-dash"
-"""Who owns the fields that the dashboard applies."""
+"""The owner of the fields that the dashboard applies."""
 APP: Final = "mnist-dash"
 MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 SELECTOR: Final = f"{MANAGED_BY}={APP}"
-"""Lists what is the dashboard's, and nothing else."""
+"""The label selector of the dashboard's own objects."""
 RELEASE_LABEL: Final = "mnist-dash/release"
 NAME_LABEL: Final = "app.kubernetes.io/name"
 
@@ -90,7 +79,7 @@ CONTAINER: Final = "tensorflow-serving"
 REST_PORT: Final = 8501
 GRPC_PORT: Final = 8500
 PATH: Final = "/v1/models"
-"""What the routes match, as a prefix; nothing is rewritten."""
+"""The path prefix that the routes match; nothing is rewritten."""
 
 
 def labels(component: str) -> dict[str, str]:
@@ -114,28 +103,33 @@ def service_name(role: Role) -> str:
 
 
 def selector_of(release: Release) -> dict[str, str]:
-    """The labels by which the Pods of a release are found."""
+    """The labels that select the Pods of a release."""
     return {NAME_LABEL: APP, RELEASE_LABEL: release.value}
 
 
-def is_ours(one: Object) -> bool:
-    """Whether an object carries the dashboard's label; what does not is never changed."""
-    return bool((one["metadata"].get("labels") or {}).get(MANAGED_BY) == APP)
+def parse_time(stamp: str | None) -> float:
+    """A time as Kubernetes writes it, in seconds since the epoch; 0 for none."""
+    return datetime.fromisoformat(stamp).timestamp() if stamp else 0.0
 
 
-def name_of(one: Object) -> str:
+def is_ours(live: Object) -> bool:
+    """Whether an object carries the dashboard's label; any other is never changed."""
+    return labels_of(live).get(MANAGED_BY) == APP
+
+
+def name_of(live: Object) -> str:
     """The name of any object."""
-    return str(one["metadata"]["name"])
+    return str(live["metadata"]["name"])
 
 
-def labels_of(one: Object) -> dict[str, str]:
+def labels_of(live: Object) -> dict[str, str]:
     """The labels of any object or Pod template; none is an empty dictionary."""
-    return (one.get("metadata") or {}).get("labels") or {}
+    return (live.get("metadata") or {}).get("labels") or {}
 
 
-def annotations_of(one: Object) -> dict[str, str]:
+def annotations_of(live: Object) -> dict[str, str]:
     """The annotations of any object or Pod template; none is an empty dictionary."""
-    return (one.get("metadata") or {}).get("annotations") or {}
+    return (live.get("metadata") or {}).get("annotations") or {}
 
 
 def describe_field(path: str) -> str:

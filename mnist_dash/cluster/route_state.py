@@ -1,7 +1,6 @@
-"""What the dashboard remembers on its route, and how a promotion goes on from whatever is observed.
+"""The state that the dashboard keeps on its route, and the next step of a promotion from any state.
 
-The state lies in annotations of one object (the canary Ingress or the HTTPRoute), so that any dashboard that
-comes after this one knows it.
+It is in annotations of one object (the canary Ingress or the HTTPRoute), where every dashboard finds it.
 """
 
 from __future__ import annotations
@@ -15,16 +14,16 @@ from typing import Any, Final, TypeAlias, TypeVar
 from mnist_dash.cluster.resources import CAN_UNDO, HISTORY, SPLIT, SWAP
 from mnist_dash.domain import HistoryEntry, Release, Role
 
-REMEMBERED: Final = 50
+MAX_HISTORY: Final = 50
 """Changes in the history."""
-_WIDEST: Final = 1000
-"""Characters of one text in the history: an object's annotations must stay below 256 KiB altogether."""
+_MAX_TEXT: Final = 1000
+"""Characters of one text in the history: all annotations of an object must stay below 256 KiB."""
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
 class PendingPromotion:
-    """The goal of a promotion under way, or of taking one back."""
+    """The goal of a promotion under way, or of its undoing."""
 
     current: Release
     new: Release
@@ -42,48 +41,48 @@ class PendingPromotion:
 
 @dataclass(frozen=True)
 class RouteState:
-    """What was asked for, as far as the objects themselves do not say it."""
+    """The requested state, as far as the objects themselves do not hold it."""
 
     split: int = 0
-    """The percentage desired for New; what is written may be 0 as long as New is not ready."""
-    swap: PendingPromotion | None = None
+    """The percentage desired for New; the weight is 0 as long as New is not ready."""
+    promotion: PendingPromotion | None = None
     can_undo: bool = False
     history: tuple[HistoryEntry, ...] = ()
     """Newest last."""
 
     def remember(self, entry: HistoryEntry) -> RouteState:
-        """With one more change in the history, and without those of long ago."""
-        return replace(self, history=(*self.history, entry)[-REMEMBERED:])
+        """Add a change to the history, and drop the oldest."""
+        return replace(self, history=(*self.history, entry)[-MAX_HISTORY:])
 
     def to_annotations(self) -> dict[str, str]:
-        """The annotations that hold this state; what has nothing to say is left out."""
+        """Return the annotations that hold this state; defaults are left out."""
         annotations = {SPLIT: str(self.split)}
-        if self.swap:
-            annotations[SWAP] = _compact(asdict(self.swap))
+        if self.promotion:
+            annotations[SWAP] = _compact(asdict(self.promotion))
         if self.can_undo:
             annotations[CAN_UNDO] = "true"
         if self.history:
-            annotations[HISTORY] = _compact([_entry(one) for one in self.history[-REMEMBERED:]])
+            annotations[HISTORY] = _compact([_entry(entry) for entry in self.history[-MAX_HISTORY:]])
         return annotations
 
 
 @dataclass(frozen=True)
 class RouteConfig:
-    """What the route's objects say, or are to say."""
+    """The configuration that the route's objects hold, or are to hold."""
 
     weight: int
-    """The percentage that the controller is told to send to New."""
+    """The percentage that the controller sends to New."""
     state: RouteState = RouteState()
     has_new: bool = True
-    """Whether New can answer; where it cannot, a Gateway must send nothing to it, not even what is forced."""
+    """Whether New can answer; where it cannot, a Gateway must send it nothing, not even forced requests."""
     trouble: tuple[str, ...] = ()
-    """What could not be read, a sentence each with its next step; empty for what is to be written."""
+    """What is wrong with the live objects, a sentence each with its next step."""
 
 
 def read_state(
     annotations: Mapping[str, str], where: str, weight: int = 0
 ) -> tuple[RouteState, tuple[str, ...]]:
-    """The state in the annotations of the object called `where`, with a sentence for each damaged part.
+    """Read the state from the annotations of the object `where`, with a sentence for each damaged part.
 
     Damaged parts are dropped; without a readable split, the `weight` counts.
     """
@@ -98,16 +97,18 @@ def read_state(
             return default
 
     state = RouteState(
-        split=read(SPLIT, percent, weight, f"the split is taken to be {weight} %. Set the split anew."),
-        swap=read(SWAP, _swap, None, "a promotion may be half done. Look who is Current, and promote."),
+        split=read(SPLIT, percent, weight, f"the split is assumed to be {weight} %. Set the split again."),
+        promotion=read(
+            SWAP, _promotion, None, "a promotion may be incomplete. Check the roles, and promote."
+        ),
         can_undo=annotations.get(CAN_UNDO) == "true",
-        history=read(HISTORY, lambda text: _entries(json.loads(text)), (), "the history begins anew."),
+        history=read(HISTORY, lambda text: _entries(json.loads(text)), (), "the history was reset."),
     )
     return state, tuple(trouble)
 
 
 def percent(text: str) -> int:
-    """The integer from 0 to 100 that an annotation holds; raises ValueError if it is anything else."""
+    """Parse an annotation as an integer from 0 to 100; raises ValueError."""
     if not (text.isascii() and text.isdecimal()) or int(text) > 100:
         raise ValueError(f"{text!r} is no integer from 0 to 100")
     return int(text)
@@ -117,7 +118,7 @@ def _compact(document: Any) -> str:
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
 
-def _swap(text: str) -> PendingPromotion:
+def _promotion(text: str) -> PendingPromotion:
     document = json.loads(text)
     current, new = Release(document["current"]), Release(document["new"])
     split, at = document["split"], document["at"]
@@ -127,23 +128,19 @@ def _swap(text: str) -> PendingPromotion:
 
 
 def _entry(entry: HistoryEntry) -> dict[str, Any]:
-    return {"at": entry.at, "by": entry.by[:_WIDEST], "what": entry.what[:_WIDEST]}
+    return {"at": entry.at, "by": entry.by[:_MAX_TEXT], "what": entry.what[:_MAX_TEXT]}
 
 
 def _entries(document: Any) -> tuple[HistoryEntry, ...]:
     if not isinstance(document, list):
         raise TypeError(document)
-    return tuple(HistoryEntry(**one) for one in document if _is_entry(one))[-REMEMBERED:]
+    return tuple(HistoryEntry(**entry) for entry in document if _is_entry(entry))[-MAX_HISTORY:]
 
 
-def _is_entry(one: Any) -> bool:
-    return (
-        isinstance(one, dict)
-        and one.keys() == {"at", "by", "what"}
-        and _is_time(one["at"])
-        and isinstance(one["by"], str)
-        and isinstance(one["what"], str)
-    )
+def _is_entry(entry: Any) -> bool:
+    if not isinstance(entry, dict) or entry.keys() != {"at", "by", "what"}:
+        return False
+    return _is_time(entry["at"]) and isinstance(entry["by"], str) and isinstance(entry["what"], str)
 
 
 def _is_time(value: Any) -> bool:
@@ -167,7 +164,7 @@ class SetSelector:
 
 @dataclass(frozen=True)
 class Finish:
-    """Write the final split as the weight, and forget the swap."""
+    """Write the final split as the weight, and forget the promotion."""
 
     split: int
 
@@ -175,15 +172,14 @@ class Finish:
 Step: TypeAlias = SetWeight | SetSelector | Finish
 
 
-def next_step(pointers: Mapping[Role, Release], weight: int, swap: PendingPromotion) -> Step:
-    """The next write of a swap, from nothing but what is observed; doing it twice is harmless.
+def next_step(pointers: Mapping[Role, Release], weight: int, promotion: PendingPromotion) -> Step:
+    """Return the next write of a promotion, from nothing but what is observed; repeating it is harmless.
 
     A pointer moves only while its role receives nothing: Current's while all goes to New, New's while all
     goes to Current. So no request meets a Service that is changing.
     """
-    for role, weight_needed in ((Role.CURRENT, 100), (Role.NEW, 0)):
-        if pointers.get(role) is not swap.target(role):
-            return (
-                SetSelector(role, swap.target(role)) if weight == weight_needed else SetWeight(weight_needed)
-            )
-    return Finish(swap.split)
+    for role, safe_weight in ((Role.CURRENT, 100), (Role.NEW, 0)):
+        target = promotion.target(role)
+        if pointers.get(role) is not target:
+            return SetSelector(role, target) if weight == safe_weight else SetWeight(safe_weight)
+    return Finish(promotion.split)

@@ -169,7 +169,7 @@ class GatewayMonitor:
         While a promotion swaps the pointers, an answer by role does not tell the release. Nor does one of New
         before the gateway is seen to lead to it: until then Current may answer for it.
         """
-        if routes.config and routes.config.state.swap:
+        if routes.config and routes.config.state.promotion:
             return dict(self._view.versions), ""
         versions: dict[Release, int | None] = {}
         problems = []

@@ -14,12 +14,12 @@ from tests.cluster.bed.bed import Bed, wait_until
 from tests.contract.environments import Buckets, cluster_settings
 
 PATIENCE = 60.0
-"""Seconds within which everything is to be told."""
+"""Seconds within which everything must be reported."""
 
 
 @dataclass
-class Stage:
-    """What a test of failures needs; `close()` lets go of its dashboards."""
+class FailingNamespace:
+    """The namespace; `close()` closes its dashboards."""
 
     bed: Bed
     namespace: str
@@ -30,30 +30,30 @@ class Stage:
         self.shelf = Buckets(self.bed.storage, self.namespace)
 
     def dashboard(self, **settings: object) -> Dashboard:
-        """A dashboard that was started with other settings than usual."""
+        """Open a dashboard with other settings than usual."""
         dash = open_dashboard(cluster_settings(self.bed, self.namespace, RouterKind.INGRESS, **settings))
         self._dashboards.append(dash)
         return dash
 
     def close(self) -> None:
-        """Let go of the dashboards."""
+        """Close the dashboards."""
         for dash in self._dashboards:
             dash.close()
 
     def model(self, name: str = "linear") -> ModelCheck:
-        """A model that was looked at before, as the dialog does."""
+        """Put a model into the bucket, with the result of its check."""
         return checked(self.shelf.put(name))
 
     def create(self, api: str, kind: str, name: str, **content: object) -> Object:
-        """Make an object of somebody else's in the namespace."""
+        """Create an object that is not the dashboard's."""
         metadata = {"name": name, "namespace": self.namespace}
         return self.bed.api.create({"apiVersion": api, "kind": kind, "metadata": metadata, **content})
 
     def create_quota(self, name: str, hard: dict[str, str]) -> str:
-        """Make a ResourceQuota, wait until it is heeded, and return its path."""
+        """Create a ResourceQuota, wait until it has effect, and return its path."""
         self.create("v1", "ResourceQuota", name, spec={"hard": hard})
         path = self.path("resourcequotas", name)
-        wait_until(lambda: "hard" in self.bed.api.get(path).get("status", {}), f"the quota {name} is heeded")
+        wait_until(lambda: "hard" in self.bed.api.get(path).get("status", {}), f"the quota {name} has effect")
         return path
 
     def path(self, plural: str, name: str = "", group: str = "") -> str:
@@ -62,44 +62,44 @@ class Stage:
         return f"{root}/namespaces/{self.namespace}/{plural}/{name}".rstrip("/")
 
     def pods(self) -> list[Object]:
-        """The Pods that do not end."""
+        """The Pods that are not being deleted."""
         listed = self.bed.api.get(self.path("pods"))["items"]
         return [pod for pod in listed if "deletionTimestamp" not in pod["metadata"]]
 
     def await_rollout(self, name: str) -> None:
-        """Wait until a rollout is over for Kubernetes, too: its Pods have to stay ready for a while."""
+        """Wait until Kubernetes counts a rollout as over: its Pods must stay ready for a while."""
         path = self.path("deployments", name, "apps/v1")
 
         def is_over() -> bool:
             conditions = self.bed.api.get(path)["status"].get("conditions", ())
-            return any(one.get("reason") == "NewReplicaSetAvailable" for one in conditions)
+            return any(item.get("reason") == "NewReplicaSetAvailable" for item in conditions)
 
         wait_until(is_over, f"{name} is rolled out")
 
     def ready_pods(self) -> int:
         """How many of them are ready."""
-        conditions = [one for pod in self.pods() for one in pod["status"].get("conditions", ())]
-        return sum(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+        conditions = [item for pod in self.pods() for item in pod["status"].get("conditions", ())]
+        return sum(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
 
 
 def checked(base: str) -> ModelCheck:
-    """What a check of the linear model finds, whatever becomes of the base afterwards."""
+    """The check of a linear model, whatever happens to the base afterwards."""
     return ModelCheck(base, version=1, input_shape=(-1, 28, 28, 1), accuracy=0.92)
 
 
-def told(dash: Dashboard, state: State, words: str = "", *, role: Role = Role.CURRENT) -> Deployment:
-    """Wait until a role's card shows the state, with these words in the cause, and return it."""
+def await_card(dash: Dashboard, state: State, text: str = "", *, role: Role = Role.CURRENT) -> Deployment:
+    """Wait until a role's card shows the state, with this text in the cause, and return it."""
     deadline = time.monotonic() + PATIENCE
     while True:
         card = dash.snapshot().of(role)
-        if card and card.state is state and words in card.cause:
+        if card and card.state is state and text in card.cause:
             return card
-        assert time.monotonic() < deadline, f"Not {state} with {words!r} but {card}"
+        assert time.monotonic() < deadline, f"Not {state} with {text!r} but {card}"
         time.sleep(0.05)
 
 
-def recovered(dash: Dashboard, role: Role = Role.CURRENT) -> Deployment:
-    """Wait until a role is ready, with nothing left to tell."""
-    card = told(dash, State.READY, role=role)
+def await_recovery(dash: Dashboard, role: Role = Role.CURRENT) -> Deployment:
+    """Wait until a role is ready, without a cause."""
+    card = await_card(dash, State.READY, role=role)
     assert (card.cause, card.next_step, card.ready) == ("", "", card.desired)
     return card

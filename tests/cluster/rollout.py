@@ -1,4 +1,4 @@
-"""A namespace with any number of dashboards on it, as a team that rolls models out together has."""
+"""A namespace with several dashboards on it, as a team has that rolls models out together."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from tests.contract.environments import Buckets, cluster_settings
 
 APPS, NETWORKING = "apps/v1", "networking.k8s.io/v1"
 PATIENCE = 60.0
-"""Seconds within which everything is to be seen."""
+"""Seconds within which everything must be observed."""
 
 
 @dataclass
 class Rollout:
-    """What a test of dashboards on a cluster needs; `close()` lets go of them all."""
+    """The namespace; `close()` closes its dashboards."""
 
     bed: Bed
     namespace: str
@@ -40,7 +40,7 @@ class Rollout:
 
     @cached_property
     def models(self) -> tuple[ModelCheck, ModelCheck]:
-        """The linear and the convolutional model in the namespace's bucket, looked at before."""
+        """The linear and the convolutional model in the namespace's bucket, with their checks."""
         shelf = Buckets(self.bed.storage, self.namespace)
         shape = (-1, 28, 28, 1)
         return (
@@ -49,7 +49,7 @@ class Rollout:
         )
 
     def open(self, *, interrupted_after: float = INTERRUPTED_SECONDS, **changes: Any) -> Dashboard:
-        """A dashboard that was started with other settings than usual."""
+        """Open a dashboard with other settings than usual."""
         settings = replace(self.settings, **changes)
         engine = KubernetesEngine.start(settings, interrupted_after=interrupted_after)
         dash = Dashboard(engine, ServingClient(engine.gateway))
@@ -57,7 +57,7 @@ class Rollout:
         return dash
 
     def open_with_both(self, **changes: Any) -> Dashboard:
-        """One with linear as Current and convolutional as New, settled, split 0."""
+        """Open one with linear as Current and convolutional as New, settled, split 0."""
         dash = self.open(**changes)
         for role, model in zip(Role, self.models, strict=True):
             dash.deploy(role, model)
@@ -72,7 +72,7 @@ class Rollout:
         return str(path)
 
     def close(self) -> None:
-        """Let go of the dashboards."""
+        """Close the dashboards."""
         for dash in self._open:
             dash.close()
 
@@ -97,8 +97,10 @@ class Rollout:
         return done.stdout
 
 
-def seen(dash: Dashboard, reached: Callable[[Snapshot], object], timeout: float = PATIENCE) -> Snapshot:
-    """The first snapshot of which that is true."""
+def await_snapshot(
+    dash: Dashboard, reached: Callable[[Snapshot], object], timeout: float = PATIENCE
+) -> Snapshot:
+    """Wait for the first snapshot with a property, and return it."""
     deadline = time.monotonic() + timeout
     while not reached(snapshot := dash.snapshot()):
         assert time.monotonic() < deadline, snapshot
@@ -107,7 +109,7 @@ def seen(dash: Dashboard, reached: Callable[[Snapshot], object], timeout: float 
 
 
 def end(dash: Dashboard) -> None:
-    """Close a dashboard, and wait until it asks the cluster for nothing any more."""
+    """Close a dashboard, and wait until it sends no more requests to the cluster."""
     dash.close()
     engine = dash._engine
     assert isinstance(engine, KubernetesEngine)

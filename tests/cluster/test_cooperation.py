@@ -14,7 +14,7 @@ from mnist_dash.domain import Role
 from mnist_dash.errors import EngineError
 from mnist_dash.service import Dashboard
 from tests.cluster.bed.bed import Bed
-from tests.cluster.rollout import APPS, NETWORKING, Rollout, seen
+from tests.cluster.rollout import APPS, NETWORKING, Rollout, await_snapshot
 from tests.contract.environments import RULES
 
 WEIGHT = "nginx.ingress.kubernetes.io/canary-weight"
@@ -53,13 +53,13 @@ def test_a_split_that_kubectl_set_is_shown_and_left_until_it_is_taken_over(
     both.set_split(20)
     both.wait_settled()
     rollout.kubectl("annotate", "ingress", "mnist-canary", f"{WEIGHT}=70", "--overwrite")
-    told = seen(both, lambda snapshot: snapshot.drift)
+    told = await_snapshot(both, lambda snapshot: snapshot.drift)
     (sentence,) = told.drift
     assert sentence.startswith(
         f"kubectl-annotate changed annotation {WEIGHT} (now 70) of Ingress mnist-canary at 20"
     )
     assert told.split_desired == 70
-    later = seen(both, lambda snapshot: snapshot.taken_at > told.taken_at and snapshot.settled)
+    later = await_snapshot(both, lambda snapshot: snapshot.taken_at > told.taken_at and snapshot.settled)
     assert (weight(rollout), later.split_observed, later.drift) == ("70", 70, told.drift)
 
     error = refused(both, Dashboard.set_split, 30)
@@ -82,7 +82,9 @@ def test_replicas_that_others_set_are_shown_and_left_until_they_are_taken_over(
     """Kubectl scale, and a manager that applies from a repository."""
     _, cnn = rollout.models
     rollout.kubectl("scale", "deployment", "mnist-green", "--replicas=2")
-    told = seen(both, lambda snapshot: snapshot.drift and snapshot.new and snapshot.new.desired == 2)
+    told = await_snapshot(
+        both, lambda snapshot: snapshot.drift and snapshot.new and snapshot.new.desired == 2
+    )
     assert "kubectl changed spec.replicas (now 2) of Deployment mnist-green" in told.drift[0]
     manifest = {
         "apiVersion": APPS,
@@ -91,7 +93,7 @@ def test_replicas_that_others_set_are_shown_and_left_until_they_are_taken_over(
         "spec": {"replicas": 3},
     }
     rollout.bed.api.apply(manifest, manager="gitops")
-    told = seen(both, lambda snapshot: snapshot.new and snapshot.new.desired == 3)
+    told = await_snapshot(both, lambda snapshot: snapshot.new and snapshot.new.desired == 3)
     assert any(sentence.startswith("gitops changed spec.replicas (now 3)") for sentence in told.drift)
 
     error = refused(both, Dashboard.deploy, Role.NEW, cnn, 1)
@@ -112,7 +114,7 @@ def test_a_pointer_that_was_edited_is_shown_and_left_until_it_is_taken_over(
     _, cnn = rollout.models
     monkeypatch.setenv("KUBE_EDITOR", "sed -i 's|mnist-dash/release: green|mnist-dash/release: blue|'")
     rollout.kubectl("edit", "service", "mnist-new")
-    told = seen(both, lambda snapshot: snapshot.drift)
+    told = await_snapshot(both, lambda snapshot: snapshot.drift)
     assert "kubectl-edit changed spec.selector of Service mnist-new at 20" in told.drift[0]
     error = refused(both, Dashboard.deploy, Role.NEW, cnn)
     assert error.can_take_over
@@ -130,7 +132,7 @@ def test_two_dashboards_show_the_same_and_do_not_undo_each_other(rollout: Rollou
     other = rollout.open()
     both.set_split(40)
     both.wait_settled()
-    there = seen(other, lambda snapshot: snapshot.split_observed == 40 and snapshot.settled)
+    there = await_snapshot(other, lambda snapshot: snapshot.split_observed == 40 and snapshot.settled)
     here = both.snapshot()
     assert (there.current, there.new, there.split_desired) == (here.current, here.new, here.split_desired)
     assert other.history() == both.history()
@@ -149,7 +151,7 @@ def test_two_dashboards_show_the_same_and_do_not_undo_each_other(rollout: Rollou
     split = int(weight(rollout))
     assert split in (10, 90)
     for dash in (both, other):
-        settled = seen(dash, lambda snapshot: snapshot.settled and snapshot.split_observed == split)
+        settled = await_snapshot(dash, lambda snapshot: snapshot.settled and snapshot.split_observed == split)
         assert (settled.split_desired, settled.drift) == (split, ())
 
 
@@ -159,11 +161,11 @@ def test_a_promotion_that_another_dashboard_made_meanwhile_is_not_turned_round(
     """The roles are no longer those that the user saw: nothing changes, and the page shows what is."""
     monkeypatch.setattr(polling, "RESTING_SECONDS", 600.0)
     other = rollout.open()
-    seen(other, lambda snapshot: snapshot.settled)
+    await_snapshot(other, lambda snapshot: snapshot.settled)
     both.promote()
     promoted = both.wait_settled()
     assert "swapped meanwhile" in str(refused(other, Dashboard.promote))
-    assert seen(other, lambda snapshot: snapshot.current == promoted.current).can_undo_promote
+    assert await_snapshot(other, lambda snapshot: snapshot.current == promoted.current).can_undo_promote
 
 
 def test_the_history_survives_and_names_who_it_was(rollout: Rollout, both: Dashboard) -> None:

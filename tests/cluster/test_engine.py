@@ -6,19 +6,21 @@ import base64
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mnist_dash.cluster import api_client, polling
+from mnist_dash.cluster.engine import KubernetesEngine
 from mnist_dash.cluster.resources import SECRET_NAME
-from mnist_dash.domain import Image, Role
+from mnist_dash.domain import ChangeContext, Deploy, Image, Role, SetSplit
 from mnist_dash.errors import EngineError, ServingError
 from mnist_dash.service import Dashboard
 from mnist_dash.settings import RouterKind, Scheme
 from tests.cluster.bed.bed import Bed, wait_until
 from tests.cluster.bed.faults import FaultProxy
-from tests.cluster.rollout import APPS, Rollout, end, seen
+from tests.cluster.rollout import APPS, Rollout, await_snapshot, end
 from tests.gcs import write_key
 from tests.load import constant_load
 
@@ -109,7 +111,7 @@ def test_a_cluster_that_is_away_is_told_until_it_is_back(
     with pytest.raises(EngineError):
         through_proxy.remove(Role.CURRENT)
     proxy.reset()
-    assert seen(through_proxy, lambda snapshot: snapshot.settled).current == before.current
+    assert await_snapshot(through_proxy, lambda snapshot: snapshot.settled).current == before.current
 
 
 def test_an_object_that_changed_meanwhile_is_written_on_fresh_state(
@@ -133,9 +135,11 @@ def test_a_cluster_that_is_away_at_the_start_is_found_when_it_comes(
         dash.deploy(Role.CURRENT, rollout.models[0])
     away = Path(rollout.kubeconfig(f"https://127.0.0.1:{unused_port}")).read_text()
     path.write_text(away)
-    assert seen(dash, lambda snapshot: f"127.0.0.1:{unused_port}" in snapshot.trouble).current is None
+    assert (
+        await_snapshot(dash, lambda snapshot: f"127.0.0.1:{unused_port}" in snapshot.trouble).current is None
+    )
     path.write_text(Path(rollout.settings.kubeconfig).read_text())
-    assert seen(dash, lambda snapshot: snapshot.settled).current == model.snapshot().current
+    assert await_snapshot(dash, lambda snapshot: snapshot.settled).current == model.snapshot().current
 
 
 # How often the API is asked
@@ -220,6 +224,29 @@ def test_what_moves_is_looked_at_more_often(
     assert through_proxy.wait_settled().split_observed == 100
 
 
+@pytest.mark.parametrize("router", RouterKind)
+def test_a_change_takes_few_requests(
+    bed: Bed, namespace: str, router: RouterKind, proxy: FaultProxy, tmp_path: Path
+) -> None:
+    """The lists, then a dry run and a write for each object; the poller observes the effect."""
+    rollout = Rollout(bed, namespace, router)
+    key = write_key(tmp_path / "key.json")
+    rollout.open_with_both(google_app_creds=key)
+    settings = replace(rollout.settings, kubeconfig=rollout.kubeconfig(proxy.url), google_app_creds=key)
+    engine = KubernetesEngine(settings)  # without its poller, whose requests would be counted
+    engine.apply(SetSplit(10), ChangeContext())  # connects
+    for change, limit in ((SetSplit(20), 11), (Deploy(Role.NEW, rollout.models[1], 2), 18)):
+        before = len(proxy.requests)
+        engine.apply(change, ChangeContext())
+        requests = [f"{item.method} {item.path}" for item in proxy.requests[before:]]
+        assert len(requests) <= limit, requests
+    assert engine.snapshot().split_desired == 20
+    assert engine.snapshot().new.desired == 2  # type: ignore[union-attr]  # it is deployed
+    engine.close()
+    engine._keep_reconciling()  # closes the connection
+    rollout.close()
+
+
 # The key file
 
 
@@ -243,14 +270,14 @@ def test_a_key_file_reaches_the_pods_and_a_new_one_rolls_them(
 
     with constant_load(dash, image, threads=1) as load:
         write_key(path, project_id="second")
-        seen(dash, lambda _: secret_of(rollout) == path.read_bytes())
+        await_snapshot(dash, lambda _: secret_of(rollout) == path.read_bytes())
         wait_until(lambda: not first & pods_of(rollout), "the Pods roll")
     assert load.failures == []
     dash.wait_settled()
 
     second = secret_of(rollout)
     path.write_text("{")
-    assert str(path) in seen(dash, lambda snapshot: snapshot.notices).notices[0]
+    assert str(path) in await_snapshot(dash, lambda snapshot: snapshot.notices).notices[0]
     with pytest.raises(EngineError, match=r"key\.json") as caught:
         dash.deploy(Role.CURRENT, linear)
     assert caught.value.next_step
@@ -268,9 +295,9 @@ def test_a_new_key_that_could_not_be_written_is_written_later(
         dash.deploy(Role.CURRENT, rollout.models[0])
         proxy.fail(500, times=1000, method="PATCH", message="No etcd")
         write_key(path, project_id="second")
-        seen(dash, lambda snapshot: "No etcd" in snapshot.waiting_for)
+        await_snapshot(dash, lambda snapshot: "No etcd" in snapshot.waiting_for)
         proxy.reset()
-        seen(dash, lambda _: secret_of(rollout) == path.read_bytes())
+        await_snapshot(dash, lambda _: secret_of(rollout) == path.read_bytes())
         end(dash)  # before the proxy does
 
 
@@ -300,5 +327,5 @@ def test_https_needs_the_authority_that_signed_the_certificate(rollout: Rollout,
     with pytest.raises(ServingError, match="certificate") as caught:
         bare.predict(image)
     assert "--ca-file" in str(caught.value)
-    told = seen(bare, lambda snapshot: "certificate" in snapshot.waiting_for)
+    told = await_snapshot(bare, lambda snapshot: "certificate" in snapshot.waiting_for)
     assert told.current is not None

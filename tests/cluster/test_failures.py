@@ -1,6 +1,6 @@
-"""What goes wrong on a real cluster is told for what it is, with a next step, and is over when its reason is.
+"""Failures of a real cluster are reported with their cause and a next step, until the cause is gone.
 
-That the words of kubelets and of TensorFlow Serving are understood in all their forms is for test_causes.py.
+All forms of the messages of kubelets and of TensorFlow Serving are in tests/unit/cluster/test_failures.py.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mnist_dash.service import Dashboard
 from tests.cluster.bed.api_server import ApiServerError, Object
 from tests.cluster.bed.bed import Bed, wait_until
 from tests.cluster.bed.kubelet_control import Fault
-from tests.cluster.failing_namespace import Stage, checked, recovered, told
+from tests.cluster.failing_namespace import FailingNamespace, await_card, await_recovery, checked
 from tests.cluster.workload import deployment
 from tests.gcs import answering, write_key
 from tests.load import constant_load
@@ -29,17 +29,17 @@ DYING = ["sh", "-c", "echo Reading the model.; echo bad alloc of 17 tensors; exi
 
 
 @pytest.fixture
-def stage(bed: Bed, namespace: str) -> Iterator[Stage]:
+def failing(bed: Bed, namespace: str) -> Iterator[FailingNamespace]:
     """An empty namespace."""
-    stage = Stage(bed, namespace)
-    yield stage
-    stage.close()
+    failing = FailingNamespace(bed, namespace)
+    yield failing
+    failing.close()
 
 
 @pytest.fixture
-def dash(stage: Stage) -> Dashboard:
+def dash(failing: FailingNamespace) -> Dashboard:
     """A dashboard on it, with nothing deployed."""
-    return stage.dashboard()
+    return failing.dashboard()
 
 
 @pytest.fixture(scope="module")
@@ -58,94 +58,104 @@ def image() -> Image:
     [
         (MISSING_IMAGE, "was not found in its registry", "--image"),
         ("example.com/private/serving:2", "needs a login", "pull secret"),
-        ("registry.invalid/serving:2", "cannot reach the registry", "the cluster's network"),
+        ("registry.invalid/serving:2", "no such host", "can reach its registry"),
     ],
 )
-def test_an_image_that_cannot_be_pulled_is_named(stage: Stage, name: str, says: str, step: str) -> None:
+def test_an_image_that_cannot_be_pulled_is_named(
+    failing: FailingNamespace, name: str, says: str, step: str
+) -> None:
     """With the registry's reason."""
-    dash = stage.dashboard(image=name)
-    dash.deploy(Role.CURRENT, stage.model())
-    card = told(dash, State.FAILED, says)
+    dash = failing.dashboard(image=name)
+    dash.deploy(Role.CURRENT, failing.model())
+    card = await_card(dash, State.FAILED, says)
     assert name in card.cause
     assert step in card.next_step
     assert card.ready == 0
 
 
-def test_a_missing_secret_is_named_and_a_redeploy_writes_it_anew(stage: Stage, tmp_path: Path) -> None:
+def test_a_missing_secret_is_named_and_a_redeploy_writes_it_anew(
+    failing: FailingNamespace, tmp_path: Path
+) -> None:
     """Somebody deleted it before the Pods were there; a quota keeps them away for so long."""
-    dash = stage.dashboard(google_app_creds=write_key(tmp_path / "key.json"))
-    model = stage.model()
-    stage.create_quota("none", {"pods": "0"})
+    dash = failing.dashboard(google_app_creds=write_key(tmp_path / "key.json"))
+    model = failing.model()
+    failing.create_quota("none", {"pods": "0"})
     dash.deploy(Role.CURRENT, model)
-    told(dash, State.FAILED, "quota none")
-    stage.bed.api.delete(stage.path("secrets", "mnist-gcs-credentials"))
-    stage.bed.api.delete(stage.path("resourcequotas", "none"))
-    card = told(dash, State.FAILED, "The Secret mnist-gcs-credentials with the key to the bucket is missing.")
+    await_card(dash, State.FAILED, "quota none")
+    failing.bed.api.delete(failing.path("secrets", "mnist-gcs-credentials"))
+    failing.bed.api.delete(failing.path("resourcequotas", "none"))
+    card = await_card(
+        dash, State.FAILED, "The Secret mnist-gcs-credentials with the key to the bucket is missing."
+    )
     assert "Re-deploy" in card.next_step
     dash.deploy(Role.CURRENT, model)
-    recovered(dash)
+    await_recovery(dash)
 
 
 @pytest.fixture
-def full_node(stage: Stage) -> Object:
+def full_node(failing: FailingNamespace) -> Object:
     """A Pod of somebody else's that wants all of the node."""
-    stage.bed.kubelet.run_instead(stage.namespace, ["sleep", "600"], pods="hog")
+    failing.bed.kubelet.run_instead(failing.namespace, ["sleep", "600"], pods="hog")
     wants = {"requests": {"cpu": "8", "memory": "16Gi"}}
     container = {"name": "hog", "image": "example.com/hog:1", "resources": wants}
-    hog = stage.create("v1", "Pod", "hog", spec={"nodeName": "node-1", "containers": [container]})
-    wait_until(lambda: stage.pods()[0]["status"]["phase"] == "Running", "the node is full")
+    hog = failing.create("v1", "Pod", "hog", spec={"nodeName": "node-1", "containers": [container]})
+    wait_until(lambda: failing.pods()[0]["status"]["phase"] == "Running", "the node is full")
     return hog
 
 
 @pytest.mark.usefixtures("full_node")
-def test_a_pod_that_no_node_has_room_for_says_what_is_lacking(stage: Stage, dash: Dashboard) -> None:
+def test_a_pod_that_no_node_has_room_for_says_what_is_lacking(
+    failing: FailingNamespace, dash: Dashboard
+) -> None:
     """And runs as soon as there is room."""
-    dash.deploy(Role.CURRENT, stage.model())
-    card = told(dash, State.FAILED, "No node can take the Pod")
-    assert "the only node: 1 without enough free cpu, 1 without enough free memory" in card.cause
+    dash.deploy(Role.CURRENT, failing.model())
+    card = await_card(dash, State.FAILED, "No node can take the Pod")
+    assert "1 Insufficient cpu, 1 Insufficient memory" in card.cause
     assert "Make room" in card.next_step
-    stage.bed.api.delete(stage.path("pods", "hog"), gracePeriodSeconds=0)
-    recovered(dash)
+    failing.bed.api.delete(failing.path("pods", "hog"), gracePeriodSeconds=0)
+    await_recovery(dash)
 
 
 # What the model server finds in the bucket
 
 
-def test_a_base_that_vanished_after_the_check_is_named(stage: Stage, dash: Dashboard) -> None:
+def test_a_base_that_vanished_after_the_check_is_named(failing: FailingNamespace, dash: Dashboard) -> None:
     """And the model starts by itself when it is there again."""
-    model = stage.model()
-    stage.bed.storage.delete(model.base)
+    model = failing.model()
+    failing.bed.storage.delete(model.base)
     dash.deploy(Role.CURRENT, model)
-    card = told(dash, State.FAILED, f"There is no folder {model.base}.")
+    card = await_card(dash, State.FAILED, f"There is no folder {model.base}.")
     assert "deploy another one" in card.next_step
-    stage.shelf.add_version(model.base, "linear", 1)
-    recovered(dash)
+    failing.shelf.add_version(model.base, "linear", 1)
+    await_recovery(dash)
 
 
-def test_a_base_without_a_version_is_named(stage: Stage, dash: Dashboard) -> None:
+def test_a_base_without_a_version_is_named(failing: FailingNamespace, dash: Dashboard) -> None:
     """The model lies in a folder that is no number; it starts by itself when one is there."""
-    base = f"gs://{stage.namespace}/unnumbered"
-    stage.bed.storage.write(f"{base}/model/latest/saved_model.pb", b"")
+    base = f"gs://{failing.namespace}/unnumbered"
+    failing.bed.storage.write(f"{base}/model/latest/saved_model.pb", b"")
     dash.deploy(Role.CURRENT, checked(base))
-    card = told(dash, State.FAILED, f"{base}/model")
+    card = await_card(dash, State.FAILED, f"{base}/model")
     assert "version" in card.cause
     assert card.next_step
-    stage.shelf.add_version(base, "linear", 1)
-    recovered(dash)
+    failing.shelf.add_version(base, "linear", 1)
+    await_recovery(dash)
 
 
-def test_a_bucket_that_the_pods_may_not_read_is_told_as_such(stage: Stage, dash: Dashboard) -> None:
+def test_a_bucket_that_the_pods_may_not_read_is_told_as_such(
+    failing: FailingNamespace, dash: Dashboard
+) -> None:
     """It says who may not; the model starts by itself when they may."""
-    model = stage.model()
+    model = failing.model()
     message = "serving@acme.example does not have storage.objects.list access to the bucket."
     with answering(403, message) as refusing:
-        stage.bed.kubelet.environment(stage.namespace, STORAGE_EMULATOR_HOST=refusing)
+        failing.bed.kubelet.environment(failing.namespace, STORAGE_EMULATOR_HOST=refusing)
         dash.deploy(Role.CURRENT, model)
-        card = told(dash, State.FAILED, "Permission denied")
+        card = await_card(dash, State.FAILED, "Permission denied")
     assert "serving@acme.example may not read the bucket (it lacks storage.objects.list)" in card.cause
     assert "the role Storage Object Viewer" in card.next_step
-    stage.bed.kubelet.reset(stage.namespace)
-    recovered(dash)
+    failing.bed.kubelet.reset(failing.namespace)
+    await_recovery(dash)
 
 
 COMPLAINT = "2026-08-07 11:01:00.019845: E tensorflow_serving/sources/storage_path/source.cc:353] {}"
@@ -163,7 +173,7 @@ COMPLAINT = "2026-08-07 11:01:00.019845: E tensorflow_serving/sources/storage_pa
         (
             "No versions of servable model found under base path {path}. Did you forget to name your leaf "
             "directory as a number (eg. '/1/')?",
-            "No version was found in {path}",
+            "There is no version in {path}",
             "{path}/1",
         ),
         (
@@ -176,44 +186,46 @@ COMPLAINT = "2026-08-07 11:01:00.019845: E tensorflow_serving/sources/storage_pa
     ],
 )
 def test_tensorflow_serving_that_runs_without_a_model_is_understood_by_its_log(
-    stage: Stage, dash: Dashboard, said: str, says: str, step: str
+    failing: FailingNamespace, dash: Dashboard, said: str, says: str, step: str
 ) -> None:
     """It goes on for ever, where the project's own model server ends."""
-    model = stage.model()
+    model = failing.model()
     path = f"{model.base}/model"
     line = COMPLAINT.format(said.format(path=path))
-    stage.bed.kubelet.run_instead(stage.namespace, ["sh", "-c", 'echo "$0"; exec sleep 600', line])
+    failing.bed.kubelet.run_instead(failing.namespace, ["sh", "-c", 'echo "$0"; exec sleep 600', line])
     dash.deploy(Role.CURRENT, model)
-    card = told(dash, State.FAILED, says.format(path=path))
+    card = await_card(dash, State.FAILED, says.format(path=path))
     assert step.format(path=path) in card.next_step
 
 
 # How the container ends, or does not answer
 
 
-def test_a_container_without_enough_memory_is_told_with_its_limit(stage: Stage, dash: Dashboard) -> None:
+def test_a_container_without_enough_memory_is_told_with_its_limit(
+    failing: FailingNamespace, dash: Dashboard
+) -> None:
     """Once may be bad luck; the third time it has failed."""
-    stage.bed.kubelet.fault(stage.namespace, Fault.OOM_KILLED)
-    dash.deploy(Role.CURRENT, stage.model())
-    card = told(dash, State.FAILED, "ran out of memory (OOMKilled): its limit is 1Gi")
+    failing.bed.kubelet.fault(failing.namespace, Fault.OOM_KILLED)
+    dash.deploy(Role.CURRENT, failing.model())
+    card = await_card(dash, State.FAILED, "ran out of memory (OOMKilled): its limit is 1Gi")
     assert "raise the memory limit" in card.next_step
-    stage.bed.kubelet.reset(stage.namespace)
-    recovered(dash)
+    failing.bed.kubelet.reset(failing.namespace)
+    await_recovery(dash)
 
 
-def test_a_crash_loop_is_told_with_the_last_words(stage: Stage, dash: Dashboard) -> None:
+def test_a_crash_loop_is_told_with_the_last_words(failing: FailingNamespace, dash: Dashboard) -> None:
     """The Objects tab has the log and the events of the Pod, newest first."""
-    stage.bed.kubelet.run_instead(stage.namespace, DYING)
-    dash.deploy(Role.CURRENT, stage.model())
-    card = told(dash, State.FAILED, "ended with exit code 3. It says: bad alloc of 17 tensors")
+    failing.bed.kubelet.run_instead(failing.namespace, DYING)
+    dash.deploy(Role.CURRENT, failing.model())
+    card = await_card(dash, State.FAILED, "ended with exit code 3: bad alloc of 17 tensors")
     assert "Objects tab" in card.next_step
     (pod,) = [one for one in dash.objects() if one.kind == "Pod"]
     assert (pod.role, pod.state, pod.details["Waiting"]) == (Role.CURRENT, "starting", "CrashLoopBackOff")
     assert pod.log.splitlines() == ["Reading the model.", "bad alloc of 17 tensors"]
     assert list(pod.events) == sorted(pod.events, key=_time_of, reverse=True)
     assert {"Created", "Started", "BackOff"} <= {_reason_of(event) for event in pod.events}
-    stage.bed.kubelet.reset(stage.namespace)
-    recovered(dash)
+    failing.bed.kubelet.reset(failing.namespace)
+    await_recovery(dash)
 
 
 def _time_of(event: str) -> str:
@@ -224,96 +236,98 @@ def _reason_of(event: str) -> str:
     return event.partition(", ")[2].partition(":")[0]
 
 
-def test_a_probe_that_fails_is_told_with_its_answer(stage: Stage, dash: Dashboard) -> None:
+def test_a_probe_that_fails_is_told_with_its_answer(failing: FailingNamespace, dash: Dashboard) -> None:
     """It may pass yet, so nothing has failed."""
-    stage.bed.kubelet.fault(stage.namespace, Fault.READINESS_FAILING)
-    dash.deploy(Role.CURRENT, stage.model())
-    card = told(dash, State.STARTING, "the readiness probe fails (HTTP 503)")
+    failing.bed.kubelet.fault(failing.namespace, Fault.READINESS_FAILING)
+    dash.deploy(Role.CURRENT, failing.model())
+    card = await_card(dash, State.STARTING, "Readiness probe failed: HTTP probe failed with statuscode: 503")
     assert "log" in card.next_step
-    stage.bed.kubelet.reset(stage.namespace)
-    recovered(dash)
+    failing.bed.kubelet.reset(failing.namespace)
+    await_recovery(dash)
 
 
 def test_a_pod_that_is_killed_leaves_the_others_answering_and_comes_back(
-    stage: Stage, dash: Dashboard, image: Image
+    failing: FailingNamespace, dash: Dashboard, image: Image
 ) -> None:
     """The card counts the replicas and says why one is missing. Only what it was just answering is lost."""
-    dash.deploy(Role.CURRENT, stage.model(), replicas=2)
-    recovered(dash)
-    stage.await_rollout("mnist-blue")
-    victim = stage.pods()[0]["metadata"]["name"]
-    stage.bed.kubelet.run_instead(stage.namespace, DYING)
-    stage.bed.kubelet.kill(stage.namespace, victim)
-    card = told(dash, State.DEGRADED, "ended with exit code 3")
+    dash.deploy(Role.CURRENT, failing.model(), replicas=2)
+    await_recovery(dash)
+    failing.await_rollout("mnist-blue")
+    victim = failing.pods()[0]["metadata"]["name"]
+    failing.bed.kubelet.run_instead(failing.namespace, DYING)
+    failing.bed.kubelet.kill(failing.namespace, victim)
+    card = await_card(dash, State.DEGRADED, "ended with exit code 3")
     assert card.cause.startswith("1 of 2 replicas ready. ")
     assert "Objects tab" in card.next_step
     with constant_load(dash, image) as load:
-        stage.bed.kubelet.reset(stage.namespace)
-        recovered(dash)
+        failing.bed.kubelet.reset(failing.namespace)
+        await_recovery(dash)
     assert load.failures == []
-    assert victim in {pod["metadata"]["name"] for pod in stage.pods()}
+    assert victim in {pod["metadata"]["name"] for pod in failing.pods()}
 
 
 def test_a_pod_that_somebody_deletes_takes_no_request_with_it(
-    stage: Stage, dash: Dashboard, image: Image
+    failing: FailingNamespace, dash: Dashboard, image: Image
 ) -> None:
     """It answers on until nobody is sent to it, and another one is made meanwhile."""
-    dash.deploy(Role.CURRENT, stage.model(), replicas=2)
-    recovered(dash)
-    victim = stage.pods()[0]["metadata"]["name"]
+    dash.deploy(Role.CURRENT, failing.model(), replicas=2)
+    await_recovery(dash)
+    victim = failing.pods()[0]["metadata"]["name"]
     with constant_load(dash, image) as load:
-        stage.bed.api.delete(stage.path("pods", victim))
-        wait_until(lambda: stage.ready_pods() >= 2, "there are two Pods again")
+        failing.bed.api.delete(failing.path("pods", victim))
+        wait_until(lambda: failing.ready_pods() >= 2, "there are two Pods again")
     assert load.failures == []
-    assert victim not in {pod["metadata"]["name"] for pod in stage.pods()}
-    recovered(dash)
+    assert victim not in {pod["metadata"]["name"] for pod in failing.pods()}
+    await_recovery(dash)
 
 
 # What the cluster does not let in
 
 
-def test_a_quota_that_is_used_up_is_told_with_what_is_left(stage: Stage, dash: Dashboard) -> None:
+def test_a_quota_that_is_used_up_is_told_with_what_is_left(
+    failing: FailingNamespace, dash: Dashboard
+) -> None:
     """The second replica has no room until the quota is raised."""
-    quota = stage.create_quota("compute", {"requests.cpu": "300m"})
-    dash.deploy(Role.CURRENT, stage.model(), replicas=2)
-    card = told(dash, State.FAILED, "The namespace's quota compute has no room for another Pod")
-    assert "it needs requests.cpu=200m, in use is requests.cpu=200m of requests.cpu=300m" in card.cause
+    quota = failing.create_quota("compute", {"requests.cpu": "300m"})
+    dash.deploy(Role.CURRENT, failing.model(), replicas=2)
+    card = await_card(dash, State.FAILED, "The quota compute has no room for another Pod")
+    assert "requested: requests.cpu=200m, used: requests.cpu=200m, limited: requests.cpu=300m" in card.cause
     assert "quota raised" in card.next_step
-    told(dash, State.FAILED, "1 of 2 replicas ready.")
-    stage.bed.api.patch(quota, {"spec": {"hard": {"requests.cpu": "2"}}})
-    recovered(dash)
+    await_card(dash, State.FAILED, "1 of 2 replicas ready.")
+    failing.bed.api.patch(quota, {"spec": {"hard": {"requests.cpu": "2"}}})
+    await_recovery(dash)
 
 
-def test_a_limit_range_that_forbids_the_pods_is_named(stage: Stage, dash: Dashboard) -> None:
+def test_a_limit_range_that_forbids_the_pods_is_named(failing: FailingNamespace, dash: Dashboard) -> None:
     """They are made by themselves when it is gone."""
     limit = {"type": "Container", "max": {"memory": "512Mi"}}
-    stage.create("v1", "LimitRange", "small", spec={"limits": [limit]})
-    dash.deploy(Role.CURRENT, stage.model())
-    card = told(dash, State.FAILED, "A LimitRange of the namespace forbids the Pods")
+    failing.create("v1", "LimitRange", "small", spec={"limits": [limit]})
+    dash.deploy(Role.CURRENT, failing.model())
+    card = await_card(dash, State.FAILED, "Kubernetes cannot create the Pods")
     assert "maximum memory usage per Container is 512Mi" in card.cause
     assert card.next_step
-    stage.bed.api.delete(stage.path("limitranges", "small"))
-    recovered(dash)
+    failing.bed.api.delete(failing.path("limitranges", "small"))
+    await_recovery(dash)
 
 
-def test_a_strict_namespace_takes_the_pods(stage: Stage, dash: Dashboard) -> None:
+def test_a_strict_namespace_takes_the_pods(failing: FailingNamespace, dash: Dashboard) -> None:
     """Pod Security `restricted`, a LimitRange with defaults and a quota of limits do not object."""
     enforced = {"pod-security.kubernetes.io/enforce": "restricted"}
-    stage.bed.api.patch(f"/api/v1/namespaces/{stage.namespace}", {"metadata": {"labels": enforced}})
+    failing.bed.api.patch(f"/api/v1/namespaces/{failing.namespace}", {"metadata": {"labels": enforced}})
     limit = {"type": "Container", "default": {"memory": "1Gi", "cpu": "1"}, "max": {"memory": "2Gi"}}
-    stage.create("v1", "LimitRange", "usual", spec={"limits": [limit]})
+    failing.create("v1", "LimitRange", "usual", spec={"limits": [limit]})
     hard = {"limits.memory": "4Gi", "limits.cpu": "4", "requests.memory": "4Gi", "requests.cpu": "4"}
-    stage.create_quota("compute", hard)
-    dash.deploy(Role.CURRENT, stage.model())
-    recovered(dash)
+    failing.create_quota("compute", hard)
+    dash.deploy(Role.CURRENT, failing.model())
+    await_recovery(dash)
 
 
 @contextmanager
-def policy(stage: Stage, resource: str, group: str, probe: Object) -> Iterator[str]:
+def policy(failing: FailingNamespace, resource: str, group: str, probe: Object) -> Iterator[str]:
     """The name of an admission policy that lets nothing of a resource in, from when it is heeded."""
     api, name = "admissionregistration.k8s.io/v1", f"images-{secrets.token_hex(3)}"
     rule = {"apiGroups": [group], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": [resource]}
-    here = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": stage.namespace}}}
+    here = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": failing.namespace}}}
     refusal = {"expression": "false", "message": "Only images of acme.example may run."}
     specs = {
         "": {"matchConstraints": {"resourceRules": [rule], **here}, "validations": [refusal]},
@@ -321,13 +335,13 @@ def policy(stage: Stage, resource: str, group: str, probe: Object) -> Iterator[s
     }
     for kind, spec in specs.items():
         found = {"apiVersion": api, "kind": f"ValidatingAdmissionPolicy{kind}", "metadata": {"name": name}}
-        stage.bed.api.create({**found, "spec": spec})
+        failing.bed.api.create({**found, "spec": spec})
 
-    where = stage.path(resource, group=f"{group}/v1" if group else "")
+    where = failing.path(resource, group=f"{group}/v1" if group else "")
 
     def is_heeded() -> bool:
         try:
-            stage.bed.api.post(f"{where}?dryRun=All", probe)
+            failing.bed.api.post(f"{where}?dryRun=All", probe)
         except ApiServerError as refused:
             return name in str(refused)
         return False
@@ -337,23 +351,25 @@ def policy(stage: Stage, resource: str, group: str, probe: Object) -> Iterator[s
         yield name
     finally:
         for plural in ("validatingadmissionpolicybindings", "validatingadmissionpolicies"):
-            stage.bed.api.delete(f"/apis/{api}/{plural}/{name}")
+            failing.bed.api.delete(f"/apis/{api}/{plural}/{name}")
 
 
 def test_a_deployment_that_a_policy_refuses_is_refused_before_anything_has_changed(
-    stage: Stage, dash: Dashboard
+    failing: FailingNamespace, dash: Dashboard
 ) -> None:
     """The refusal says by whom; without the policy the same deployment is accepted."""
-    model = stage.model()
-    refusing = policy(stage, "deployments", "apps", deployment(stage.namespace, "probe"))
+    model = failing.model()
+    refusing = policy(failing, "deployments", "apps", deployment(failing.namespace, "probe"))
     with refusing as name, pytest.raises(EngineError) as caught:
         dash.deploy(Role.CURRENT, model)
-    assert f"Kubernetes rejected Deployment mnist-blue in namespace {stage.namespace}" in caught.value.problem
+    assert (
+        f"Kubernetes rejected Deployment mnist-blue in namespace {failing.namespace}" in caught.value.problem
+    )
     assert f"ValidatingAdmissionPolicy '{name}'" in caught.value.problem
     assert "Only images of acme.example may run." in caught.value.problem
     assert "ask who wrote that policy" in caught.value.next_step
     for plural, group in (("services", ""), ("ingresses", "networking.k8s.io/v1"), ("secrets", "")):
-        assert stage.bed.api.get(stage.path(plural, group=group))["items"] == []
+        assert failing.bed.api.get(failing.path(plural, group=group))["items"] == []
     assert dash.snapshot().current is None
     wait_until(lambda: _is_accepted(dash, model), "the policy is forgotten")
 
@@ -365,7 +381,9 @@ def _is_accepted(dash: Dashboard, model: ModelCheck) -> bool:
     return False
 
 
-def test_pods_that_a_policy_refuses_are_told_with_its_name(stage: Stage, dash: Dashboard) -> None:
+def test_pods_that_a_policy_refuses_are_told_with_its_name(
+    failing: FailingNamespace, dash: Dashboard
+) -> None:
     """It lets the Deployment in, but not what comes of it."""
     container = {"name": "probe", "image": "example.com/probe:1"}
     probe = {
@@ -374,44 +392,44 @@ def test_pods_that_a_policy_refuses_are_told_with_its_name(stage: Stage, dash: D
         "metadata": {"name": "probe"},
         "spec": {"containers": [container]},
     }
-    with policy(stage, "pods", "", probe) as name:
-        dash.deploy(Role.CURRENT, stage.model())
-        card = told(dash, State.FAILED, f"The admission policy {name} forbids the Pods")
+    with policy(failing, "pods", "", probe) as name:
+        dash.deploy(Role.CURRENT, failing.model())
+        card = await_card(dash, State.FAILED, f"ValidatingAdmissionPolicy '{name}'")
     assert "Only images of acme.example may run" in card.cause
     assert card.next_step
-    recovered(dash)
+    await_recovery(dash)
 
 
 # A re-deploy that fails
 
 
 @pytest.fixture
-def both(stage: Stage, dash: Dashboard) -> ModelCheck:
+def both(failing: FailingNamespace, dash: Dashboard) -> ModelCheck:
     """Both roles ready; the model that is New."""
-    model = stage.model("cnn")
-    dash.deploy(Role.CURRENT, stage.model("linear"))
+    model = failing.model("cnn")
+    dash.deploy(Role.CURRENT, failing.model("linear"))
     dash.deploy(Role.NEW, model)
-    recovered(dash)
-    recovered(dash, Role.NEW)
+    await_recovery(dash)
+    await_recovery(dash, Role.NEW)
     return model
 
 
 def test_a_redeploy_that_fails_keeps_the_former_model_serving(
-    stage: Stage, dash: Dashboard, both: ModelCheck, image: Image
+    failing: FailingNamespace, dash: Dashboard, both: ModelCheck, image: Image
 ) -> None:
     """Whether the image or the model is missing; and the next one that is well takes over."""
-    gone = stage.model()
-    stage.bed.storage.delete(gone.base)
-    other_image = stage.dashboard(image=MISSING_IMAGE)
+    gone = failing.model()
+    failing.bed.storage.delete(gone.base)
+    other_image = failing.dashboard(image=MISSING_IMAGE)
     dash.wait_settled()
     with constant_load(dash, image, Route.NEW, threads=1) as load:
-        for failing, model, says in ((other_image, both, MISSING_IMAGE), (dash, gone, gone.base)):
-            failing.deploy(Role.NEW, model)
-            card = told(dash, State.FAILED, says, role=Role.NEW)
+        for dashboard, model, says in ((other_image, both, MISSING_IMAGE), (dash, gone, gone.base)):
+            dashboard.deploy(Role.NEW, model)
+            card = await_card(dash, State.FAILED, says, role=Role.NEW)
             assert "The former model keeps serving." in card.cause
             assert card.next_step
             assert (card.base, card.ready) == (both.base, 1)
-        mended = stage.model()
+        mended = failing.model()
         dash.deploy(Role.NEW, mended)
-        assert recovered(dash, Role.NEW).base == mended.base
+        assert await_recovery(dash, Role.NEW).base == mended.base
     assert load.failures == []

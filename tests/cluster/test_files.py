@@ -12,7 +12,7 @@ from mnist_dash.service import Dashboard
 from mnist_dash.settings import RouterKind
 from tests.cluster.bed.api_server import Object
 from tests.cluster.bed.bed import Bed
-from tests.cluster.rollout import APPS, NETWORKING, Rollout, seen
+from tests.cluster.rollout import APPS, NETWORKING, Rollout, await_snapshot
 from tests.gcs import write_key
 from tests.load import ask
 
@@ -72,7 +72,7 @@ def test_the_file_is_what_is_there_and_makes_it_anew_elsewhere(
         key = ["--from-file=key.json=" + str(tmp_path / "key.json")]
         other.kubectl("create", "secret", "generic", "mnist-gcs-credentials", *key)
         there = other.open()
-        after = seen(there, lambda snapshot: snapshot.settled and snapshot.current and snapshot.new)
+        after = await_snapshot(there, lambda snapshot: snapshot.settled and snapshot.current and snapshot.new)
         assert after.split_observed == 20
         assert [bases(after), bases(dash.snapshot())] == [[model.base for model in rollout.models]] * 2
         assert {answer.role for answer in ask(there, image, 40).answers} == set(Role)

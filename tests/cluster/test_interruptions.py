@@ -10,16 +10,14 @@ from functools import partial
 import pytest
 
 from mnist_dash.cluster import traffic_probe
-from mnist_dash.cluster.operations import operations_for
-from mnist_dash.domain import Change, Image, Promote, Remove, Role, SetSplit, Snapshot, UndoPromote
+from mnist_dash.domain import Image, Role, Snapshot
 from mnist_dash.errors import EngineError
 from mnist_dash.service import Dashboard
 from mnist_dash.settings import RouterKind
 from tests.cluster.bed.bed import Bed, wait_until
 from tests.cluster.bed.faults import FaultProxy
-from tests.cluster.rollout import PATIENCE, Rollout, end, seen
+from tests.cluster.rollout import PATIENCE, Rollout, await_snapshot, end
 from tests.load import constant_load
-from tests.unit.cluster.in_memory_cluster import DEPLOY_CURRENT, DEPLOY_NEW, SITE, PaperCluster
 
 Verb = Callable[[Dashboard], object]
 
@@ -35,7 +33,7 @@ class Killer:
     def kill(self, verb: Verb, writes: int) -> bool:
         """Let a new dashboard begin with something; returns whether it was killed before it was done."""
         dash = self._rollout.open(kubeconfig=self._kubeconfig)
-        seen(dash, lambda snapshot: not snapshot.trouble)
+        await_snapshot(dash, lambda snapshot: not snapshot.trouble)
         last = len(self._proxy.writes()) + writes
         self._proxy.cut_after_writes(writes)
         try:
@@ -86,7 +84,7 @@ def test_a_promotion_killed_anywhere_is_finished(rollout: Rollout, killer: Kille
             if not killer.kill(swap, writes):
                 break
             dash = rollout.open(interrupted_after=0)
-            found = seen(dash, lambda snapshot: snapshot.current)
+            found = await_snapshot(dash, lambda snapshot: snapshot.current)
             told.append(found.interrupted_promotion)
             if found.interrupted_promotion:
                 dash.promote()
@@ -117,7 +115,7 @@ def test_a_promotion_killed_anywhere_is_taken_back(
             if not killer.kill(Dashboard.promote, writes):
                 break
             dash = rollout.open(interrupted_after=0)
-            assert "by user-" in seen(dash, lambda snapshot: snapshot.current).interrupted_promotion
+            assert "by user-" in await_snapshot(dash, lambda snapshot: snapshot.current).interrupted_promotion
             with pytest.raises(EngineError, match="Finish it or take it back first"):
                 dash.set_split(50)
             dash.undo_promote()
@@ -127,17 +125,6 @@ def test_a_promotion_killed_anywhere_is_taken_back(
     rollout.close()
     assert load.failures == []
     assert writes == 5
-
-
-@pytest.mark.parametrize("change", [DEPLOY_NEW, Remove(Role.CURRENT), SetSplit(20)])
-def test_nothing_else_is_changed_while_a_promotion_is_under_way(change: Change) -> None:
-    """A role's model may still be the other's, or already."""
-    cluster = PaperCluster()
-    for one in (DEPLOY_CURRENT, DEPLOY_NEW, Promote()):
-        cluster.write(operations_for(one, cluster.seen(), SITE, "ann"))
-    with pytest.raises(EngineError, match="under way"):
-        operations_for(change, cluster.seen(), SITE, "ben")
-    assert operations_for(UndoPromote(), cluster.seen(), SITE, "ben")
 
 
 def test_a_first_deployment_killed_anywhere_succeeds_when_it_is_repeated(
@@ -154,7 +141,7 @@ def test_a_first_deployment_killed_anywhere_succeeds_when_it_is_repeated(
             if not Killer(rollout, proxy).kill(deploy, writes):
                 break
             dash = rollout.open()
-            assert seen(dash, lambda snapshot: not snapshot.trouble).current is None
+            assert await_snapshot(dash, lambda snapshot: not snapshot.trouble).current is None
             assert rollout.all_live("apps/v1", "Deployment") == []
             dash.deploy(Role.CURRENT, model)
             begun.append(dash)
@@ -181,7 +168,7 @@ def test_other_changes_killed_anywhere_succeed_when_they_are_repeated(
             assert all(killer.kill(verb, writes) for writes in kills)
             dash = rollout.open()
             verb(dash)
-            after = seen(dash, lambda snapshot: snapshot.new is None or snapshot.settled)
+            after = await_snapshot(dash, lambda snapshot: snapshot.new is None or snapshot.settled)
             dash.close()
     assert load.failures == []
     assert (bases(after), after.split_observed) == ((linear.base, None), 0)

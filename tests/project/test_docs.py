@@ -23,7 +23,7 @@ from mnist_dash.cluster.engine import routes_for
 from mnist_dash.cluster.manifests import READY_PATH
 from mnist_dash.cluster.observation import Observation
 from mnist_dash.cluster.operations import Apply, Site, operations_for
-from mnist_dash.cluster.polling import read
+from mnist_dash.cluster.polling import poll
 from mnist_dash.cluster.resources import (
     CONTAINER,
     HTTP_ROUTE,
@@ -337,7 +337,8 @@ class _Recorder:
     def list(self, kind: Kind, **_: str) -> list[Object]:
         self.rights[kind.group, kind.plural].add("list")
         container: Object = {"name": CONTAINER, "state": {"running": {}}}
-        pod = {"metadata": {"name": "pod"}, "status": {"containerStatuses": [container]}}
+        status = {"containerStatuses": [container]}
+        pod = {"kind": "Pod", "metadata": {"name": "pod"}, "spec": {}, "status": status}
         return [pod] if kind is POD else []
 
     def logs(self, _pod: str, **_: Any) -> str:
@@ -353,7 +354,7 @@ def _needed() -> Rights:
         Settings(EngineKind.KUBERNETES, "my.example.com", router=RouterKind.GATEWAY, gateway="mnist/web"),
     ):
         routes = routes_for(settings)
-        read(cast(KubernetesClient, recorder), routes, details=True)
+        poll(cast(KubernetesClient, recorder), routes, details=True)
         site = Site(settings.namespace, settings.image, routes, key=b"{}")
         deploy = Deploy(Role.NEW, ModelCheck("gs://b/m", 1, (28, 28, 1), 0.9), 1)
         for operation in (
@@ -362,8 +363,8 @@ def _needed() -> Rights:
             for operation in operations_for(change, Observation(), site, "ann")
         ):
             kind = kind_of(operation.object) if isinstance(operation, Apply) else operation.kind
-            # Both get the live object first; server-side apply creates a missing one.
-            verbs = {"get", "create", "patch"} if isinstance(operation, Apply) else {"get", "delete"}
+            # An object that is not listed is read first; server-side apply creates a missing one.
+            verbs = {"get", "create", "patch"} if isinstance(operation, Apply) else {"delete"}
             recorder.rights[kind.group, kind.plural] |= verbs
     assert {INGRESS.plural, HTTP_ROUTE.plural} <= {plural for _, plural in recorder.rights}
     return dict(recorder.rights)

@@ -1,4 +1,4 @@
-"""A cluster on paper: keeps what is applied, and has Pods and endpoints for it at once."""
+"""A cluster in memory: keeps the objects that are applied, with Pods and endpoints for them at once."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from mnist_dash.cluster.ingress import IngressRoutes
 from mnist_dash.cluster.manifests import pointer_of, release_of
 from mnist_dash.cluster.observation import SERVICE_OF_SLICE, Observation
-from mnist_dash.cluster.operations import Apply, Delete, Operation, Site
-from mnist_dash.cluster.resources import RELEASE_LABEL, Object, service_name
-from mnist_dash.domain import Deploy, ModelCheck, Release, Role
+from mnist_dash.cluster.operations import Apply, Operation, Site, operations_for
+from mnist_dash.cluster.polling import observe
+from mnist_dash.cluster.resources import Object, name_of, service_name
+from mnist_dash.domain import Change, Deploy, ModelCheck, Release, Role, SetSplit
 
 SITE = Site("mnist", "tensorflow/serving:2.19.0", IngressRoutes("my.example.com", "nginx", "mnist"))
 LINEAR = ModelCheck("gs://models/linear", 1, (-1, 28, 28, 1), 0.92)
@@ -18,77 +19,77 @@ DEPLOY_CURRENT, DEPLOY_NEW = Deploy(Role.CURRENT, LINEAR, 1), Deploy(Role.NEW, C
 ADDRESSES = {Release.BLUE: "10.77.1.1", Release.GREEN: "10.77.1.2"}
 
 
-class PaperCluster:
-    """Carries acts out; the Pods of a Deployment are ready at once, unless their release is `unready`."""
+class InMemoryCluster:
+    """Applies operations; the Pods of a Deployment are ready at once, unless their release is `unready`."""
 
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str], Object] = {}
         self.unready: set[Release] = set()
         self.lingering: dict[Release, Object] = {}
-        """The Pod templates of those whose Pods are still there after their Deployment."""
+        """The Pod templates of releases whose Pods outlive their Deployment."""
 
-    def write(self, acts: Iterable[Operation]) -> None:
-        """Carry all of them out."""
-        for act in acts:
-            match act:
-                case Apply(one):
-                    self.objects[one["kind"], one["metadata"]["name"]] = one
-                case Delete(kind, name):
-                    self.objects.pop((kind.name, name), None)
+    @classmethod
+    def with_both(cls) -> InMemoryCluster:
+        """Linear is Current on blue, convolutional New on green, split 20."""
+        cluster = cls()
+        for change in (DEPLOY_CURRENT, DEPLOY_NEW, SetSplit(20)):
+            cluster.change(change)
+        return cluster
 
-    def seen(self) -> Observation:
-        """What a poll sees."""
-        routes = self._of("Ingress")
-        return Observation(
-            deployments=self._of("Deployment"),
-            pods=[_pod(release, template) for release, template in self._templates().items()],
-            services=self._of("Service"),
-            endpoint_slices=[self._slice(one) for one in self._of("Service")],
-            routes=routes,
-            written=SITE.routes.read(routes),
-        )
+    def change(self, change: Change, by: str = "ann", now: float | None = None) -> None:
+        """Apply the operations of a change."""
+        self.write(operations_for(change, self.observe(), SITE, by, now=now))
+
+    def write(self, operations: Iterable[Operation]) -> None:
+        """Apply operations in order."""
+        for op in operations:
+            if isinstance(op, Apply):
+                self.objects[op.kind.name, op.name] = op.object
+            else:
+                self.objects.pop((op.kind.name, op.name), None)
+
+    def observe(self) -> Observation:
+        """What a poll observes."""
+        pods = [_pod(release, template) for release, template in self._templates().items()]
+        slices = [self._slice(service) for service in self._of("Service")]
+        return observe([*self.objects.values(), *pods, *slices], SITE.routes)
 
     def answers(self, header: str = "") -> dict[str, int]:
-        """Percent of the requests by the release that answers, as an ingress divides them; 503 for nobody."""
-        seen = self.seen()
-        weight = seen.written.weight if seen.written else 0
-        to_new = {"always": 100, "never": 0}.get(header, weight) if seen.ready_addresses(Role.NEW) else 0
+        """Percent of the requests by the release that answers, as an ingress divides them; 503 for none."""
+        observation = self.observe()
+        has_new = bool(observation.ready_addresses(Role.NEW))
+        to_new = {"always": 100, "never": 0}.get(header, observation.weight) if has_new else 0
         shares: dict[str, int] = {}
         for role, share in ((Role.CURRENT, 100 - to_new), (Role.NEW, to_new)):
-            release = seen.pointer(role).value if seen.ready_addresses(role) else "503"
+            release = observation.pointer(role).value if observation.ready_addresses(role) else "503"
             shares[release] = shares.get(release, 0) + share
         return {release: share for release, share in shares.items() if share}
 
+    def pointers(self) -> tuple[str, str]:
+        """The releases that Current and New point at."""
+        selectors = [self.objects["Service", service_name(role)]["spec"]["selector"] for role in Role]
+        current, new = (selector["mnist-dash/release"] for selector in selectors)
+        return current, new
+
     def _of(self, kind: str) -> list[Object]:
-        return [one for (its_kind, _), one in self.objects.items() if its_kind == kind]
+        return [item for (its_kind, _), item in self.objects.items() if its_kind == kind]
 
     def _templates(self) -> dict[Release, Object]:
-        live = {Release(one["metadata"]["labels"][RELEASE_LABEL]): one for one in self._of("Deployment")}
-        return self.lingering | {release: one["spec"]["template"] for release, one in live.items()}
-
-    def _released(self) -> list[Release]:
-        return [release for one in self._of("Deployment") if (release := release_of(one))]
+        live = {release_of(item): item["spec"]["template"] for item in self._of("Deployment")}
+        return self.lingering | {release: template for release, template in live.items() if release}
 
     def _slice(self, service: Object) -> Object:
         release = pointer_of(service)
-        ready = release in self._released() and release not in self.unready
+        ready = ("Deployment", f"mnist-{release}") in self.objects and release not in self.unready
         endpoints = [{"addresses": [ADDRESSES[release]], "conditions": {"ready": ready}}] if release else []
-        labels = {SERVICE_OF_SLICE: service["metadata"]["name"]}
-        return {"metadata": {"name": service["metadata"]["name"], "labels": labels}, "endpoints": endpoints}
+        metadata = {"name": name_of(service), "labels": {SERVICE_OF_SLICE: name_of(service)}}
+        return {"kind": "EndpointSlice", "metadata": metadata, "endpoints": endpoints}
 
 
 def _pod(release: Release, template: Object) -> Object:
     status = {
-        "podIP": ADDRESSES[release],
         "podIPs": [{"ip": ADDRESSES[release]}],
         "conditions": [{"type": "Ready", "status": "True"}],
     }
     metadata = {**template["metadata"], "name": f"mnist-{release}-x"}
     return {"kind": "Pod", "metadata": metadata, "spec": template["spec"], "status": status}
-
-
-def pointers(cluster: PaperCluster) -> tuple[str, str]:
-    """The releases that Current and New point at."""
-    selectors = [cluster.objects["Service", service_name(role)]["spec"]["selector"] for role in Role]
-    current, new = (selector["mnist-dash/release"] for selector in selectors)
-    return current, new

@@ -16,7 +16,7 @@ OTHERS = frozenset({"0" * 64})
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A key file that is fit."""
+    """A fit key file."""
     return write_key(tmp_path / "key.json")
 
 
@@ -26,8 +26,8 @@ def test_no_key_file_is_no_problem() -> None:
     assert (key.read(), key.problem, key.replacement(OTHERS)) == (None, "", None)
 
 
-def test_a_bad_key_file_is_told_and_refused(path: Path) -> None:
-    """With the path, and never what stands in it."""
+def test_a_bad_key_file_is_reported_and_refused(path: Path) -> None:
+    """With the path, and never with its content."""
     path.write_text("{")
     key = KeyFile(path)
     assert str(path) in key.problem

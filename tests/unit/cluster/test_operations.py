@@ -1,55 +1,51 @@
-"""What the verbs write, and that whatever is cut short can be gone on from."""
+"""The writes of each change, and that an interruption of them at any point can be resumed."""
 
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 
+from mnist_dash.cluster.api_client import KubernetesClient
 from mnist_dash.cluster.operations import (
     Apply,
     Delete,
     Operation,
     operations_for,
     operations_for_new_key,
-    state_of,
+    write,
 )
-from mnist_dash.domain import Promote, Remove, Role, SetSplit, UndoPromote
+from mnist_dash.cluster.resources import DEPLOYMENT, SECRET, Kind, Object
+from mnist_dash.domain import Change, Promote, Remove, Role, SetSplit, UndoPromote
+from mnist_dash.errors import EngineError
 from tests.unit.cluster.in_memory_cluster import (
     CNN,
     DEPLOY_CURRENT,
     DEPLOY_NEW,
     LINEAR,
     SITE,
-    PaperCluster,
-    pointers,
+    InMemoryCluster,
 )
 
 
-def named(acts: tuple[Operation, ...]) -> list[str]:
-    """What is written, in order."""
-    return [
-        f"-{act.kind.name}/{act.name}"
-        if isinstance(act, Delete)
-        else f"{act.object['kind']}/{act.object['metadata']['name']}"
-        for act in acts
-    ]
+def names(operations: Sequence[Operation]) -> list[str]:
+    """What is written, in order; a minus marks a deletion."""
+    return [f"{'-' if isinstance(op, Delete) else ''}{op.kind.name}/{op.name}" for op in operations]
 
 
 @pytest.fixture
-def both() -> PaperCluster:
+def both() -> InMemoryCluster:
     """Linear is Current on blue, convolutional New on green, split 20."""
-    cluster = PaperCluster()
-    for change in (DEPLOY_CURRENT, DEPLOY_NEW, SetSplit(20)):
-        cluster.write(operations_for(change, cluster.seen(), SITE, "ann"))
-    return cluster
+    return InMemoryCluster.with_both()
 
 
 def test_the_deployment_is_written_last() -> None:
     """Once it is there, so is all that leads to it."""
     site = replace(SITE, key=b"{}")
-    assert named(operations_for(DEPLOY_CURRENT, PaperCluster().seen(), site, "ann")) == [
+    assert names(operations_for(DEPLOY_CURRENT, InMemoryCluster().observe(), site, "ann")) == [
         "Secret/mnist-gcs-credentials",
         "Service/mnist-current",
         "Service/mnist-new",
@@ -61,68 +57,61 @@ def test_the_deployment_is_written_last() -> None:
 
 def test_the_first_current_is_blue_and_the_first_new_is_green() -> None:
     """Each role points at a release of its own."""
-    cluster = PaperCluster()
-    cluster.write(operations_for(DEPLOY_NEW, cluster.seen(), SITE, "ann"))
+    cluster = InMemoryCluster()
+    cluster.change(DEPLOY_NEW)
     assert ("Deployment", "mnist-green") in cluster.objects
-    assert pointers(cluster) == ("blue", "green")
+    assert cluster.pointers() == ("blue", "green")
 
 
 @pytest.mark.parametrize("count", range(6))
-def test_a_deployment_that_is_cut_short_is_finished_by_deploying_again(count: int) -> None:
+def test_an_interrupted_deployment_is_finished_by_deploying_again(count: int) -> None:
     """Until its last write nothing is deployed; after it, everything is."""
-    cluster = PaperCluster()
-    cluster.write(operations_for(DEPLOY_CURRENT, cluster.seen(), SITE, "ann")[:count])
-    assert (cluster.seen().deployment(cluster.seen().pointer(Role.CURRENT)) is not None) is (count == 5)
-    cluster.write(operations_for(DEPLOY_CURRENT, cluster.seen(), SITE, "ann"))
+    cluster = InMemoryCluster()
+    cluster.write(operations_for(DEPLOY_CURRENT, cluster.observe(), SITE, "ann")[:count])
+    assert (cluster.observe().workload(Role.CURRENT) is not None) is (count == 5)
+    cluster.change(DEPLOY_CURRENT)
     assert cluster.answers() == {"blue": 100}
 
 
-def test_deploying_again_keeps_the_split_and_ends_the_undo(both: PaperCluster) -> None:
-    """Going back would not lead to what was before."""
-    both.write(operations_for(DEPLOY_NEW, both.seen(), SITE, "ann"))
-    assert both.answers() == {"blue": 80, "green": 20}
-    assert not state_of(both.seen()).can_undo
-
-
-def test_deploying_the_same_again_rolls_the_pods(both: PaperCluster) -> None:
-    """The folder is to be read anew."""
+def test_deploying_again_keeps_the_split_ends_the_undo_and_rolls_the_pods(both: InMemoryCluster) -> None:
+    """The folder is read again, also if nothing else has changed."""
     before = both.objects["Deployment", "mnist-green"]["spec"]["template"]
-    both.write(operations_for(DEPLOY_NEW, both.seen(), SITE, "ann", now=1.0))
+    both.change(DEPLOY_NEW, now=1.0)
+    assert both.answers() == {"blue": 80, "green": 20}
+    assert not both.observe().state.can_undo
     assert both.objects["Deployment", "mnist-green"]["spec"]["template"] != before
 
 
 @pytest.mark.parametrize("count", range(3))
-def test_removing_new_sends_nobody_to_it_at_any_step(both: PaperCluster, count: int) -> None:
-    """The routes let go of it before it goes."""
-    acts = operations_for(Remove(Role.NEW), both.seen(), SITE, "ann")
-    assert named(acts) == ["Ingress/mnist", "Ingress/mnist-canary", "-Deployment/mnist-green"]
-    both.write(acts[:count])
+def test_removing_new_sends_no_request_to_it_at_any_step(both: InMemoryCluster, count: int) -> None:
+    """The routes let go of it before it is deleted."""
+    operations = operations_for(Remove(Role.NEW), both.observe(), SITE, "ann")
+    assert names(operations) == ["Ingress/mnist", "Ingress/mnist-canary", "-Deployment/mnist-green"]
+    both.write(operations[:count])
     assert "503" not in both.answers()
-    both.write(acts)
+    both.write(operations)
     assert both.answers() == {"blue": 100}
-    assert state_of(both.seen()).split == 0
+    assert both.observe().state.split == 0
 
 
-def test_removing_current_leaves_the_split(both: PaperCluster) -> None:
+def test_removing_current_leaves_the_split(both: InMemoryCluster) -> None:
     """A new Current takes its place."""
-    both.write(operations_for(Remove(Role.CURRENT), both.seen(), SITE, "ann"))
+    both.change(Remove(Role.CURRENT))
     assert both.answers() == {"503": 80, "green": 20}
-    both.write(operations_for(DEPLOY_CURRENT, both.seen(), SITE, "ann"))
+    both.change(DEPLOY_CURRENT)
     assert both.answers() == {"blue": 80, "green": 20}
 
 
-def test_a_split_is_remembered_but_not_written_while_new_is_not_ready(both: PaperCluster) -> None:
+def test_a_split_is_remembered_but_not_written_while_new_is_not_ready(both: InMemoryCluster) -> None:
     """At weight 100 controllers would serve Current and not say so."""
-    both.unready.add(both.seen().pointer(Role.NEW))
-    both.write(operations_for(SetSplit(70), both.seen(), SITE, "ann"))
-    seen = both.seen()
-    assert seen.written
-    assert (seen.written.weight, seen.written.state.split) == (0, 70)
+    both.unready.add(both.observe().pointer(Role.NEW))
+    both.change(SetSplit(70))
+    assert (both.observe().weight, both.observe().state.split) == (0, 70)
 
 
-def test_every_change_is_in_the_history_with_who_asked_for_it(both: PaperCluster) -> None:
-    """As a sentence."""
-    history = state_of(both.seen()).history
+def test_every_change_is_in_the_history_with_its_user(both: InMemoryCluster) -> None:
+    """As a sentence, which is also the cause of the Deployment's revision."""
+    history = both.observe().state.history
     assert {entry.by for entry in history} == {"ann"}
     assert [entry.what for entry in history] == [
         "Deploy gs://models/linear version 1 as Current with 1 replica",
@@ -133,52 +122,133 @@ def test_every_change_is_in_the_history_with_who_asked_for_it(both: PaperCluster
     assert cause == f"ann: {history[1].what}"
 
 
-def test_promoting_first_sends_everything_to_new(both: PaperCluster) -> None:
-    """The pointers stay; where they are to go is written with it."""
-    both.write(operations_for(Promote(), both.seen(), SITE, "ann"))
+def test_promoting_first_sends_everything_to_new(both: InMemoryCluster) -> None:
+    """The pointers stay; their targets are written with it."""
+    both.change(Promote())
     assert both.answers() == {"green": 100}
-    assert pointers(both) == ("blue", "green")
-    swap = state_of(both.seen()).swap
-    assert swap is not None
-    assert (swap.current, swap.new, swap.split, swap.undo) == ("green", "blue", 0, True)
+    assert both.pointers() == ("blue", "green")
+    promotion = both.observe().promotion
+    assert promotion is not None
+    assert (promotion.current, promotion.new, promotion.split, promotion.undo) == ("green", "blue", 0, True)
 
 
 def test_promoting_without_a_current_leaves_nothing_to_undo() -> None:
-    """There is nobody to go back to."""
-    cluster = PaperCluster()
-    cluster.write(operations_for(DEPLOY_NEW, cluster.seen(), SITE, "ann"))
-    cluster.write(operations_for(Promote(), cluster.seen(), SITE, "ann"))
-    swap = state_of(cluster.seen()).swap
-    assert swap is not None
-    assert not swap.undo
+    """There is no former model."""
+    cluster = InMemoryCluster()
+    cluster.change(DEPLOY_NEW)
+    cluster.change(Promote())
+    assert cluster.observe().promotion
+    assert not cluster.observe().promotion.undo  # type: ignore[union-attr]  # it is there
 
 
-def test_an_interrupted_promotion_is_finished_or_turned_round(both: PaperCluster) -> None:
-    """Finishing keeps its goal; taking it back restores the split."""
-    both.write(operations_for(Promote(), both.seen(), SITE, "ann"))
-    goal = state_of(both.seen()).swap
+def test_an_interrupted_promotion_is_finished_or_reversed(both: InMemoryCluster) -> None:
+    """Finishing keeps its goal; undoing it restores the split."""
+    both.change(Promote())
+    goal = both.observe().promotion
     assert goal is not None
-    both.write(operations_for(Promote(), both.seen(), SITE, "bob", now=5.0))
-    assert state_of(both.seen()).swap == replace(goal, by="bob", at=5.0)
-    both.write(operations_for(UndoPromote(), both.seen(), SITE, "bob"))
-    back = state_of(both.seen()).swap
+    both.change(Promote(), by="bob", now=5.0)
+    assert both.observe().promotion == replace(goal, by="bob", at=5.0)
+    both.change(UndoPromote(), by="bob")
+    back = both.observe().promotion
     assert back is not None
     assert (back.current, back.new, back.split, back.undo) == ("blue", "green", 20, False)
 
 
-def test_another_key_rolls_what_is_deployed(both: PaperCluster) -> None:
-    """And is in the Secret exactly once encoded; models, replicas and roles stay."""
+@pytest.mark.parametrize("change", [DEPLOY_NEW, Remove(Role.CURRENT), SetSplit(20)])
+def test_no_other_change_is_possible_during_a_promotion(both: InMemoryCluster, change: Change) -> None:
+    """A role's model may still be the other's, or already."""
+    both.change(Promote())
+    with pytest.raises(EngineError, match="under way"):
+        operations_for(change, both.observe(), SITE, "bob")
+
+
+def test_another_key_rolls_the_deployments(both: InMemoryCluster) -> None:
+    """The Secret encodes it once; models, replicas and roles stay. Without a deployment there is no write."""
     before = both.objects["Deployment", "mnist-green"]
-    acts = operations_for_new_key(both.seen(), replace(SITE, key=b'{"new": 1}'))
-    assert named(acts) == ["Secret/mnist-gcs-credentials", "Deployment/mnist-blue", "Deployment/mnist-green"]
-    secret, _, green = (act.object for act in acts if isinstance(act, Apply))
+    site = replace(SITE, key=b'{"new": 1}')
+    operations = operations_for_new_key(both.observe(), site)
+    assert names(operations) == [
+        "Secret/mnist-gcs-credentials",
+        "Deployment/mnist-blue",
+        "Deployment/mnist-green",
+    ]
+    secret, _, green = (op.object for op in operations if isinstance(op, Apply))
     assert base64.b64decode(secret["data"]["key.json"]) == b'{"new": 1}'
     assert green["spec"]["replicas"] == 2
     assert green["spec"]["template"]["metadata"] != before["spec"]["template"]["metadata"]
     assert CNN.base in str(green)
     assert LINEAR.base not in str(green)
+    assert operations_for_new_key(InMemoryCluster().observe(), site) == ()
 
 
-def test_another_key_writes_nothing_where_nothing_is_deployed() -> None:
-    """The next deployment brings it."""
-    assert operations_for_new_key(PaperCluster().seen(), replace(SITE, key=b"{}")) == ()
+class RecordingClient:
+    """Stands for the API: records writes, and refuses those whose name is in `errors`."""
+
+    def __init__(self, **errors: EngineError) -> None:
+        self._errors = errors
+        self.requests: list[tuple[str, str, bool, Object | None]] = []
+        """Verb, name, whether it is a dry run, and the live object."""
+
+    def get(self, _: Kind, name: str) -> Object | None:
+        self.requests.append(("get", name, True, None))
+        return None
+
+    def apply(self, manifest: Object, *, live: Object | None, dry_run: bool = False, **_: Any) -> Object:
+        name = manifest["metadata"]["name"]
+        self.requests.append(("apply", name, dry_run, live))
+        if error := self._errors.get(name.replace("-", "_")):
+            raise error
+        return {**manifest, "status": "written"}
+
+    def delete(self, _: Kind, name: str, *, live: Object | None, dry_run: bool = False) -> None:
+        self.requests.append(("delete", name, dry_run, live))
+
+
+def write_with(
+    client: RecordingClient, operations: Sequence[Operation], cluster: InMemoryCluster
+) -> tuple[Object, ...]:
+    """Write to the client instead of a cluster."""
+    return write(cast(KubernetesClient, client), operations, cluster.observe())
+
+
+def test_all_writes_are_rehearsed_before_the_first_and_then_done_in_order(both: InMemoryCluster) -> None:
+    """With the objects as they were listed; only the Secret, which never is, is read."""
+    operations = operations_for(DEPLOY_NEW, both.observe(), replace(SITE, key=b"{}"), "ann")
+    client = RecordingClient()
+    objects = write_with(client, operations, both)
+    (secret, *dry), done = client.requests[: 1 + len(operations)], client.requests[1 + len(operations) :]
+    assert secret[:2] == ("get", "mnist-gcs-credentials")
+    assert all(dry_run for _, _, dry_run, _ in dry)
+    assert [name for _, name, dry_run, _ in done if not dry_run] == [op.name for op in operations]
+    assert all(
+        live is both.objects.get((op.kind.name, op.name))
+        for (*_, live), op in zip(done, operations, strict=True)
+    )
+    assert {item["kind"] for item in objects if item.get("status") == "written"} == {
+        "Service",
+        "Ingress",
+        "Deployment",
+    }
+    assert SECRET.name not in {item["kind"] for item in objects}
+
+
+def test_a_deleted_object_is_no_longer_observed(both: InMemoryCluster) -> None:
+    """Without another poll."""
+    objects = write_with(RecordingClient(), [Delete(DEPLOYMENT, "mnist-green")], both)
+    assert [item["metadata"]["name"] for item in objects if item["kind"] == "Deployment"] == ["mnist-blue"]
+
+
+def test_a_refused_dry_run_writes_nothing_and_names_all_conflicts(both: InMemoryCluster) -> None:
+    """Taking over concerns all of them; another error is not hidden by them."""
+    operations = operations_for(DEPLOY_NEW, both.observe(), SITE, "ann")
+    errors = {
+        name: EngineError(f"{owner} owns it.", "Take over.", can_take_over=True)
+        for name, owner in (("mnist_new", "Bob"), ("mnist", "Eve"))
+    }
+    client = RecordingClient(**errors)
+    with pytest.raises(EngineError, match=r"^Bob owns it\. Eve owns it\. Take over\.$") as caught:
+        write_with(client, operations, both)
+    assert caught.value.can_take_over
+    assert all(dry_run for _, _, dry_run, _ in client.requests)
+    with pytest.raises(EngineError, match="forbidden"):
+        write_with(RecordingClient(**errors, mnist_green=EngineError("It is forbidden.")), operations, both)

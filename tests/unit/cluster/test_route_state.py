@@ -1,4 +1,4 @@
-"""What is remembered on the route, and how a promotion goes on."""
+"""The state on the route, and the steps of a promotion."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from mnist_dash.cluster.resources import CAN_UNDO, HISTORY, SPLIT, SWAP
 from mnist_dash.cluster.route_state import (
-    REMEMBERED,
+    MAX_HISTORY,
     Finish,
     PendingPromotion,
     RouteState,
@@ -21,44 +21,44 @@ from mnist_dash.cluster.route_state import (
 )
 from mnist_dash.domain import HistoryEntry, Release, Role
 
-SWAP_GOAL = PendingPromotion(Release.GREEN, Release.BLUE, split=0, undo=True, by="ann", at=1.5)
-UNDO_GOAL = PendingPromotion(Release.BLUE, Release.GREEN, split=20, undo=False, by="bob", at=2.5)
-STATE = RouteState(20, SWAP_GOAL, True, (HistoryEntry(1.25, "ann", "Deploy é"), HistoryEntry(2, "bob", "x")))
+PROMOTION = PendingPromotion(Release.GREEN, Release.BLUE, split=0, undo=True, by="ann", at=1.5)
+UNDO = PendingPromotion(Release.BLUE, Release.GREEN, split=20, undo=False, by="bob", at=2.5)
+STATE = RouteState(20, PROMOTION, True, (HistoryEntry(1.25, "ann", "Deploy é"), HistoryEntry(2, "bob", "x")))
 
 
 @pytest.mark.parametrize("state", [STATE, RouteState(), RouteState(split=100, can_undo=True)])
 def test_a_state_is_read_back_as_it_was_written(state: RouteState) -> None:
-    """Nothing is told of it."""
+    """Without any complaint."""
     assert read_state(state.to_annotations(), "Ingress mnist-canary") == (state, ())
 
 
 def test_a_bare_state_writes_only_its_split() -> None:
-    """What is not there has nothing to say."""
+    """Defaults are left out."""
     assert RouteState(split=7).to_annotations() == {SPLIT: "7"}
 
 
 def test_without_any_annotation_the_weight_is_the_split() -> None:
-    """Somebody made the object by hand."""
+    """The object was created by hand."""
     assert read_state({}, "HTTPRoute mnist", weight=30) == (RouteState(split=30), ())
 
 
 def test_the_history_is_bounded() -> None:
-    """The oldest go, and an object's annotations stay small."""
+    """The oldest entries go, and an object's annotations stay small."""
     state = RouteState()
-    for number in range(REMEMBERED + 5):
+    for number in range(MAX_HISTORY + 5):
         state = state.remember(HistoryEntry(number, "ann", f"{number}"))
-    assert len(state.history) == REMEMBERED
-    assert state.history[-1].what == f"{REMEMBERED + 4}"
+    assert len(state.history) == MAX_HISTORY
+    assert state.history[-1].what == f"{MAX_HISTORY + 4}"
     wordy = RouteState(history=(HistoryEntry(1, "a" * 9000, "w" * 9000),) * 90)
     assert sum(map(len, wordy.to_annotations().values())) < 200_000
 
 
 @pytest.mark.parametrize("text", ["", "x", "20%", "-1", "101", "1.5", "²", "+5", " 5"])
-def test_a_damaged_split_is_told_and_the_weight_counts(text: str) -> None:
+def test_a_damaged_split_is_reported_and_the_weight_counts(text: str) -> None:
     """Annotations hold integers from 0 to 100."""
     state, trouble = read_state({**STATE.to_annotations(), SPLIT: text}, "Ingress mnist-canary", weight=30)
     assert state.split == 30
-    assert state.swap == STATE.swap
+    assert state.promotion == STATE.promotion
     (sentence,) = trouble
     assert sentence.startswith(f"The annotation {SPLIT} of Ingress mnist-canary cannot be read")
     with pytest.raises(ValueError, match="no integer from 0 to 100"):
@@ -81,21 +81,21 @@ def test_a_damaged_split_is_told_and_the_weight_counts(text: str) -> None:
         '{"current":"blue","new":"green","split":0,"undo":true,"by":"a","at":NaN}',
     ],
 )
-def test_a_damaged_swap_is_dropped_and_told(text: str) -> None:
+def test_a_damaged_promotion_is_dropped_and_reported(text: str) -> None:
     """The rest of the state stays."""
     state, trouble = read_state({**STATE.to_annotations(), SWAP: text}, "Ingress mnist-canary")
-    assert state.swap is None
+    assert state.promotion is None
     assert state.history == STATE.history
     assert len(trouble) == 1
     assert SWAP in trouble[0]
 
 
-def test_a_damaged_history_is_dropped_and_told() -> None:
+def test_a_damaged_history_is_dropped_and_reported() -> None:
     """The rest of the state stays."""
     for text in ("{", "{}", "3"):
         state, trouble = read_state({**STATE.to_annotations(), HISTORY: text}, "Ingress mnist-canary")
         assert state.history == ()
-        assert state.swap == STATE.swap
+        assert state.promotion == STATE.promotion
         assert len(trouble) == 1
 
 
@@ -107,7 +107,7 @@ def test_damaged_entries_leave_the_others_in_the_history() -> None:
 
 
 def test_only_true_can_be_undone() -> None:
-    """Anything else is as if it was absent."""
+    """Anything else counts as absent."""
     assert not read_state({CAN_UNDO: "yes"}, "Ingress mnist-canary")[0].can_undo
 
 
@@ -128,11 +128,11 @@ def _after(step: Step, pointers: Pointers, weight: int) -> tuple[Pointers, int]:
             return pointers, split
 
 
-def _steps(pointers: Pointers, weight: int, swap: PendingPromotion) -> list[tuple[Pointers, int, Step]]:
-    """Each step with what was observed before it, up to the last."""
+def _steps(pointers: Pointers, weight: int, promotion: PendingPromotion) -> list[tuple[Pointers, int, Step]]:
+    """Each step with the state before it, up to the last."""
     taken: list[tuple[Pointers, int, Step]] = []
     while len(taken) < 10:
-        step = next_step(pointers, weight, swap)
+        step = next_step(pointers, weight, promotion)
         taken.append((pointers, weight, step))
         if isinstance(step, Finish):
             return taken
@@ -140,49 +140,49 @@ def _steps(pointers: Pointers, weight: int, swap: PendingPromotion) -> list[tupl
     raise AssertionError(taken)
 
 
-@pytest.mark.parametrize("swap", [SWAP_GOAL, UNDO_GOAL])
+@pytest.mark.parametrize("promotion", [PROMOTION, UNDO])
 @pytest.mark.parametrize(("pointers", "weight"), STARTS)
-def test_a_swap_ends_in_its_goal_from_wherever_it_is(
-    pointers: Pointers, weight: int, swap: PendingPromotion
+def test_a_promotion_ends_in_its_goal_from_any_state(
+    pointers: Pointers, weight: int, promotion: PendingPromotion
 ) -> None:
     """A dashboard that was killed between any two writes leaves such a state."""
-    last, before, step = _steps(pointers, weight, swap)[-1]
-    assert last == {Role.CURRENT: swap.current, Role.NEW: swap.new}
-    assert _after(step, last, before) == (last, swap.split)
+    last, before, step = _steps(pointers, weight, promotion)[-1]
+    assert last == {Role.CURRENT: promotion.current, Role.NEW: promotion.new}
+    assert _after(step, last, before) == (last, promotion.split)
 
 
-@pytest.mark.parametrize("swap", [SWAP_GOAL, UNDO_GOAL])
+@pytest.mark.parametrize("promotion", [PROMOTION, UNDO])
 @pytest.mark.parametrize(("pointers", "weight"), STARTS)
 def test_a_pointer_moves_only_while_its_role_receives_nothing(
-    pointers: Pointers, weight: int, swap: PendingPromotion
+    pointers: Pointers, weight: int, promotion: PendingPromotion
 ) -> None:
     """So no request meets a Service that is changing."""
-    for _, before, step in _steps(pointers, weight, swap):
+    for _, before, step in _steps(pointers, weight, promotion):
         if isinstance(step, SetSelector):
             assert before == (100 if step.role is Role.CURRENT else 0)
 
 
-@pytest.mark.parametrize("swap", [SWAP_GOAL, UNDO_GOAL])
+@pytest.mark.parametrize("promotion", [PROMOTION, UNDO])
 @pytest.mark.parametrize(("pointers", "weight"), STARTS)
-def test_doing_a_step_twice_is_harmless(pointers: Pointers, weight: int, swap: PendingPromotion) -> None:
-    """What it writes is the same again."""
-    for seen, before, step in _steps(pointers, weight, swap):
-        once = _after(step, seen, before)
+def test_repeating_a_step_is_harmless(pointers: Pointers, weight: int, promotion: PendingPromotion) -> None:
+    """It writes the same again."""
+    for pointed, before, step in _steps(pointers, weight, promotion):
+        once = _after(step, pointed, before)
         assert _after(step, *once) == once
 
 
 @pytest.mark.parametrize(("pointers", "weight"), STARTS)
-def test_a_swap_can_be_turned_round_after_any_step(pointers: Pointers, weight: int) -> None:
-    """Taking it back is the same act with the goal the other way round."""
-    for seen, before, step in _steps(pointers, weight, SWAP_GOAL):
-        *_, (last, _, _) = _steps(*_after(step, seen, before), UNDO_GOAL)
-        assert last == {Role.CURRENT: UNDO_GOAL.current, Role.NEW: UNDO_GOAL.new}
+def test_a_promotion_can_be_reversed_after_any_step(pointers: Pointers, weight: int) -> None:
+    """Undoing it has the same steps with the reversed goal."""
+    for pointed, before, step in _steps(pointers, weight, PROMOTION):
+        *_, (last, _, _) = _steps(*_after(step, pointed, before), UNDO)
+        assert last == {Role.CURRENT: UNDO.current, Role.NEW: UNDO.new}
 
 
-def test_a_promotion_takes_these_steps() -> None:
+def test_the_steps_of_a_promotion() -> None:
     """All to New, move Current, all to Current, move New, and done."""
     start = {Role.CURRENT: Release.BLUE, Role.NEW: Release.GREEN}
-    assert [step for _, _, step in _steps(start, 20, SWAP_GOAL)] == [
+    assert [step for _, _, step in _steps(start, 20, PROMOTION)] == [
         SetWeight(100),
         SetSelector(Role.CURRENT, Release.GREEN),
         SetWeight(0),
@@ -191,7 +191,7 @@ def test_a_promotion_takes_these_steps() -> None:
     ]
 
 
-def test_a_pointer_that_cannot_be_read_is_written_anew() -> None:
+def test_a_pointer_that_cannot_be_read_is_written_again() -> None:
     """A Service is missing, or selects something else."""
-    assert next_step({}, 100, SWAP_GOAL) == SetSelector(Role.CURRENT, Release.GREEN)
-    assert next_step({Role.CURRENT: Release.GREEN}, 0, SWAP_GOAL) == SetSelector(Role.NEW, Release.BLUE)
+    assert next_step({}, 100, PROMOTION) == SetSelector(Role.CURRENT, Release.GREEN)
+    assert next_step({Role.CURRENT: Release.GREEN}, 0, PROMOTION) == SetSelector(Role.NEW, Release.BLUE)

@@ -21,7 +21,7 @@ INGRESS_ROUTES = IngressRoutes(HOST, "nginx", "mnist")
 GATEWAY_ROUTES = GatewayRoutes(HOST, "infra/web", "mnist")
 STATE = RouteState(
     split=20,
-    swap=PendingPromotion(Release.GREEN, Release.BLUE, 0, True, "ann", 1.5),
+    promotion=PendingPromotion(Release.GREEN, Release.BLUE, 0, True, "ann", 1.5),
     can_undo=True,
     history=(HistoryEntry(1.0, "ann", "Deploy"),),
 )

@@ -14,6 +14,9 @@ import numpy as np
 from mnist_dash.domain import Image, Prediction, Route
 from mnist_dash.errors import ServingError
 from mnist_dash.service import Dashboard
+from mnist_dash.serving.client import ServingClient
+
+Client = Dashboard | ServingClient
 
 
 @dataclass
@@ -29,22 +32,25 @@ class Load:
         return Counter(str(answer.role) for answer in self.answers)
 
 
-def ask(dash: Dashboard, image: Image, times: int, route: Route = Route.SPLIT) -> Load:
+def ask(client: Client, image: Image, times: int, route: Route = Route.SPLIT) -> Load:
     """Send requests in sequence."""
-    return Load([dash.predict(image, route) for _ in range(times)])
+    return Load([client.predict(image, route) for _ in range(times)])
 
 
 @contextmanager
 def constant_load(
-    dash: Dashboard, image: Image, route: Route = Route.SPLIT, threads: int = 2
+    client: Client, image: Image, route: Route = Route.SPLIT, threads: int = 2, pause: float = 0
 ) -> Iterator[Load]:
-    """Send requests from several threads until the block ends, with answers before and after it."""
+    """Send requests from several threads until the block ends, with answers before and after it.
+
+    Each thread waits `pause` seconds between two requests.
+    """
     load, stop = Load(), threading.Event()
 
     def send_requests() -> None:
-        while not stop.is_set():
+        while not stop.wait(pause):
             try:
-                load.answers.append(dash.predict(image, route))
+                load.answers.append(client.predict(image, route))
             except ServingError as error:
                 load.failures.append(str(error))
 

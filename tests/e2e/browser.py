@@ -1,4 +1,4 @@
-"""One browser on the page, with what a visitor does there: draw, press, choose, read."""
+"""A browser on the page, with a visitor's actions: draw, press, choose, read."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import Final, Literal
 
 from playwright.sync_api import Browser, ConsoleMessage, Error, Locator, expect
 
-from tests.e2e.gateway import Gateway
+from mnist_dash.domain import Gateway
+from mnist_dash.serving.client import ServingClient
 
 SECONDS: Final = 1000
 PATIENCE: Final = 20 * SECONDS
-"""How long anything may take on a busy machine, in ms; nothing waits longer than it has to."""
+"""The timeout of every wait, in ms, for a busy machine."""
 Theme = Literal["light", "dark"]
 Stroke = list[tuple[int, int]]
 Strokes = list[Stroke]
@@ -37,12 +38,12 @@ STROKES: Final[dict[int, Strokes]] = {
 }
 """Digits as strokes on the canvas of 280 by 280 CSS pixels."""
 LYING: Final[Strokes] = [[(40, 140), (240, 140)]]
-"""A line from left to right, which the linear model takes for a four and the CNN for a two."""
+"""A line from left to right: a four to the linear model, a two to the CNN."""
 DRAWN, BLANK = "The drawing as 28 by 28 grey pixels", "Empty picture"
 
 
 class Visitor:
-    """A browser context of its own on the page at `address`; `errors` are what its console said."""
+    """A browser context of its own on the page at `address`; `errors` are those of its console."""
 
     def __init__(
         self, browser: Browser, address: str, width: int = 1280, height: int = 800, theme: Theme = "light"
@@ -62,11 +63,11 @@ class Visitor:
         self.page.goto(address)
 
     def close(self) -> None:
-        """Leave; nothing of this visit is kept."""
+        """Close the browser context."""
         self.context.close()
 
     def part(self, key: str) -> Locator:
-        """The part of the page with this key."""
+        """Return the part of the page with this key."""
         return self.page.locator(f".st-key-{key}")
 
     def press(self, key: str) -> None:
@@ -98,11 +99,11 @@ class Visitor:
             self.page.mouse.move(left + x, top + y, steps=4)
 
     def has_drawing(self) -> None:
-        """Wait until the page shows what the model sees of a drawing."""
+        """Wait until the page shows the model's picture of a drawing."""
         expect(self.page.get_by_alt_text(DRAWN)).to_be_visible(timeout=PATIENCE)
 
     def canvas_corner(self) -> tuple[float, float]:
-        """Where the canvas begins in the window, in CSS pixels."""
+        """Return the top left corner of the canvas in the window, in CSS pixels."""
         box = self.canvas.bounding_box()
         assert box
         return box["x"], box["y"]
@@ -113,7 +114,7 @@ class Visitor:
         return self.part("paper").locator("canvas.upper-canvas")
 
     def pixels(self) -> str:
-        """What is on the canvas, as a data address."""
+        """Return the picture on the canvas as a data URL."""
         return str(self.part("paper").locator("canvas.dc-canvas").first.evaluate("it => it.toDataURL()"))
 
     def clear(self) -> None:
@@ -122,11 +123,11 @@ class Visitor:
         expect(self.page.get_by_alt_text(BLANK)).to_be_visible(timeout=PATIENCE)
 
     def reads(self, key: str, words: str | re.Pattern[str]) -> None:
-        """Wait until the part with this key says so."""
+        """Wait until the part with this key has this text."""
         expect(self.part(key)).to_contain_text(words, timeout=PATIENCE)
 
     def shows(self, words: str | re.Pattern[str]) -> None:
-        """Wait until these words stand somewhere on the page."""
+        """Wait until the page has this text."""
         expect(self.page.get_by_text(words)).to_be_visible(timeout=PATIENCE)
 
     def is_ready(self, role: str, replicas: int = 1) -> None:
@@ -140,11 +141,11 @@ class Visitor:
         return self.part("canary-percent").get_by_role("slider")
 
     def option(self, strategy: str) -> Locator:
-        """One of the three strategies."""
+        """Return the radio button of a strategy."""
         return self.part("strategy").get_by_role("radio", name=strategy)
 
     def choose(self, strategy: str, percent: int | None = None) -> None:
-        """Choose a strategy, and with the arrow keys a percentage; nothing is sent yet."""
+        """Choose a strategy, and with the arrow keys a percentage, without sending it."""
         self.part("strategy").locator("label").filter(has_text=strategy).last.click()
         expect(self.option(strategy)).to_be_checked(timeout=PATIENCE)
         if percent is not None:
@@ -156,11 +157,11 @@ class Visitor:
             self.shows_percent(percent)
 
     def percent(self) -> int:
-        """The percentage at which the slider stands."""
+        """Return the percentage of the slider."""
         return int(self.slider.input_value())
 
     def shows_percent(self, percent: int) -> None:
-        """Wait until the slider stands there."""
+        """Wait until the slider has this percentage."""
         expect(self.slider).to_have_value(str(percent), timeout=PATIENCE)
 
     def set_strategy(self, strategy: str, percent: int | None = None) -> None:
@@ -188,7 +189,7 @@ class Visitor:
         expect(self.page.get_by_role("dialog")).to_be_hidden(timeout=PATIENCE)
 
     def deploy(self, role: str, base: str, replicas: int = 1) -> None:
-        """Deploy a model base through the dialog; it is not waited for."""
+        """Deploy a model base through the dialog, without waiting for it."""
         self.open_deploy(role)
         self.fill(base, replicas)
         self.confirm_deploy()
@@ -203,17 +204,17 @@ class Visitor:
         self.page.get_by_role("tab", name=name).click()
 
     def open_object(self, kind: str, name: str) -> Locator:
-        """Unfold an object in the Objects tab, and return it; the name may be a beginning."""
+        """Unfold an object in the Objects tab and return it; `name` may be the beginning of its name."""
         box = self.page.locator(f"[class*='st-key-object-{kind}-{name}']").first
         box.locator("summary").click()
         return box
 
-    def gateway(self) -> Gateway:
-        """A client of the gateway whose address the page shows."""
-        return Gateway(self.part("header").locator("code").inner_text())
+    def gateway(self) -> ServingClient:
+        """Return a client of the gateway whose address the page shows."""
+        return ServingClient(Gateway(self.part("header").locator("code").inner_text()))
 
     def complaints(self) -> list[str]:
-        """What went wrong in this browser: errors in the console, failures on the page."""
+        """Return the errors in the console and on the page."""
         shown = self.page.locator("[data-testid=stException]").all_inner_texts()
         return self.errors + shown + self.page.get_by_text("This part of the page failed").all_inner_texts()
 

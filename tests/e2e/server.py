@@ -25,7 +25,7 @@ START_SECONDS = 60.0
 
 
 class Server:
-    """A running dashboard; `page` is its address, `output` the file of what it says."""
+    """A running dashboard; `page` is its address, `output` its log file."""
 
     def __init__(self, output: Path, *flags: str, script: Path = APP, **env: str) -> None:
         with socket.create_server(("127.0.0.1", 0)) as probe:
@@ -58,15 +58,15 @@ class Server:
         raise AssertionError(f"not up after {START_SECONDS} s: {self.output.read_text()}")
 
     def children(self) -> list[psutil.Process]:
-        """Every process that it has started, the gateway and the model servers."""
+        """Return every process that it has started, the gateway and the model servers."""
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def serving(self) -> list[psutil.Process]:
-        """Those that stay: not the ones that check a model and then end by themselves."""
+        """Return the children that stay, without those that check a model and then end."""
         return [child for child in self.children() if "mnist_dash.local" in _command(child)]
 
     def wait_for_serving(self, count: int) -> list[psutil.Process]:
-        """Those that stay, once there are that many."""
+        """Return the children that stay, once there are `count`."""
         deadline = time.monotonic() + START_SECONDS
         while len(children := self.serving()) < count:
             assert time.monotonic() < deadline, children
@@ -88,7 +88,7 @@ def _command(process: psutil.Process) -> str:
 
 @contextlib.contextmanager
 def serve(state_dir: Path, *flags: str, script: Path = APP) -> Iterator[Server]:
-    """A dashboard, or another Streamlit script, that is up, and gone afterwards."""
+    """Run a dashboard, or another Streamlit script, until the block ends."""
     mine = ["--gateway-port", "0", "--state-dir", str(state_dir)]
     with _running(Server(state_dir.with_suffix(".log"), *mine, *flags, script=script)) as server:
         yield server
@@ -98,7 +98,7 @@ def serve(state_dir: Path, *flags: str, script: Path = APP) -> Iterator[Server]:
 def serve_on_cluster(
     bed: Bed, namespace: str, output: Path, *, kubeconfig: Path | None = None
 ) -> Iterator[Server]:
-    """The same for a dashboard on a namespace of the test-bed, behind its ingress."""
+    """Run a dashboard on a namespace of the test-bed, behind its ingress."""
     flags = {
         "--ingress-host": bed.host(namespace),
         "--ingress-address": bed.entrances.ingress,
@@ -106,8 +106,8 @@ def serve_on_cluster(
         "--kubeconfig": str(kubeconfig or bed.kubeconfig),
         "--namespace": namespace,
     }
-    said = [word for flag in flags.items() for word in flag]
-    with _running(Server(output, *said, STORAGE_EMULATOR_HOST=bed.storage.url)) as server:
+    arguments = [word for flag in flags.items() for word in flag]
+    with _running(Server(output, *arguments, STORAGE_EMULATOR_HOST=bed.storage.url)) as server:
         yield server
 
 

@@ -1,4 +1,4 @@
-"""The commands of the tab "Call it" run as they stand, and its test says whom they reach."""
+"""The commands of the tab "Call it" run as they are, and its test shows which model they reach."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.e2e.browser import PATIENCE, Visitor
 
 @pytest.fixture
 def commands(visitor: Visitor) -> list[str]:
-    """What stands in the tab's code blocks: curl, the loop of twenty, the Python script."""
+    """The tab's code blocks: curl, the loop of twenty, the Python script."""
     for program in ("bash", "curl", "python3"):
         if not shutil.which(program):
             pytest.skip(f"The commands need {program}, which is not on the PATH.")
@@ -27,7 +27,7 @@ def commands(visitor: Visitor) -> list[str]:
 
 
 def run(command: list[str], folder: Path) -> str:
-    """What a command writes; it must succeed."""
+    """Return the output of a command, which must succeed."""
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -54,8 +54,8 @@ def test_the_python_script_predicts_a_seven(commands: list[str], tmp_path: Path)
     assert likeliest(json.loads(predictions)) == 7
 
 
-def test_the_test_of_the_route_says_who_answers(visitor: Visitor) -> None:
-    """Through the real gateway, on whatever is deployed."""
+def test_the_route_test_shows_which_model_answers(visitor: Visitor) -> None:
+    """Through the real gateway."""
     visitor.page.get_by_role("tab", name="Call it").click()
     visitor.press("test-route")
     for words in (

@@ -16,7 +16,7 @@ ONE_ANSWER = r"(Current|New) says {} with (> )?\d+(\.\d)? %"
 
 
 def test_a_first_visit_leads_to_a_right_answer(visit: Visit) -> None:
-    """The bundled models get ready, a drawn seven is read as one, with who answered and how fast."""
+    """The bundled models get ready, and classify a drawn seven; the page names the model and the time."""
     visitor = visit()
     visitor.is_ready("current")
     visitor.is_ready("new")
@@ -45,8 +45,8 @@ def test_both_models_read_drawn_digits(visitor: Visitor) -> None:
         expect(visitor.part("bars").locator(".barlayer .point")).to_have_count(20)
 
 
-def test_models_that_disagree_say_so(visitor: Visitor) -> None:
-    """A one that lies on its side is read differently, and the words name both digits."""
+def test_a_disagreement_is_shown(visitor: Visitor) -> None:
+    """The models classify a one on its side differently, and the page names both digits."""
     visitor.switch("compare")
     visitor.draw_strokes(LYING)
     visitor.press("predict")
@@ -54,7 +54,7 @@ def test_models_that_disagree_say_so(visitor: Visitor) -> None:
 
 
 def test_an_empty_canvas_asks_for_a_digit(visitor: Visitor) -> None:
-    """Predict without a drawing is no failure, but a request to draw; drawing takes it away."""
+    """Predict without a drawing asks for one, until there is one."""
     visitor.press("predict")
     visitor.reads("answer", "Draw a digit first")
     visitor.draw(1)
@@ -62,7 +62,7 @@ def test_an_empty_canvas_asks_for_a_digit(visitor: Visitor) -> None:
     visitor.reads("answer", re.compile(ONE_ANSWER.format(1)))
 
 
-def test_clear_takes_drawing_and_answer_away(visitor: Visitor) -> None:
+def test_clear_removes_drawing_and_answer(visitor: Visitor) -> None:
     """After Clear the canvas is as blank as before, and the answer is gone."""
     blank = visitor.pixels()
     visitor.draw(3)
@@ -104,7 +104,7 @@ def test_the_keyboard_alone_predicts_and_shifts_traffic(visitor: Visitor) -> Non
 
 
 def press_until(visitor: Visitor, key: str, part: str, words: str) -> None:
-    """Press a key whose effect is the same however often it is pressed, until the part has these words.
+    """Press a key whose effect is the same however often it is pressed, until the part has this text.
 
     A key that meets the moment in which the page is drawn anew may be lost, as a click is.
     """

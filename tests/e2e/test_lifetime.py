@@ -1,4 +1,4 @@
-"""Starting and ending: nothing survives the dashboard, and two of them do not disturb each other."""
+"""Start and end of dashboards: no process outlives one, and two do not disturb each other."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GRACE_SECONDS = 3.0
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda how: how.name)
 def test_nothing_survives_the_dashboard(tmp_path: Path, how: signal.Signals) -> None:
-    """Gateway and model servers are gone within three seconds, however it ended."""
+    """Gateway and model servers end within three seconds, however the dashboard ended."""
     with serve(tmp_path / "state") as server:
         server.wait_for_serving(3)
         children = server.children()
@@ -27,7 +27,7 @@ def test_nothing_survives_the_dashboard(tmp_path: Path, how: signal.Signals) -> 
 
 
 def test_two_dashboards_do_not_disturb_each_other(tmp_path: Path) -> None:
-    """Even on one state folder: each has its own processes and port, and one's end is not the other's."""
+    """Even on one state folder, each has its own processes and port."""
     with serve(tmp_path / "state") as first, serve(tmp_path / "state") as second:
         mine, theirs = first.wait_for_serving(3), second.wait_for_serving(3)
         first.end(signal.SIGKILL)
@@ -44,19 +44,11 @@ def test_two_dashboards_do_not_disturb_each_other(tmp_path: Path) -> None:
     ],
 )
 def test_flags_are_read_before_anything_is_served(flags: list[str], code: int, words: str) -> None:
-    """Help and mistakes are told in the terminal at once, in one line, and the program ends."""
-    command = [
-        sys.executable,
-        "-m",
-        "streamlit",
-        "run",
-        "app.py",
-        "--server.headless",
-        "true",
-        "--server.port",
-        "0",
-    ]
-    done = subprocess.run([*command, "--", *flags], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    """Help and errors are printed in the terminal, and the program ends."""
+    streamlit = ["-m", "streamlit", "run", "app.py", "--server.headless", "true", "--server.port", "0", "--"]
+    done = subprocess.run(
+        [sys.executable, *streamlit, *flags], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == code
     assert words in done.stdout + done.stderr
     assert "Traceback" not in done.stderr

@@ -3,37 +3,42 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
+from mnist_dash.dataset import load_digits
 from tests.e2e.browser import PATIENCE, Visitor
-from tests.load import within_five_deviations
+from tests.load import ask, constant_load, within_five_deviations
 
 CALLS = 200
+IMAGE = load_digits().images[0]
+PAUSE = 0.02
+"""Seconds between two requests of constant load, which leave the cores to what is being tested."""
 
 
 def test_the_gateway_divides_as_the_page_says(visitor: Visitor) -> None:
-    """A percentage set on the page is what other clients of the gateway observe, within chance."""
+    """Other clients of the gateway observe the percentage set on the page, within chance."""
     visitor.set_strategy("Canary", 30)
-    calls = visitor.gateway().ask(CALLS)
-    assert calls.failures == []
+    with closing(visitor.gateway()) as gateway:
+        calls = ask(gateway, IMAGE, CALLS)
     assert within_five_deviations(calls.roles["new"], CALLS, 30)
 
 
 @pytest.mark.parametrize(("strategy", "role"), [("New only", "new"), ("Current only", "current")])
 def test_only_means_only(visitor: Visitor, strategy: str, role: str) -> None:
-    """Each of 200 calls is answered by the one model."""
+    """One model answers each of 200 calls."""
     visitor.set_strategy(strategy)
-    calls = visitor.gateway().ask(CALLS)
-    assert (calls.failures, dict(calls.roles)) == ([], {role: CALLS})
+    with closing(visitor.gateway()) as gateway:
+        assert ask(gateway, IMAGE, CALLS).roles == {role: CALLS}
 
 
 def test_a_redeploy_loses_no_request(visitor: Visitor) -> None:
-    """While clients keep asking, New goes to two replicas through the dialog, and the split stays."""
+    """Under constant load, New gets two replicas through the dialog, and the split stays."""
     visitor.set_strategy("Canary", 32)
-    with visitor.gateway().constant_load() as calls:
+    with closing(visitor.gateway()) as gateway, constant_load(gateway, IMAGE, pause=PAUSE) as calls:
         visitor.open_deploy("new")
         visitor.fill(replicas=2)
         visitor.confirm_deploy()
@@ -43,8 +48,8 @@ def test_a_redeploy_loses_no_request(visitor: Visitor) -> None:
     visitor.reads("in-force", "New 32 %")
 
 
-def test_a_failed_deploy_changes_nothing_and_keeps_what_was_typed(visitor: Visitor, tmp_path: Path) -> None:
-    """A base that does not exist is told in the dialog, in words; the card stays as it was."""
+def test_a_failed_deploy_changes_nothing_and_keeps_the_fields(visitor: Visitor, tmp_path: Path) -> None:
+    """The dialog shows that the base does not exist; the card stays as it was."""
     base = str(tmp_path / "nowhere")
     facts = visitor.part("card-new").get_by_text("replicas ready")
     before = facts.inner_text()
@@ -62,7 +67,7 @@ def test_a_failed_deploy_changes_nothing_and_keeps_what_was_typed(visitor: Visit
 
 
 def test_promote_and_undo_swap_the_models(visitor: Visitor) -> None:
-    """After the dialog the CNN is Current and answers as such; undo takes it back."""
+    """After the dialog the CNN is Current and answers as such, until undo."""
     visitor.press("promote")
     dialog = visitor.page.get_by_role("dialog")
     expect(dialog).to_contain_text("Afterwards", timeout=PATIENCE)

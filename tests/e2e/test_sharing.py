@@ -1,4 +1,4 @@
-"""What is deployed belongs to no browser: a reload and a second browser show the same."""
+"""A reload and a second browser show the same deployments and strategy."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from tests.e2e.conftest import Visit
 
 
 def shows_canary(visitor: Visitor, percent: int) -> None:
-    """Wait until badge, choice and slider all say so."""
+    """Wait until badge, radio button and slider show the percentage."""
     visitor.reads("in-force", f"New {percent} %")
     expect(visitor.option("Canary")).to_be_checked(timeout=PATIENCE)
     visitor.shows_percent(percent)
 
 
 def test_a_reload_shows_the_canary_again(visitor: Visitor) -> None:
-    """The percentage is read back from where it is kept, not from what the page remembers."""
+    """The percentage is the engine's, not the page's."""
     visitor.set_strategy("Canary", 30)
     visitor.page.reload()
     shows_canary(visitor, 30)
 
 
-def test_a_reload_amid_a_redeploy_loses_nothing(visitor: Visitor) -> None:
-    """The deployment goes on without the browser that started it, and the canary stays."""
+def test_a_reload_during_a_redeploy_loses_nothing(visitor: Visitor) -> None:
+    """The deployment does not need the browser that started it, and the canary stays."""
     visitor.set_strategy("Canary", 25)
     visitor.open_deploy("new")
     visitor.fill(replicas=4)
@@ -36,16 +36,16 @@ def test_a_reload_amid_a_redeploy_loses_nothing(visitor: Visitor) -> None:
 
 
 def test_a_second_browser_follows_undisturbed(visit: Visit) -> None:
-    """What one browser sets, the other shows by itself, and keeps its drawing and its unsent slider."""
-    one, other = visit(), visit()
-    one.reads("card-new", "Ready")
-    one.set_strategy("Canary", 20)
+    """The other browser shows the new strategy by itself, and keeps its drawing and its unsent choice."""
+    first, other = visit(), visit()
+    first.reads("card-new", "Ready")
+    first.set_strategy("Canary", 20)
     other.reads("in-force", "New 20 %")
     other.draw(3)
     other.choose("Canary", 23)
     other.reads("strategy-buttons", "Not sent yet: Canary, 23 % to New.")
     drawn = other.pixels()
-    one.set_strategy("Current only")
+    first.set_strategy("Current only")
     other.reads("in-force", "Current 100 %")
     other.reads("strategy-buttons", "Not sent yet: Canary, 23 % to New.")
     other.shows_percent(23)
@@ -53,13 +53,13 @@ def test_a_second_browser_follows_undisturbed(visit: Visit) -> None:
 
 
 def test_a_stroke_outlives_a_change_made_elsewhere(visit: Visit) -> None:
-    """A change that arrives while the mouse button is down does not break the stroke off."""
-    one, other = visit(), visit()
-    one.reads("card-new", "Ready")
-    one.set_strategy("Canary", 20)
+    """A change that arrives while the mouse button is down does not interrupt the stroke."""
+    first, other = visit(), visit()
+    first.reads("card-new", "Ready")
+    first.set_strategy("Canary", 20)
     other.reads("in-force", "New 20 %")
     other.start_stroke(STROKES[7][0])
-    one.set_strategy("Canary", 21)
+    first.set_strategy("Canary", 21)
     other.reads("in-force", "New 21 %")
     other.page.mouse.up()
     other.has_drawing()

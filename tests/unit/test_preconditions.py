@@ -9,10 +9,7 @@ import pytest
 from mnist_dash.domain import (
     Change,
     Deploy,
-    Deployment,
-    ModelCheck,
     Promote,
-    Release,
     Remove,
     Role,
     Route,
@@ -32,22 +29,22 @@ from mnist_dash.preconditions import (
     why_not_strategy,
     why_not_undo_promote,
 )
+from tests.fakes import check_of, deployment, snapshot
 
-CURRENT = Deployment(Role.CURRENT, Release.BLUE, "/a", desired=1, ready=1, state=State.READY)
-NEW = replace(CURRENT, role=Role.NEW, release=Release.GREEN)
-STARTING = replace(NEW, ready=0, state=State.STARTING, cause="Loading the model.")
 EMPTY = Snapshot(taken_at=0)
-BOTH = replace(EMPTY, current=CURRENT, new=NEW)
+BOTH = snapshot()
+NO_CURRENT, NO_NEW = snapshot(current=None), snapshot(new=None)
+STARTING = snapshot(
+    new=deployment(Role.NEW, ready=0, state=State.STARTING, cause="Loading the model."), can_undo_promote=True
+)
+INTERRUPTED = snapshot(interrupted_promotion="A promotion stopped half-way.")
 
 
 def test_with_both_models_ready_there_is_no_obstacle() -> None:
     """A promotion can be undone once there was one."""
-    for route in Route:
-        assert why_not_predict(BOTH, route) == ""
-    for strategy in Strategy:
-        assert why_not_strategy(BOTH, strategy) == ""
-    for role in Role:
-        assert why_not_remove(BOTH, role) == ""
+    assert {why_not_predict(BOTH, route) for route in Route} == {""}
+    assert {why_not_strategy(BOTH, strategy) for strategy in Strategy} == {""}
+    assert {why_not_remove(BOTH, role) for role in Role} == {""}
     assert why_not_promote(BOTH) == ""
     assert why_not_compare(BOTH) == ""
     assert why_not_undo_promote(replace(BOTH, can_undo_promote=True)) == ""
@@ -57,34 +54,19 @@ def test_with_both_models_ready_there_is_no_obstacle() -> None:
     ("reason", "words"),
     [
         (why_not_predict(EMPTY), "Deploy a Current model first"),
-        (why_not_predict(replace(EMPTY, new=NEW), Route.NEW), "Deploy a Current model first"),
-        (
-            why_not_predict(replace(EMPTY, current=replace(CURRENT, ready=0))),
-            "no ready replica",
-        ),
-        (why_not_predict(replace(BOTH, new=None), Route.NEW), "Deploy a New model first"),
-        (why_not_predict(replace(BOTH, new=STARTING), Route.NEW), "Loading the model."),
-        (
-            why_not_predict(replace(BOTH, trouble="The gateway is starting.")),
-            "The gateway is starting.",
-        ),
-        (why_not_compare(replace(BOTH, new=None)), "Deploy a New model first"),
-        (
-            why_not_strategy(replace(BOTH, new=None), Strategy.CANARY),
-            "Deploy a New model first",
-        ),
-        (
-            why_not_strategy(replace(BOTH, current=None), Strategy.NEW_ONLY),
-            "Deploy a Current model first",
-        ),
-        (why_not_promote(replace(BOTH, new=None)), "Deploy a New model first"),
-        (why_not_promote(replace(BOTH, new=STARTING)), "Loading the model."),
-        (why_not_promote(replace(BOTH, new=replace(NEW, state=State.UPDATING))), "re-deployed"),
+        (why_not_predict(NO_CURRENT, Route.NEW), "Deploy a Current model first"),
+        (why_not_predict(snapshot(current=deployment(ready=0))), "no ready replica"),
+        (why_not_predict(NO_NEW, Route.NEW), "Deploy a New model first"),
+        (why_not_predict(STARTING, Route.NEW), "Loading the model."),
+        (why_not_predict(snapshot(trouble="The gateway is starting.")), "The gateway is starting."),
+        (why_not_compare(NO_NEW), "Deploy a New model first"),
+        (why_not_strategy(NO_NEW, Strategy.CANARY), "Deploy a New model first"),
+        (why_not_strategy(NO_CURRENT, Strategy.NEW_ONLY), "Deploy a Current model first"),
+        (why_not_promote(NO_NEW), "Deploy a New model first"),
+        (why_not_promote(STARTING), "Loading the model."),
+        (why_not_promote(snapshot(new=deployment(Role.NEW, state=State.UPDATING))), "re-deployed"),
         (why_not_undo_promote(BOTH), "no promotion to take back"),
-        (
-            why_not_undo_promote(replace(BOTH, new=STARTING, can_undo_promote=True)),
-            "no ready replica",
-        ),
+        (why_not_undo_promote(STARTING), "no ready replica"),
         (why_not_remove(EMPTY, Role.NEW), "No New model is deployed"),
     ],
 )
@@ -93,11 +75,7 @@ def test_each_reason_is_given(reason: str, words: str) -> None:
     assert words in reason
 
 
-INTERRUPTED = replace(BOTH, interrupted_promotion="A promotion stopped half-way.")
-CHECK = ModelCheck("/a", 1, (-1, 28, 28, 1), 0.9)
-
-
-@pytest.mark.parametrize("change", [Deploy(Role.NEW, CHECK, 1), Remove(Role.NEW), SetSplit(0)])
+@pytest.mark.parametrize("change", [Deploy(Role.NEW, check_of("/a"), 1), Remove(Role.NEW), SetSplit(0)])
 def test_nothing_else_can_change_during_a_promotion(change: Change) -> None:
     """The roles' pointers are half-way."""
     assert why_not(BOTH, change) == ""
@@ -107,8 +85,8 @@ def test_nothing_else_can_change_during_a_promotion(change: Change) -> None:
 @pytest.mark.parametrize("change", [Promote(), UndoPromote()])
 def test_an_interrupted_promotion_can_be_finished_and_taken_back(change: Change) -> None:
     """Whatever the state of New."""
-    assert why_not(replace(INTERRUPTED, new=STARTING), change) == ""
-    assert why_not(replace(BOTH, new=STARTING), change) != ""
+    assert why_not(replace(INTERRUPTED, new=STARTING.new), change) == ""
+    assert why_not(STARTING, change) != ""
 
 
 @pytest.mark.parametrize(
@@ -127,9 +105,8 @@ def test_current_only_can_always_be_set() -> None:
 
 def test_a_split_may_be_set_before_new_is_ready() -> None:
     """It is held at 0 until then, and Current answers."""
-    starting = replace(BOTH, new=STARTING)
-    assert why_not_strategy(starting, Strategy.CANARY) == ""
-    assert why_not_predict(starting) == ""
+    assert why_not_strategy(STARTING, Strategy.CANARY) == ""
+    assert why_not_predict(STARTING) == ""
 
 
 @pytest.mark.parametrize(

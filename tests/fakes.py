@@ -138,25 +138,20 @@ class FakeEngine:
                 self._swap(can_undo=isinstance(change, Promote))
 
     def preview(self, change: Change) -> str:
-        """Return `difference`."""
         self._refuse(ChangeContext())
         self.previewed.append(change)
         return self.difference
 
     def snapshot(self) -> Snapshot:
-        """Return `observed`."""
         return self.observed
 
     def objects(self) -> tuple[EngineObject, ...]:
-        """Return `running`."""
         return self.running
 
     def manifests(self) -> str:
-        """Return `applied`."""
         return self.applied
 
     def history(self) -> tuple[HistoryEntry, ...]:
-        """Return `done`."""
         return self.done
 
     def diagnose_route(self, probes: Sequence[Probe]) -> tuple[Finding, ...]:

@@ -53,15 +53,6 @@ def test_a_disagreement_is_shown(visitor: Visitor) -> None:
     visitor.reads("answer", re.compile(r"Disagree: Current says (\d), New says (?!\1)\d"))
 
 
-def test_an_empty_canvas_asks_for_a_digit(visitor: Visitor) -> None:
-    """Predict without a drawing asks for one, until there is one."""
-    visitor.press("predict")
-    visitor.reads("answer", "Draw a digit first")
-    visitor.draw(1)
-    visitor.press("predict")
-    visitor.reads("answer", re.compile(ONE_ANSWER.format(1)))
-
-
 def test_clear_removes_drawing_and_answer(visitor: Visitor) -> None:
     """After Clear the canvas is as blank as before, and the answer is gone."""
     blank = visitor.pixels()

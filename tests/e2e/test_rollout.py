@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
@@ -46,24 +45,6 @@ def test_a_redeploy_loses_no_request(visitor: Visitor) -> None:
     assert calls.failures == []
     assert set(calls.roles) == {"current", "new"}
     visitor.reads("in-force", "New 32 %")
-
-
-def test_a_failed_deploy_changes_nothing_and_keeps_the_fields(visitor: Visitor, tmp_path: Path) -> None:
-    """The dialog shows that the base does not exist; the card stays as it was."""
-    base = str(tmp_path / "nowhere")
-    facts = visitor.part("card-new").get_by_text("replicas ready")
-    before = facts.inner_text()
-    visitor.open_deploy("new")
-    visitor.fill(base, replicas=5)
-    visitor.press("deploy-confirm")
-    dialog = visitor.page.get_by_role("dialog")
-    expect(dialog.get_by_test_id("stAlert")).to_contain_text(base, timeout=PATIENCE)
-    expect(visitor.part("deploy-base").locator("input")).to_have_value(base)
-    expect(visitor.part("deploy-replicas").locator("input")).to_have_value("5")
-    visitor.page.keyboard.press("Escape")
-    expect(dialog).to_be_hidden(timeout=PATIENCE)
-    expect(facts).to_have_text(before)
-    visitor.reads("card-new", "models/cnn")
 
 
 def test_promote_and_undo_swap_the_models(visitor: Visitor) -> None:

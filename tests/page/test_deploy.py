@@ -53,22 +53,25 @@ def test_a_card_shows_base_version_and_accuracy(page: Page, engine: FakeEngine) 
 
 
 def test_deploy_fills_an_empty_role(page: Page, engine: FakeEngine) -> None:
-    """The dialog asks for base and replicas, deploys, and closes."""
+    """The dialog asks for base and replicas, deploys, closes, and shows warnings of the check."""
     engine.observed = snapshot(new=None, split_desired=0, split_observed=0)
+    engine.warnings = ("It got only 31 % of the check digits right.",)
     assert page.run().at.button("deploy-new").label == "Deploy"
     page.click("deploy-new").deploy(CNN, 2)
-    assert engine.changes == [Deploy(Role.NEW, check_of(CNN), 2)]
-    assert "New: version 1 is being deployed." in page.text
+    assert engine.changes == [Deploy(Role.NEW, check_of(CNN, warnings=engine.warnings), 2)]
+    assert "New: version 1 is being deployed. It got only 31 % of the check digits right." in page.text
     assert not page.run().has("deploy-confirm")
 
 
 def test_redeploy_starts_from_the_deployed_model(page: Page, engine: FakeEngine) -> None:
-    """Only what changes has to be typed."""
+    """Only what changes has to be typed; the model's name is fixed."""
     engine.observed = snapshot(new=deployment(Role.NEW, desired=3, ready=3))
     assert page.run().at.button("deploy-new").label == "Re-deploy"
     page.click("deploy-new")
     assert page.at.text_input("deploy-base").value == CNN
     assert page.at.number_input("deploy-replicas").value == 3
+    name = page.at.text_input("deploy-name")
+    assert (name.value, name.disabled) == ("model", True)
     page.click("deploy-confirm")
     assert engine.changes == [Deploy(Role.NEW, check_of(CNN), 3)]
 
@@ -87,13 +90,6 @@ def test_a_suggestion_fills_in_the_base(page: Page) -> None:
     assert page.at.text_input("deploy-base").value == LINEAR
 
 
-def test_the_dialog_shows_the_fixed_model_name(page: Page) -> None:
-    """The name is `model`, and cannot be changed."""
-    name = page.click("deploy-new").at.text_input("deploy-name")
-    assert (name.value, name.disabled) == ("model", True)
-    assert "<base>/model/<version>/" in page.text
-
-
 def test_an_unfit_model_keeps_the_dialog_and_its_fields(page: Page, engine: FakeEngine) -> None:
     """Problem and next step are in the dialog, nothing has changed, and a corrected base deploys."""
     engine.unfit["/nowhere"] = NO_FOLDER
@@ -105,13 +101,6 @@ def test_an_unfit_model_keeps_the_dialog_and_its_fields(page: Page, engine: Fake
     page.deploy(CNN, 1)
     assert engine.changes == [DEPLOY_CNN]
     assert str(NO_FOLDER) not in page.text
-
-
-def test_warnings_of_the_check_are_shown(page: Page, engine: FakeEngine) -> None:
-    """A poor accuracy does not stop the deployment."""
-    engine.warnings = ("It got only 31 % of the check digits right.",)
-    page.click("deploy-new").click("deploy-confirm")
-    assert "It got only 31 % of the check digits right." in page.text
 
 
 def test_on_a_cluster_the_dialog_offers_the_models_in_the_buckets(page: Page, engine: FakeEngine) -> None:
@@ -163,20 +152,15 @@ def test_an_unverified_model_is_checked_again_on_the_next_click(page: Page, engi
 def test_remove_shows_its_effect_before_it_acts(
     page: Page, engine: FakeEngine, role: Role, effect: str
 ) -> None:
-    """A single click removes nothing."""
+    """A single click removes nothing, and neither does Cancel."""
+    page.click(f"remove-{role}").click("cancel")
+    assert not page.run().has("remove-confirm")
     page.click(f"remove-{role}")
     assert effect in page.text
     assert engine.changes == []
     page.click("remove-confirm")
     assert engine.changes == [Remove(role)]
     assert not page.run().has("remove-confirm")
-
-
-def test_cancel_changes_nothing(page: Page, engine: FakeEngine) -> None:
-    """And closes the dialog."""
-    page.click("remove-new").click("cancel")
-    assert not page.run().has("remove-confirm")
-    assert engine.changes == []
 
 
 def test_an_engine_s_error_keeps_the_dialog_with_its_reason(page: Page, engine: FakeEngine) -> None:
@@ -190,23 +174,19 @@ def test_an_engine_s_error_keeps_the_dialog_with_its_reason(page: Page, engine: 
 
 
 def test_a_preview_of_a_deployment_checks_the_model_once(page: Page, engine: FakeEngine) -> None:
-    """The deployment itself does not check it again."""
+    """The deployment itself does not check it again; an unfit model has no preview, but a reason."""
     engine.in_cluster, engine.difference = True, "-  replicas: 1\n+  replicas: 2"
-    page.run().click("deploy-new").fill(CNN, 2).click("deploy-difference")
+    engine.unfit["/nowhere"] = NO_FOLDER
+    page.run().click("deploy-new").fill("/nowhere").click("deploy-difference")
+    assert str(NO_FOLDER) in page.text
+    assert engine.previewed == []
+    page.fill(CNN, 2).click("deploy-difference")
     assert "+  replicas: 2" in page.text
     assert f"Deploy {CNN} version 1 as New with 2 replicas" in page.text
     assert engine.changes == []
     page.click("deploy-confirm")
     assert engine.changes == [Deploy(Role.NEW, check_of(CNN), 2)]
-    assert engine.checked == [CNN]
-
-
-def test_an_unfit_model_has_no_preview_but_a_reason(page: Page, engine: FakeEngine) -> None:
-    """The same as for the deployment."""
-    engine.in_cluster, engine.unfit = True, {CNN: NO_FOLDER}
-    page.run().click("deploy-new").click("deploy-difference")
-    assert str(NO_FOLDER) in page.text
-    assert engine.previewed == []
+    assert engine.checked == ["/nowhere", CNN]
 
 
 @pytest.mark.parametrize(("key", "change"), [("remove-new", Remove(Role.NEW)), ("promote", Promote())])

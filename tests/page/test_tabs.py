@@ -24,7 +24,7 @@ def test_the_history_is_the_first_tab(page: Page, engine: FakeEngine) -> None:
 
 
 def test_the_objects_tab_shows_details_and_log_of_each(page: Page) -> None:
-    """What runs, on which port, and the end of its log."""
+    """What runs, on which port, and the end of its log; a process has no YAML to choose."""
     page.open("Objects").unfold("object-replica-green-1")
     assert [box.label for box in page.at.expander] == [
         "gateway **gateway** running",
@@ -33,6 +33,7 @@ def test_the_objects_tab_shows_details_and_log_of_each(page: Page) -> None:
     ]
     for text in ("port `9002` · pid `102`", "warmed up"):
         assert text in page.text
+    assert "text-replica-green-1" not in page.at.session_state
 
 
 def test_objects_can_be_filtered_by_role(page: Page) -> None:

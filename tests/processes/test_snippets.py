@@ -58,12 +58,6 @@ def test_curl_connects_where_the_gateway_is_and_trusts_its_authority() -> None:
     )
 
 
-def test_behind_a_controller_the_calls_are_counted_by_their_answers() -> None:
-    """No header names the model there."""
-    assert "x-served-by" in snippets.counted(GATEWAY, Route.SPLIT, by_answer=False)
-    assert "x-served-by" not in snippets.counted(GATEWAY, Route.SPLIT, by_answer=True)
-
-
 @pytest.fixture(params=["http", "https"])
 def behind(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Controller, Gateway]]:
     """A controller, and the gateway that it is for a host that no resolver knows."""

@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from mnist_dash.domain import EngineObject, Role
-from mnist_dash.panels import diff, drawing, history, objects, rollout, strategy, theme
+from mnist_dash.domain import Role
+from mnist_dash.panels import diff, drawing, history, objects, theme
 from mnist_dash.panels.session import Session
 from tests.fakes import FakeEngine, deployment, snapshot
 
@@ -60,13 +60,6 @@ def test_a_split_is_named_after_its_strategy(split: int, words: str) -> None:
     assert theme.describe_split(split) == words
 
 
-def test_a_split_in_force_waits_for_nothing() -> None:
-    """A held one shows the desired split and the reason."""
-    assert strategy.describe_pending(snapshot()) == ""
-    held = snapshot(split_observed=0, waiting_for="New has no ready replica yet.")
-    assert "Desired: Canary, 20 % to New. New has no ready replica yet." in strategy.describe_pending(held)
-
-
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [
@@ -97,20 +90,6 @@ def test_a_change_is_dated_unless_it_was_today(now: str, shown: str) -> None:
     at = datetime(2026, 3, 12, 14, 3, 22, tzinfo=berlin).timestamp()
     then = datetime.fromisoformat(now).replace(tzinfo=berlin).timestamp()
     assert history.clock(at, then, berlin) == shown
-
-
-def test_trouble_disables_changes_on_a_cluster_only() -> None:
-    """The local engine accepts them while its gateway restarts."""
-    trouble = snapshot(trouble="It does not answer.")
-    assert "problem above" in rollout.find_obstacle(trouble, in_cluster=True)
-    assert rollout.find_obstacle(trouble, in_cluster=False) == ""
-
-
-def test_an_object_offers_only_the_texts_that_it_has() -> None:
-    """A Service has no log, a process no YAML."""
-    service = EngineObject("Service", "mnist-new", Role.NEW, "applied", yaml="kind: Service")
-    assert objects.texts_of(service) == {"YAML": "kind: Service"}
-    assert objects.texts_of(EngineObject("Model server", "blue-1", Role.CURRENT, "starting")) == {}
 
 
 def test_the_same_state_is_previewed_once() -> None:

@@ -69,11 +69,6 @@ def test_every_setting_has_a_flag_and_a_variable(tmp_path: Path) -> None:
     assert Settings.from_env([], environ) == settings
 
 
-def test_a_flag_wins_over_its_variable() -> None:
-    """The command line is the more specific."""
-    assert Settings.from_env(["--gateway-port=1"], {"MNIST_DASH_GATEWAY_PORT": "2"}).gateway_port == 1
-
-
 def test_an_ingress_host_chooses_the_cluster_unless_an_engine_is_named() -> None:
     """As a flag or as a variable."""
     assert Settings.from_env(["--ingress-host", "a.example"], {}).engine is EngineKind.KUBERNETES

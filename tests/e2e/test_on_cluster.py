@@ -67,7 +67,7 @@ def offers(visitor: Visitor, kind: str, name: str, text: str, words: str) -> Non
 
 
 def test_from_an_empty_namespace_to_a_promotion_and_back(visit: Visit, bed: Bed, namespace: str) -> None:
-    """Deploy Current, fail with New and be told why, deploy New, split, predict, promote, undo."""
+    """Deploy Current, fail with New, deploy New, split, predict, promote, undo."""
     visitor = visit()
     visitor.reads("card-current", "Not deployed")
     visitor.reads("answer", "Deploy a Current model first.")
@@ -151,7 +151,7 @@ def test_the_tabs_show_what_is_there(
     expect(rolled_out.page.get_by_text("Wrong.", exact=True)).to_have_count(0)
 
 
-def test_what_others_change_is_seen_and_can_be_taken_over(
+def test_drift_is_shown_and_can_be_taken_over(
     rolled_out: Visitor, visit: Visit, bed: Bed, namespace: str
 ) -> None:
     """kubectl sets the weight and scales: both browsers show it, as from outside, and one takes it over."""
@@ -198,10 +198,10 @@ def test_a_dashboard_without_its_kubeconfig_recovers_by_itself(
     with serve_on_cluster(bed, namespace, tmp_path / "server.log", kubeconfig=kubeconfig) as server:
         visitor = Visitor(browser, server.page)
         try:
-            told = visitor.page.get_by_test_id("stAlert").filter(has_text=str(kubeconfig))
-            expect(told).to_be_visible(timeout=PATIENCE)
+            problem = visitor.page.get_by_test_id("stAlert").filter(has_text=str(kubeconfig))
+            expect(problem).to_be_visible(timeout=PATIENCE)
             shutil.copy(bed.kubeconfig, kubeconfig)
-            expect(told).to_be_hidden(timeout=PATIENCE)
+            expect(problem).to_be_hidden(timeout=PATIENCE)
             expect(visitor.part("deploy-current").get_by_role("button")).to_be_enabled(timeout=PATIENCE)
             assert visitor.complaints() == []
         finally:

@@ -28,7 +28,7 @@ from tests.fakes import FakeEngine, deployment, snapshot
     ],
 )
 def test_a_long_base_is_shortened_to_its_end(base: str, shown: str) -> None:
-    """The end is what tells two bases apart."""
+    """The end distinguishes two bases."""
     assert theme.shortened(base) == shown
 
 

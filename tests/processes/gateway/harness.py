@@ -29,11 +29,9 @@ from mnist_dash.subprocesses import ChildProcess, Exited
 
 Client: TypeAlias = http.client.HTTPConnection
 PATIENCE = 10.0
-"""Seconds after which a test gives up waiting for what should come at once."""
-
-
+"""Seconds after which a test gives up waiting."""
 BODY = b'{"predictions": [[1.0]]}'
-"""What a replica answers unless a test wants something else."""
+"""The default answer of a replica."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class Received:
 
 @dataclass
 class Answer:
-    """What a replica answers: so many bytes at once, the rest when it is free, or nothing after the cut."""
+    """A replica's answer: `at_once` bytes, the rest when it is free, nothing after `cut_after` bytes."""
 
     status: int = 200
     headers: list[tuple[str, str]] = field(default_factory=lambda: [("Content-Type", "application/json")])

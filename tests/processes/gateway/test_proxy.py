@@ -61,14 +61,6 @@ def silent() -> Iterator[Backend]:
             yield Backend("blue-8", Release.BLUE, f"http://127.0.0.1:{address[1]}")
 
 
-def test_equally_busy_replicas_take_turns(gate: Gateway, client: Client, pair: list[Replica]) -> None:
-    """Each gets its half."""
-    gate.route(current=pair)
-    asked = [ask(client).replica for _ in range(10)]
-    assert asked == asked[:2] * 5
-    assert set(asked) == {"blue-1", "blue-2"}
-
-
 def test_the_least_busy_replica_is_asked(
     gate: Gateway, client: Client, pair: list[Replica], pool: ThreadPoolExecutor
 ) -> None:

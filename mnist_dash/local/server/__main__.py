@@ -18,14 +18,7 @@ import uvicorn
 
 from mnist_dash.domain import MODEL_NAME
 from mnist_dash.errors import MnistDashError, SettingsError
-from mnist_dash.local.protocol import (
-    Ending,
-    Listening,
-    ProcessEvent,
-    VersionFailed,
-    VersionServed,
-    event_line,
-)
+from mnist_dash.local import protocol
 from mnist_dash.local.server.rest import RestApi
 from mnist_dash.local.server.versions import Versions, VersionWatcher
 from mnist_dash.savedmodel.model import Model
@@ -37,7 +30,6 @@ DRAIN_SECONDS = 4
 """How long running requests may take after SIGTERM."""
 IDLE_SECONDS = 300
 """After which an idle connection is closed: later than clients do it, or a request could meet the closing."""
-BIG_REQUEST_THREADS = 2
 
 
 class Reporter:
@@ -48,16 +40,16 @@ class Reporter:
         if supervised:
             os.dup2(2, 1)  # native libraries print to descriptor 1, whatever sys.stdout is
 
-    def __call__(self, event: ProcessEvent) -> None:
+    def __call__(self, event: protocol.ProcessEvent) -> None:
         match event:
-            case VersionServed(version):
+            case protocol.VersionServed(version):
                 print(f"Version {version} has taken over.", file=sys.stderr, flush=True)
-            case VersionFailed(problem):
+            case protocol.VersionFailed(problem):
                 print(problem, file=sys.stderr, flush=True)
         if self._descriptor is not None:
             # A reader that is gone is a supervisor that has died; then this process ends, too.
             with contextlib.suppress(BrokenPipeError):
-                os.write(self._descriptor, event_line(event))
+                os.write(self._descriptor, protocol.event_line(event))
 
 
 class _HttpServer(uvicorn.Server):
@@ -122,10 +114,10 @@ def _serve(arguments: argparse.Namespace, report: Reporter) -> None:
         url = f"http://{f'[{host}]' if ':' in host else host}:{number}/v1/models/{MODEL_NAME}"
         assert versions.served
         print(f"Serving version {versions.served.version} at {url}", flush=True)
-        report(Listening(number, versions.served.version))
+        report(protocol.Listening(number, versions.served.version))
         threading.Thread(target=watcher.run, args=(stop,), name="versions", daemon=True).start()
 
-    executor = ThreadPoolExecutor(BIG_REQUEST_THREADS, thread_name_prefix="big")
+    executor = ThreadPoolExecutor(max_workers=2, thread_name_prefix="big")
     server = _HttpServer(_http_config(RestApi(versions, executor)), report_ready)
     _end_on_request(server.ask_to_end, report if arguments.supervised else None)
     listener = _bind(host, arguments.port)
@@ -175,7 +167,7 @@ def _end_on_request(ask_to_end: Callable[..., None], report: Reporter | None) ->
         return
 
     def last_call(*_: object) -> None:
-        report(Ending())
+        report(protocol.Ending())
         threading.Timer(LAST_CALL_SECONDS, ask_to_end).start()
 
     signal.signal(signal.SIGTERM, last_call)
@@ -187,10 +179,10 @@ def _end_on_request(ask_to_end: Callable[..., None], report: Reporter | None) ->
 def _bind(host: str, port: int) -> socket.socket:
     """Bind a socket without listening: no client connects before the model is loaded."""
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
+        family, kind, number, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        listener = socket.socket(family, kind, protocol)
+        listener = socket.socket(family, kind, number)
         if port:  # the system may give one free port to two sockets that may reuse it
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)

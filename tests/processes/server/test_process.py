@@ -82,12 +82,23 @@ def test_a_port_that_does_not_exist_is_refused(port: str, capsys: pytest.Capture
     assert f"argument --port: invalid port value: '{port}'" in capsys.readouterr().err
 
 
+def replace_by_pipe(base: Path) -> tuple[Path, bytes]:
+    """Replace the model's file by a named pipe, and return its path and the content of the file."""
+    path = base / "model" / "1" / "saved_model.pb"
+    content = path.read_bytes()
+    path.unlink()
+    os.mkfifo(path)
+    return path, content
+
+
+def head(length: int) -> bytes:
+    """Return the head of a predict request."""
+    return f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode()
+
+
 def test_no_client_can_connect_before_the_model_is_loaded(base: Path, unused_port: int) -> None:
     """A port that is open is a model that answers; here its file is a pipe, and not yet written."""
-    pipe = base / "model" / "1" / "saved_model.pb"
-    content = pipe.read_bytes()
-    pipe.unlink()
-    os.mkfifo(pipe)
+    pipe, content = replace_by_pipe(base)
     process = subprocess.Popen(command(base, port=unused_port), stdout=subprocess.PIPE, text=True)
     with process, pipe.open("wb") as writer:  # opens when the server has opened it, too
         refused = refuses(unused_port)
@@ -101,28 +112,18 @@ def test_no_client_can_connect_before_the_model_is_loaded(base: Path, unused_por
     assert ready.startswith("Serving version 1")
 
 
-def test_it_reports_on_stdout_when_it_listens() -> None:
-    """The first event carries port and version, and a request is answered at once."""
+def test_it_reports_when_it_listens_and_ends_when_its_stdin_does() -> None:
+    """A request is answered at once; its stdin ends when its parent dies, however that happens."""
     with ServerProcess(LINEAR) as server, connected(server.port) as connection:
         assert predict(connection) == (200, "1")
-
-    assert server.stray == []
-
-
-def test_it_ends_when_its_stdin_does() -> None:
-    """As it does when its parent dies, however that happens."""
-    with ServerProcess(LINEAR) as server:
         server.end_input()
-
         assert server.process.wait(TIMEOUT) == 0
-        assert server.log() == ""
+        assert (server.log(), server.stray) == ("", [])
 
 
 def test_it_ends_with_its_stdin_while_it_loads(base: Path) -> None:
     """Loading hangs here: the model's file is a pipe that stays empty."""
-    pipe = base / "model" / "1" / "saved_model.pb"
-    pipe.unlink()
-    os.mkfifo(pipe)
+    pipe, _ = replace_by_pipe(base)
     process = subprocess.Popen(command(base, "--supervised"), stdin=subprocess.PIPE)
     with process, pipe.open("wb"):
         assert process.stdin is not None
@@ -133,10 +134,7 @@ def test_it_ends_with_its_stdin_while_it_loads(base: Path) -> None:
 
 def test_after_sigterm_while_it_loads_it_never_listens(base: Path) -> None:
     """It finishes loading and leaves."""
-    pipe = base / "model" / "1" / "saved_model.pb"
-    content = pipe.read_bytes()
-    pipe.unlink()
-    os.mkfifo(pipe)
+    pipe, content = replace_by_pipe(base)
     process = subprocess.Popen(command(base), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     with pipe.open("wb") as writer:
         process.terminate()
@@ -150,9 +148,8 @@ def test_it_ends_with_its_stdin_in_the_middle_of_big_requests() -> None:
     """Neither a busy event loop nor a running inference is in the way."""
     with ServerProcess(LINEAR) as server:
         sockets = [socket.create_connection(("127.0.0.1", server.port), TIMEOUT) for _ in range(4)]
-        head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(MANY)}\r\n\r\n".encode()
         for connection in sockets:
-            connection.sendall(head + MANY)
+            connection.sendall(head(len(MANY)) + MANY)
         server.end_input()
 
         assert server.process.wait(TIMEOUT) == 0
@@ -175,8 +172,7 @@ def test_sigterm_lets_a_request_under_way_be_answered_and_ends_with_0() -> None:
     with ServerProcess(LINEAR) as server, connected(server.port) as idle:
         predict(idle)
         busy = socket.create_connection(("127.0.0.1", server.port), TIMEOUT)
-        head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(ONE)}\r\n\r\n".encode()
-        busy.sendall(head + ONE[:100])
+        busy.sendall(head(len(ONE)) + ONE[:100])
         states(server.port)  # when this is answered, it has read that
         server.process.terminate()
         until(lambda: refuses(server.port))
@@ -194,7 +190,7 @@ def test_sigterm_does_not_wait_for_a_request_that_never_ends() -> None:
     """After some seconds it ends all the same."""
     with ServerProcess(LINEAR) as server:
         stuck = socket.create_connection(("127.0.0.1", server.port), TIMEOUT)
-        stuck.sendall(f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n".encode())
+        stuck.sendall(head(9))
         states(server.port)
         server.process.terminate()
 
@@ -205,11 +201,10 @@ def test_sigterm_does_not_wait_for_a_request_that_never_ends() -> None:
 
 def test_clients_that_go_away_leave_no_line_in_the_log() -> None:
     """In the middle of a body, or before the answer; the server keeps running."""
-    head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(MANY)}\r\n\r\n".encode()
     with ServerProcess(LINEAR) as server:
         for body in (b"", MANY[:100_000], MANY):
             with socket.create_connection(("127.0.0.1", server.port), TIMEOUT) as connection:
-                connection.sendall(head + body)
+                connection.sendall(head(len(MANY)) + body)
         with socket.create_connection(("127.0.0.1", server.port), TIMEOUT) as connection:
             connection.sendall(b"no HTTP at all\r\n\r\n")
         with connected(server.port) as connection:

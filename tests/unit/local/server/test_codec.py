@@ -89,13 +89,8 @@ def test_text_that_is_no_json_object_is_400(text: str) -> None:
 
 @pytest.mark.parametrize("rest", [b" x", b'{"a": 2}', b"]", b"\x00\xff", b"\n,"])
 def test_text_after_the_object_is_ignored(rest: bytes) -> None:
-    """Parsing stops where the object ends; a UTF-8 byte order mark before it is ignored, too."""
-    assert parse(b'\xef\xbb\xbf{"a": 1}' + rest) == {"a": 1}
-
-
-def test_a_wrong_encoding_in_another_key_does_no_harm() -> None:
-    """Only the known keys are used."""
-    assert parse(b'{"comment": "\xff", "instances": [1]}')["instances"] == [1]
+    """So are a UTF-8 byte order mark before it, and a wrong encoding of another key."""
+    assert parse(b'\xef\xbb\xbf{"a": 1, "b": "\xff"}' + rest)["a"] == 1
 
 
 @pytest.mark.parametrize("key", ["instances", "inputs", "signature_name"])
@@ -339,17 +334,12 @@ def test_other_bodies_are_left_to_the_careful_way(body: str) -> None:
     assert not is_read(body.encode(), signature(tensors(x=(-1, 2))))
 
 
-@pytest.mark.parametrize(
-    "inputs",
-    [
-        tensors(a=(-1, 2), b=(-1, 2)),
-        *(tensors(x=shape) for shape in ((-1, -1), None, (), (1, 2), (-1, 0))),
-        {"x": Tensor("x:0", "DT_INT32", (-1, 2))},
-    ],
-)
-def test_other_signatures_have_no_fast_way(inputs: dict[str, Tensor]) -> None:
-    """One float input whose sizes are known, but for the batch."""
-    assert FloatReader.from_signature(signature(inputs)) is None
+@pytest.mark.parametrize("shape", [(-1, -1), None, (), (1, 2), (-1, 0)])
+def test_other_signatures_have_no_fast_way(shape: tuple[int, ...] | None) -> None:
+    """Only one float input whose sizes are known, but for the batch."""
+    whole = {"x": Tensor("x:0", "DT_INT32", (-1, 2))}
+    for inputs in (tensors(x=shape), tensors(a=(-1, 2), b=(-1, 2)), whole):
+        assert FloatReader.from_signature(signature(inputs)) is None
 
 
 # Encode
@@ -383,8 +373,7 @@ def test_numbers_that_are_not_finite_are_bare_words() -> None:
 @pytest.mark.parametrize("array", [np.array([1, -2]), np.array([True, False]), np.array(["a", "b"])])
 def test_other_dtypes_are_written_as_they_are(array: Any) -> None:
     """No `.0` is added to whole numbers."""
-    assert json.loads(encode_predictions(Format.ROW, {"y": array})) == {"predictions": array.tolist()}
-    assert ".0" not in written(Format.ROW, y=array)
+    assert written(Format.ROW, y=array) == json.dumps({"predictions": array.tolist()}).replace(" ", "")
 
 
 def test_several_outputs_are_objects() -> None:

@@ -170,10 +170,12 @@ def test_a_higher_version_takes_over_once_its_files_rest(bench: Bench) -> None:
 
 
 def test_a_folder_at_rest_costs_no_loading(bench: Bench) -> None:
-    """Nor does a lower version, or a change of the version that is served."""
+    """Nor does a lower version, a change of the served version, or a folder that is away for a moment."""
     bench.put(0)
     bench.put(1, "more")
     bench.poll(10)
+    shutil.rmtree(bench.folder)
+    bench.poll(5)
 
     assert (bench.served, bench.loader.tried, bench.reports) == (1, [1], [])
 
@@ -285,14 +287,6 @@ def test_no_version_is_served_when_none_is_left_until_one_appears(bench: Bench) 
     bench.put(1)
     bench.poll()
     assert (bench.served, bench.reports[1:]) == (1, [1])
-
-
-def test_the_version_stays_when_the_folder_itself_is_gone(bench: Bench) -> None:
-    """It may be a disk that is away for a moment; TensorFlow Serving waits, too."""
-    shutil.rmtree(bench.folder)
-    bench.poll(5)
-
-    assert (bench.served, bench.reports) == (1, [])
 
 
 def test_a_version_that_vanishes_while_it_is_copied_is_forgotten(bench: Bench) -> None:

@@ -82,7 +82,7 @@ Fault = Callable[[FaultProxy], None]
     ("fault", "words"),
     [
         pytest.param(lambda it: it.fail(401, times=1000), "does not accept the credentials", id="401"),
-        pytest.param(lambda it: it.fail(500, times=1000, message="No etcd"), "500: No etcd", id="500"),
+        pytest.param(lambda it: it.fail(500, times=1000, message="No etcd"), "No etcd", id="500"),
         pytest.param(lambda it: it.silence(600), "did not answer in time", id="silent"),
         pytest.param(lambda it: it.cut(1000), "connection was cut", id="cut"),
     ],

@@ -367,7 +367,7 @@ def test_a_deployment_that_a_policy_refuses_is_refused_before_anything_has_chang
     )
     assert f"ValidatingAdmissionPolicy '{name}'" in caught.value.problem
     assert "Only images of acme.example may run." in caught.value.problem
-    assert "ask who wrote that policy" in caught.value.next_step
+    assert "ask whoever wrote it" in caught.value.next_step
     for plural, group in (("services", ""), ("ingresses", "networking.k8s.io/v1"), ("secrets", "")):
         assert failing.bed.api.get(failing.path(plural, group=group))["items"] == []
     assert dash.snapshot().current is None

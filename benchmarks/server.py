@@ -84,6 +84,9 @@ class Client:
 
     def __init__(self, port: int, body: bytes) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), TIMEOUT)
+        if self._socket.getsockname() == self._socket.getpeername():  # TCP lets a free port answer itself
+            self._socket.close()
+            raise ConnectionRefusedError
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         head = "POST /v1/models/model:predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
         self._request = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body

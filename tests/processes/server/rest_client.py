@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,14 +45,9 @@ class Client:
         return self.ask("POST", PREDICT, body, **headers)
 
 
-@contextmanager
-def connected(port: int) -> Iterator[http.client.HTTPConnection]:
+def connected(port: int) -> closing[http.client.HTTPConnection]:
     """Connect to a server."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
-    try:
-        yield connection
-    finally:
-        connection.close()
+    return closing(http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT))
 
 
 def predict(connection: http.client.HTTPConnection, body: bytes = ONE) -> tuple[int, str | None]:

@@ -171,14 +171,6 @@ def test_predict_answers_with_the_models_rows(client: Client, model: Model, path
     assert float32(answer.body["predictions"]) == outputs(model, IMAGES)
 
 
-def test_columnar_format_is_answered_in_columnar_format(client: Client, model: Model) -> None:
-    """A bare tensor, for there is one output."""
-    answer = client.predict({"inputs": IMAGES.tolist()})
-
-    assert answer.body.keys() == {"outputs"}
-    assert float32(answer.body["outputs"]) == outputs(model, IMAGES)
-
-
 def test_every_answer_of_predict_names_the_version(client: Client) -> None:
     """An error, too, if the model was there to make it."""
     assert client.predict({"instances": IMAGE}).headers["x-model-version"] == "1"

@@ -208,7 +208,7 @@ class KubernetesEngine:
         return self._snapshot
 
     def objects(self) -> tuple[EngineObject, ...]:
-        """With events and logs, which are read only while somebody asks for them."""
+        """List the objects with events and logs, which are read only while a viewer shows them."""
         is_first = time.monotonic() > self._details_until
         self._details_until = time.monotonic() + DETAILS_SECONDS
         if is_first:

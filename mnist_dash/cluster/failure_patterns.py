@@ -13,22 +13,15 @@ MAX_QUOTED = 400
 
 
 class Source(Flag):
-    """Where a message was found, and its format."""
+    """Where a message was found, with its format; LIMIT is the container's limit of memory."""
 
-    LOG = auto()
-    """The last lines of a Pod that is not ready."""
-    WAITING = auto()
-    """REASON IMAGE: MESSAGE of a container that cannot start."""
-    ENDED = auto()
-    """REASON EXITCODE LIMIT: MESSAGE or last log line of a container that ended; LIMIT is of its memory."""
-    EVENT = auto()
-    """REASON: MESSAGE of an event about a Pod that is not ready."""
-    POD = auto()
-    """REASON: MESSAGE of a Pod that is not scheduled."""
-    REMOVED = auto()
-    """REASON: MESSAGE of a Pod that was removed."""
-    DEPLOYMENT = auto()
-    """REASON: MESSAGE of a Deployment's condition that reports a problem."""
+    LOG = auto()  # the last lines of a Pod that is not ready
+    WAITING = auto()  # REASON IMAGE: MESSAGE of a container that cannot start
+    ENDED = auto()  # REASON EXITCODE LIMIT: MESSAGE or last log line of a container that ended
+    EVENT = auto()  # REASON: MESSAGE of an event about a Pod that is not ready
+    POD = auto()  # REASON: MESSAGE of a Pod that is not scheduled
+    REMOVED = auto()  # REASON: MESSAGE of a Pod that was removed
+    DEPLOYMENT = auto()  # REASON: MESSAGE of a Deployment's condition that reports a problem
 
 
 @dataclass(frozen=True)
@@ -97,7 +90,6 @@ _KEY = (
     "or give the Pods one by Workload Identity."
 )
 _VIEWER = "Ask the bucket's owner for the role Storage Object Viewer."
-_MEMORY = "Deploy a smaller model, or raise the memory limit of the Deployment."
 _ADMIN = "Ask the cluster's administrator. Kubernetes tries again by itself."
 _PULL = r"^(?:ErrImagePull|ImagePullBackOff) (?P<image>\S*): "
 FAILURE_PATTERNS: tuple[FailurePattern, ...] = (
@@ -202,7 +194,7 @@ FAILURE_PATTERNS: tuple[FailurePattern, ...] = (
         Source.ENDED,
         r"^OOMKilled \d+ (?P<limit>\S*): ",
         "The model server ran out of memory (OOMKilled): its limit is {limit}",
-        _MEMORY,
+        "Deploy a smaller model, or raise the memory limit of the Deployment.",
     ),
     FailurePattern(
         Source.ENDED,

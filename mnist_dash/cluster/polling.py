@@ -54,7 +54,7 @@ class PollInterval:
         """Polls that failed since the last one that did not."""
 
     def note_viewer(self) -> bool:
-        """Note that somebody is looking; returns whether nobody was before."""
+        """Note a viewer; returns whether there was none before."""
         before, self._viewed = self._viewed, self._clock()
         return self._viewed - before > VIEWER_SECONDS
 
@@ -114,7 +114,7 @@ def poll(
 
 
 def observe(objects: Iterable[Object], routes: Routes, *, reasons: Observation | None = None) -> Observation:
-    """Parse what was listed; a weight that somebody else has set counts as the desired split."""
+    """Parse what was listed; a weight that another program has set counts as the desired split."""
     observation = Observation.from_objects(objects, taken_at=time.time())
     if reasons:
         observation = replace(observation, events=reasons.events, logs=reasons.logs)

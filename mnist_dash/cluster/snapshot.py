@@ -30,7 +30,7 @@ class _Rollout:
     fresh: list[Pod]
     """Of the present template."""
     former: list[Pod]
-    """Of an earlier one."""
+    """Of an earlier template."""
 
     @classmethod
     def of(cls, release: Release, observation: Observation) -> _Rollout | None:

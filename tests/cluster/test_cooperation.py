@@ -53,14 +53,14 @@ def test_a_split_that_kubectl_set_is_shown_and_left_until_it_is_taken_over(
     both.set_split(20)
     both.wait_settled()
     rollout.kubectl("annotate", "ingress", "mnist-canary", f"{WEIGHT}=70", "--overwrite")
-    told = await_snapshot(both, lambda snapshot: snapshot.drift)
-    (sentence,) = told.drift
+    shown = await_snapshot(both, lambda snapshot: snapshot.drift)
+    (sentence,) = shown.drift
     assert sentence.startswith(
         f"kubectl-annotate changed annotation {WEIGHT} (now 70) of Ingress mnist-canary at 20"
     )
-    assert told.split_desired == 70
-    later = await_snapshot(both, lambda snapshot: snapshot.taken_at > told.taken_at and snapshot.settled)
-    assert (weight(rollout), later.split_observed, later.drift) == ("70", 70, told.drift)
+    assert shown.split_desired == 70
+    later = await_snapshot(both, lambda snapshot: snapshot.taken_at > shown.taken_at and snapshot.settled)
+    assert (weight(rollout), later.split_observed, later.drift) == ("70", 70, shown.drift)
 
     error = refused(both, Dashboard.set_split, 30)
     assert error.can_take_over
@@ -82,10 +82,10 @@ def test_replicas_that_others_set_are_shown_and_left_until_they_are_taken_over(
     """Kubectl scale, and a manager that applies from a repository."""
     _, cnn = rollout.models
     rollout.kubectl("scale", "deployment", "mnist-green", "--replicas=2")
-    told = await_snapshot(
+    shown = await_snapshot(
         both, lambda snapshot: snapshot.drift and snapshot.new and snapshot.new.desired == 2
     )
-    assert "kubectl changed spec.replicas (now 2) of Deployment mnist-green" in told.drift[0]
+    assert "kubectl changed spec.replicas (now 2) of Deployment mnist-green" in shown.drift[0]
     manifest = {
         "apiVersion": APPS,
         "kind": "Deployment",
@@ -93,8 +93,8 @@ def test_replicas_that_others_set_are_shown_and_left_until_they_are_taken_over(
         "spec": {"replicas": 3},
     }
     rollout.bed.api.apply(manifest, manager="gitops")
-    told = await_snapshot(both, lambda snapshot: snapshot.new and snapshot.new.desired == 3)
-    assert any(sentence.startswith("gitops changed spec.replicas (now 3)") for sentence in told.drift)
+    shown = await_snapshot(both, lambda snapshot: snapshot.new and snapshot.new.desired == 3)
+    assert any(sentence.startswith("gitops changed spec.replicas (now 3)") for sentence in shown.drift)
 
     error = refused(both, Dashboard.deploy, Role.NEW, cnn, 1)
     assert error.can_take_over
@@ -110,12 +110,12 @@ def test_replicas_that_others_set_are_shown_and_left_until_they_are_taken_over(
 def test_a_pointer_that_was_edited_is_shown_and_left_until_it_is_taken_over(
     rollout: Rollout, both: Dashboard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With kubectl edit, somebody lets New's Service lead to Current's release."""
+    """With kubectl edit, a user lets New's Service lead to Current's release."""
     _, cnn = rollout.models
     monkeypatch.setenv("KUBE_EDITOR", "sed -i 's|mnist-dash/release: green|mnist-dash/release: blue|'")
     rollout.kubectl("edit", "service", "mnist-new")
-    told = await_snapshot(both, lambda snapshot: snapshot.drift)
-    assert "kubectl-edit changed spec.selector of Service mnist-new at 20" in told.drift[0]
+    shown = await_snapshot(both, lambda snapshot: snapshot.drift)
+    assert "kubectl-edit changed spec.selector of Service mnist-new at 20" in shown.drift[0]
     error = refused(both, Dashboard.deploy, Role.NEW, cnn)
     assert error.can_take_over
     assert "spec.selector" in error.problem
@@ -180,8 +180,8 @@ def test_the_history_survives_and_names_who_it_was(rollout: Rollout, both: Dashb
     assert newest.by == "ann@example.com"
     assert {entry.by for entry in others} == {_name_in(user)}
     assert [entry.what.split(" gs:")[0] for entry in entries] == ["Deploy"] * 3
-    told = rollout.kubectl("rollout", "history", "deployment/mnist-green")
-    assert f"ann@example.com: Deploy {linear.base} version 1 as New with 2 replicas" in told
+    history = rollout.kubectl("rollout", "history", "deployment/mnist-green")
+    assert f"ann@example.com: Deploy {linear.base} version 1 as New with 2 replicas" in history
 
 
 def _name_in(review: str) -> str:
@@ -206,7 +206,7 @@ def open_as(rollout: Rollout, rules: list[dict[str, Any]]) -> Dashboard:
     return rollout.open(kubeconfig=str(rollout.bed.user(rollout.namespace, rules).kubeconfig))
 
 
-def test_who_may_nothing_is_told_what_is_missing(rollout: Rollout) -> None:
+def test_a_user_without_rights_sees_which_are_missing(rollout: Rollout) -> None:
     """The page opens, and names verb, resource and namespace."""
     trouble = open_as(rollout, []).snapshot().trouble
     assert f"may not list ingresses.networking.k8s.io in namespace {rollout.namespace}" in trouble
@@ -279,7 +279,7 @@ def test_objects_of_others_are_refused_by_name_and_left_alone(rollout: Rollout, 
 
 
 def test_the_namespace_is_made_if_it_may_be(bed: Bed, rollout: Rollout) -> None:
-    """Who may not is told so, and nothing else is tried."""
+    """Without that right the error says so, and nothing else is tried."""
     linear, _ = rollout.models
     namespaces = {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "create", "patch"]}
     with bed.namespace(create=False) as name:

@@ -87,7 +87,7 @@ Fault = Callable[[FaultProxy], None]
         pytest.param(lambda it: it.cut(1000), "connection was cut", id="cut"),
     ],
 )
-def test_a_cluster_that_is_away_is_told_until_it_is_back(
+def test_an_unreachable_cluster_is_reported_until_it_is_back(
     through_proxy: Dashboard, proxy: FaultProxy, fault: Fault, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Meanwhile the last that was known is shown, and no snapshot is waited for."""
@@ -97,13 +97,13 @@ def test_a_cluster_that_is_away_is_told_until_it_is_back(
     fault(proxy)
     spent = []
 
-    def is_told() -> bool:
+    def is_reported() -> bool:
         begun = time.monotonic()
-        told = through_proxy.snapshot().trouble
+        trouble = through_proxy.snapshot().trouble
         spent.append(time.monotonic() - begun)
-        return bool(told)
+        return bool(trouble)
 
-    wait_until(is_told, "the trouble is told")
+    wait_until(is_reported, "the trouble is reported")
     away = through_proxy.snapshot()
     assert words in away.trouble
     assert (away.current, away.split_observed, away.settled) == (before.current, 0, False)
@@ -178,7 +178,7 @@ def await_polls(proxy: FaultProxy, more: int) -> None:
     wait_until(lambda: polls(proxy) >= goal, "it is looked at")
 
 
-def test_the_api_is_asked_as_often_whoever_looks_and_not_at_all_if_nobody_does(
+def test_the_number_of_requests_does_not_depend_on_the_number_of_viewers_and_is_0_without(
     through_proxy: Dashboard, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One poller serves them all; the first who looks again after a while is shown what is, at once."""
@@ -194,10 +194,10 @@ def test_the_api_is_asked_as_often_whoever_looks_and_not_at_all_if_nobody_does(
     assert abs(asked[1] - asked[5]) <= 8, "no more than what one look asks for"
 
     quiet = Quiet(proxy, 5 * polling.RESTING_SECONDS)
-    wait_until(quiet.reached, "nobody asks any more")
+    wait_until(quiet.reached, "the requests end")
     before = polls(proxy)
     through_proxy.snapshot()
-    wait_until(lambda: polls(proxy) > before, "somebody looks again")
+    wait_until(lambda: polls(proxy) > before, "a viewer is back")
 
 
 class Quiet:
@@ -253,7 +253,7 @@ def test_a_change_takes_few_requests(
 def test_a_key_file_reaches_the_pods_and_a_new_one_rolls_them(
     rollout: Rollout, tmp_path: Path, image: Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its content lies in a Secret, encoded once; one that is damaged later is told, and changes nothing."""
+    """Its content is in a Secret, encoded once; a later damage is reported, and changes nothing."""
     monkeypatch.setattr(polling, "RESTING_SECONDS", 0.3)
     path = write_key(tmp_path / "key.json", project_id="first")
     dash = rollout.open(google_app_creds=path)
@@ -288,7 +288,7 @@ def test_a_key_file_reaches_the_pods_and_a_new_one_rolls_them(
 def test_a_new_key_that_could_not_be_written_is_written_later(
     rollout: Rollout, proxy: FaultProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Until then it is told why."""
+    """Until then the reason is reported."""
     monkeypatch.setattr(polling, "RESTING_SECONDS", 0.3)
     path = write_key(tmp_path / "key.json", project_id="first")
     with rollout.open(google_app_creds=path, kubeconfig=rollout.kubeconfig(proxy.url)) as dash:
@@ -327,5 +327,5 @@ def test_https_needs_the_authority_that_signed_the_certificate(rollout: Rollout,
     with pytest.raises(ServingError, match="certificate") as caught:
         bare.predict(image)
     assert "--ca-file" in str(caught.value)
-    told = await_snapshot(bare, lambda snapshot: "certificate" in snapshot.waiting_for)
-    assert told.current is not None
+    shown = await_snapshot(bare, lambda snapshot: "certificate" in snapshot.waiting_for)
+    assert shown.current is not None

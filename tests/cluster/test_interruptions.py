@@ -1,4 +1,4 @@
-"""A dashboard that is killed between any two writes leaves what the next one can go on from."""
+"""A dashboard that is killed between any two writes leaves a state that the next one can continue from."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Killer:
         try:
             verb(dash)
             wait_until(
-                lambda: len(self._proxy.writes()) > last or dash.snapshot().settled, "it goes on", PATIENCE
+                lambda: len(self._proxy.writes()) > last or dash.snapshot().settled, "it continues", PATIENCE
             )
         except EngineError:
             assert len(self._proxy.writes()) > last
@@ -75,9 +75,9 @@ def swap(dash: Dashboard) -> None:
 
 
 def test_a_promotion_killed_anywhere_is_finished(rollout: Rollout, killer: Killer, image: Image) -> None:
-    """So is every other time one that takes a promotion back; nobody gets an error meanwhile."""
+    """So is, every other time, its undoing; no request fails meanwhile."""
     observer = rollout.open_with_both()
-    told = []
+    interrupted = []
     with constant_load(observer, image, threads=1) as load:
         before = bases(observer.snapshot())
         for writes in itertools.count():
@@ -85,7 +85,7 @@ def test_a_promotion_killed_anywhere_is_finished(rollout: Rollout, killer: Kille
                 break
             dash = rollout.open(interrupted_after=0)
             found = await_snapshot(dash, lambda snapshot: snapshot.current)
-            told.append(found.interrupted_promotion)
+            interrupted.append(found.interrupted_promotion)
             if found.interrupted_promotion:
                 dash.promote()
             else:
@@ -95,9 +95,9 @@ def test_a_promotion_killed_anywhere_is_finished(rollout: Rollout, killer: Kille
             before = bases(after)
             dash.close()
     assert load.failures == []
-    assert told[:2] == ["", ""], "nothing has begun as long as the canary is not written"
-    assert len(told) == 8
-    assert all("stopped half-way" in words for words in told[2:])
+    assert interrupted[:2] == ["", ""], "nothing has begun as long as the canary is not written"
+    assert len(interrupted) == 8
+    assert all("stopped half-way" in text for text in interrupted[2:])
 
 
 def test_a_promotion_killed_anywhere_is_taken_back(
@@ -154,7 +154,7 @@ def test_a_first_deployment_killed_anywhere_succeeds_when_it_is_repeated(
 def test_other_changes_killed_anywhere_succeed_when_they_are_repeated(
     rollout: Rollout, killer: Killer, image: Image
 ) -> None:
-    """Each kill leaves all that the one before it left; nobody gets an error meanwhile."""
+    """Each kill leaves all that the one before it left; no request fails meanwhile."""
     linear, _ = rollout.models
     observer = rollout.open_with_both()
     verbs: tuple[tuple[Verb, Sequence[int]], ...] = (
@@ -172,5 +172,5 @@ def test_other_changes_killed_anywhere_succeed_when_they_are_repeated(
             dash.close()
     assert load.failures == []
     assert (bases(after), after.split_observed) == ((linear.base, None), 0)
-    told = dict.fromkeys(entry.what.split()[0] for entry in rollout.open().history())
-    assert list(told) == ["Remove", "Deploy", "Send"]
+    verbs_done = dict.fromkeys(entry.what.split()[0] for entry in rollout.open().history())
+    assert list(verbs_done) == ["Remove", "Deploy", "Send"]

@@ -28,7 +28,7 @@ from tests.models import FLAT
 
 
 def wait_until(dash: Dashboard, reached: Callable[[Snapshot], bool], timeout: float = 30) -> Snapshot:
-    """The first snapshot of which that is true."""
+    """Wait for the first snapshot with a property, and return it."""
     deadline = time.monotonic() + timeout
     while not reached(snapshot := dash.snapshot()):
         assert time.monotonic() < deadline, snapshot
@@ -42,7 +42,7 @@ def deploy_checked(dash: Dashboard, role: Role, check: ModelCheck) -> None:
 
 
 def who(answer: Prediction) -> tuple[object, ...]:
-    """The physical model that answered: the release, and the replica where it is told."""
+    """The physical model that answered: the release, and the replica where it is known."""
     return answer.release, answer.replica
 
 
@@ -55,7 +55,7 @@ def both(dash: Dashboard, linear: str, cnn: str, checked: dict[str, ModelCheck])
     return dash
 
 
-def test_nothing_deployed_answers_nobody(dash: Dashboard, image: Image) -> None:
+def test_without_a_deployment_no_request_is_answered(dash: Dashboard, image: Image) -> None:
     """With a sentence that says what to do."""
     dash.wait_settled()
     with pytest.raises(ServingError, match="Deploy a Current model first"):
@@ -106,7 +106,7 @@ def test_a_route_can_be_forced_under_every_strategy(both: Dashboard, image: Imag
 
 
 def test_a_split_is_held_until_new_is_ready(dash: Dashboard, linear: str, cnn: str, image: Image) -> None:
-    """It says what it waits for, and nobody is sent to a model that is not there."""
+    """The reason is reported, and no request is sent to a model that is not there."""
     dash.deploy(Role.CURRENT, linear)
     dash.wait_settled()
     dash.deploy(Role.NEW, cnn)
@@ -162,7 +162,7 @@ def test_a_redeploy_under_load_loses_no_request(
 
 
 def test_an_unfit_model_is_refused_before_anything_changes(both: Dashboard, cnn: str, image: Image) -> None:
-    """With the reason, and the deployed model goes on."""
+    """With the reason, and the deployed model keeps serving."""
     before = who(both.predict(image, Route.NEW))
     with pytest.raises(ModelError) as caught:
         both.deploy(Role.NEW, cnn + "/nowhere")
@@ -222,7 +222,7 @@ def test_removing_new_sends_everything_to_current(both: Dashboard, image: Image)
 def test_removing_current_is_possible_and_a_new_one_takes_its_place(
     both: Dashboard, linear: str, image: Image
 ) -> None:
-    """Until then nobody answers, and the reason is told."""
+    """Until then no request is answered, and the reason is reported."""
     both.remove(Role.CURRENT)
     both.wait_settled()
     with pytest.raises(ServingError, match="503"):
@@ -261,7 +261,7 @@ def test_two_models_of_different_input_share_one_split(
     assert "fits only one of them" in " ".join(new.warnings)
 
 
-def test_objects_tell_what_runs(both: Dashboard) -> None:
+def test_the_objects_are_what_runs(both: Dashboard) -> None:
     """The gateway and each replica, with where it is and what it wrote."""
     objects = both.objects()
     assert objects[0].details["Address"] == both.gateway_url
@@ -271,7 +271,7 @@ def test_objects_tell_what_runs(both: Dashboard) -> None:
     assert all("Serving version 1" in replica.log for replica in replicas)
 
 
-def test_the_history_tells_who_asked_for_what(both: Dashboard) -> None:
+def test_the_history_has_each_change_with_its_user(both: Dashboard) -> None:
     """Newest first; without a name it was the engine's own user."""
     both.on_behalf_of("ann@example.com").set_split(20)
     newest, *others = both.history()

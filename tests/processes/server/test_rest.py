@@ -124,17 +124,7 @@ def test_two_requests_at_once_on_one_connection_are_both_answered(linear_server:
     assert received.index(b"200 OK") < received.index(b"404 Not Found")
 
 
-# Status and metadata
-
-
-@pytest.mark.parametrize("path", [STATUS, f"{STATUS}/versions/1"])
-def test_status_shows_which_version_is_available(client: Client, path: str) -> None:
-    """Of the model, or of one version of it."""
-    status = {"error_code": "OK", "error_message": ""}
-
-    assert client.ask("GET", path).body == {
-        "model_version_status": [{"version": "1", "state": "AVAILABLE", "status": status}]
-    }
+# Metadata
 
 
 @pytest.mark.parametrize("path", [f"{STATUS}/metadata", f"{STATUS}/versions/1/metadata"])

@@ -23,7 +23,7 @@ def signature(
     outputs: Mapping[str, Tensor] | None = None,
     name: str = "serving_default",
 ) -> Signature:
-    """A signature of one input `x` of (-1, 2, 2) and one output `y` of (-1, 4), unless told otherwise."""
+    """A signature of one input `x` of (-1, 2, 2) and one output `y` of (-1, 4) by default."""
     return Signature(
         name,
         tensors(x=(-1, 2, 2)) if inputs is None else inputs,
@@ -53,17 +53,17 @@ class FakeModel:
         self.answer = answer
 
     def run(self, inputs: Mapping[str, NDArray[Any]], signature: str = "serving_default") -> Arrays:
-        """The answer to the inputs of a signature that it has."""
+        """Answer the inputs of a signature that it has."""
         assert signature in self.signatures
         self.calls.append(dict(inputs))
         return self.answer(dict(inputs))
 
 
-def same_bits(one: NDArray[Any], other: NDArray[Any]) -> bool:
-    """Whether two arrays are the same to the bit, NaN and -0.0 included."""
-    return one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
+def same_bits(left: NDArray[Any], right: NDArray[Any]) -> bool:
+    """Return whether two arrays are the same to the bit, NaN and -0.0 included."""
+    return left.dtype == right.dtype and left.shape == right.shape and left.tobytes() == right.tobytes()
 
 
 def floats(*values: float) -> NDArray[np.float32]:
-    """A float32 array."""
+    """Return a float32 array."""
     return np.array(values, np.float32)

@@ -22,7 +22,6 @@ SERVE = signature(tensors(x=(-1, 1)), tensors(y=(-1, 1)), name="serve")
         ({"inputs": [[[1, 2], [3, 4]]]}, {"outputs": [[1, 2, 3, 4]]}),
         ({"instances": [{"x": [[1, 2], [3, 4]]}]}, {"predictions": [[1, 2, 3, 4]]}),
         ({"inputs": {"x": [[[1, 2], [3, 4]]]}}, {"outputs": [[1, 2, 3, 4]]}),
-        ({"signature_name": "", "instances": [[[1, 2], [3, 4]]]}, {"predictions": [[1, 2, 3, 4]]}),
         ({"signature_name": "serve", "instances": [[7]]}, {"predictions": [[7]]}),
         ({"instances": [{"x": [7]}], "signature_name": "serve"}, {"predictions": [[7]]}),
     ],

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from mnist_dash.cluster.events import MAX_SENTENCES, events_about
 from mnist_dash.cluster.ingress import WEIGHT
 from mnist_dash.cluster.manifests import pointer_of
-from mnist_dash.cluster.observation import Observation, Pod, Workload
+from mnist_dash.cluster.observation import Observation
 from mnist_dash.cluster.resources import (
     INGRESS,
     POD,
@@ -18,6 +18,7 @@ from mnist_dash.cluster.resources import (
     name_of,
     service_name,
 )
+from mnist_dash.cluster.workloads import Pod, Workload
 from mnist_dash.cluster.yaml_diff import to_yaml
 from mnist_dash.domain import EngineObject, Gateway, Role
 

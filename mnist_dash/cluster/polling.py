@@ -14,7 +14,7 @@ from typing import TypeVar
 from mnist_dash.cluster import manifests
 from mnist_dash.cluster.api_client import KubernetesClient
 from mnist_dash.cluster.events import KubernetesEvent
-from mnist_dash.cluster.observation import Observation, Pod
+from mnist_dash.cluster.observation import Observation
 from mnist_dash.cluster.resources import (
     DEPLOYMENT,
     ENDPOINT_SLICE,
@@ -30,6 +30,7 @@ from mnist_dash.cluster.resources import (
 )
 from mnist_dash.cluster.route_state import RouteState
 from mnist_dash.cluster.routes import Routes
+from mnist_dash.cluster.workloads import Pod
 from mnist_dash.errors import EngineError
 from mnist_dash.settings import RouterKind, Settings
 

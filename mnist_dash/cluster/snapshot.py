@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from mnist_dash.cluster.failure_patterns import Failure
 from mnist_dash.cluster.failures import failure_of
 from mnist_dash.cluster.manifests import ModelSpec
-from mnist_dash.cluster.observation import Observation, Pod, Workload
+from mnist_dash.cluster.observation import Observation
 from mnist_dash.cluster.resources import service_name
 from mnist_dash.cluster.routes import Routes
 from mnist_dash.cluster.traffic_probe import GatewayView
+from mnist_dash.cluster.workloads import Pod, Workload
 from mnist_dash.domain import Deployment, ModelCheck, Release, Role, Snapshot, State
 from mnist_dash.preconditions import differing_input
 from mnist_dash.rollout_status import FORMER_KEEPS_SERVING, GATEWAY_PENDING, SPLIT_HELD, Status, redeploying

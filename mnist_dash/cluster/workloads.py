@@ -1,0 +1,254 @@
+"""Pods and Deployments, parsed once from API objects into the values that everything else reads."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from mnist_dash.cluster.manifests import ModelSpec, image_of, model_of, release_of
+from mnist_dash.cluster.resources import (
+    CONTAINER,
+    CREDENTIALS_HASH,
+    DEPLOYED_AT,
+    Object,
+    annotations_of,
+    deployment_name,
+    labels_of,
+    name_of,
+    parse_time,
+)
+from mnist_dash.domain import Release
+
+MARKS = (DEPLOYED_AT, CREDENTIALS_HASH, "kubectl.kubernetes.io/restartedAt")
+"""Annotations of a Pod template whose change makes new Pods."""
+HASH_LABEL = "pod-template-hash"
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One condition of an object's status; empty if it has none of that type."""
+
+    status: str = ""
+    reason: str = ""
+    message: str = ""
+
+
+def _conditions(live: Object) -> Mapping[str, Condition]:
+    found: dict[str, Condition] = defaultdict(Condition)
+    for item in live.get("status", {}).get("conditions") or ():
+        found[item["type"]] = Condition(item["status"], item.get("reason") or "", item.get("message") or "")
+    return found
+
+
+@dataclass(frozen=True)
+class Termination:
+    """How a container ended."""
+
+    exit_code: int
+    reason: str
+    message: str
+
+    @classmethod
+    def from_object(cls, ended: Object) -> Termination:
+        """Parse the state `terminated`."""
+        return cls(ended.get("exitCode", 0), ended.get("reason") or "Error", ended.get("message") or "")
+
+
+@dataclass(frozen=True)
+class Container:
+    """What the kubelet reports of one container of a Pod."""
+
+    name: str
+    image: str
+    memory_limit: str
+    """Such as 1Gi; `-` if it has none."""
+    restarts: int
+    waiting: str | None
+    """The kubelet's reason why it does not run, such as CrashLoopBackOff; None if it is not waiting."""
+    waiting_message: str
+    started_at: float | None
+    """When the present run began, in seconds since the epoch; None if it does not run."""
+    termination: Termination | None
+    """How it ended, or how its last run did."""
+
+    @classmethod
+    def from_status(cls, status: Object, spec: Object) -> Container:
+        """Parse an item of `containerStatuses`, and the item of the Pod's spec of the same name."""
+        state = status.get("state") or {}
+        waiting, running = state.get("waiting"), state.get("running")
+        ended = state.get("terminated") or (status.get("lastState") or {}).get("terminated")
+        return cls(
+            name=status["name"],
+            image=spec.get("image", ""),
+            memory_limit=str(((spec.get("resources") or {}).get("limits") or {}).get("memory", "-")),
+            restarts=int(status.get("restartCount", 0)),
+            waiting=None if waiting is None else waiting.get("reason", ""),
+            waiting_message=(waiting or {}).get("message") or "",
+            started_at=None if running is None else parse_time(running.get("startedAt")),
+            termination=Termination.from_object(ended) if ended else None,
+        )
+
+
+@dataclass(frozen=True)
+class Pod:
+    """One replica of a model server."""
+
+    name: str
+    uid: str
+    release: Release | None
+    model: ModelSpec | None
+    marks: tuple[str | None, ...]
+    template_hash: str
+    created_at: float
+    """Seconds since the epoch; 0 if it does not say."""
+    node: str
+    """Empty until the scheduler has placed it."""
+    phase: str
+    """`Pending`, `Running`, `Succeeded`, `Failed` or `Unknown`."""
+    is_ending: bool
+    """Whether it is being deleted or has ended: its replacement counts instead."""
+    is_ready: bool
+    """Whether it gets requests."""
+    reason: str
+    message: str
+    conditions: Mapping[str, Condition]
+    containers: tuple[Container, ...]
+    """The model server first, then sidecars and init containers."""
+    addresses: tuple[str, ...]
+    """Of each family that the cluster has."""
+
+    @classmethod
+    def from_object(cls, live: Object) -> Pod:
+        """Parse a Pod as the API server lists it."""
+        metadata, spec, status = live["metadata"], live["spec"], live.get("status") or {}
+        phase, conditions = status.get("phase", "Pending"), _conditions(live)
+        is_ending = bool(metadata.get("deletionTimestamp")) or phase in ("Failed", "Succeeded")
+        return cls(
+            name=name_of(live),
+            uid=metadata.get("uid", ""),
+            release=release_of(live),
+            model=model_of(live),
+            marks=_marks(live),
+            template_hash=labels_of(live).get(HASH_LABEL, ""),
+            created_at=parse_time(metadata.get("creationTimestamp")),
+            node=spec.get("nodeName", ""),
+            phase=phase,
+            is_ending=is_ending,
+            is_ready=conditions["Ready"].status == "True" and not is_ending,
+            reason=status.get("reason") or "",
+            message=status.get("message") or "",
+            conditions=conditions,
+            containers=tuple(_containers(spec, status)),
+            addresses=tuple(address["ip"] for address in status.get("podIPs") or ()),
+        )
+
+    @property
+    def base(self) -> str:
+        """The model base; empty if it runs no TensorFlow Serving."""
+        return self.model.check.base if self.model else ""
+
+    @property
+    def restarts(self) -> int:
+        """How often the model server was restarted."""
+        return self.containers[0].restarts if self.containers else 0
+
+    @property
+    def has_run(self) -> bool:
+        """Whether any container has run, so that there is a log."""
+        return self.restarts > 0 or any(container.waiting is None for container in self.containers)
+
+
+def _containers(spec: Object, status: Object) -> list[Container]:
+    specs = {container["name"]: container for container in spec.get("containers") or ()}
+    found = [*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())]
+    found.sort(key=lambda item: item["name"] != CONTAINER)
+    return [Container.from_status(item, specs.get(item["name"], {})) for item in found]
+
+
+def _marks(pod_or_template: Object) -> tuple[str | None, ...]:
+    return tuple(map(annotations_of(pod_or_template).get, MARKS))
+
+
+@dataclass(frozen=True)
+class Workload:
+    """The Deployment of one release."""
+
+    release: Release
+    live: Object
+    """As the API server has it."""
+    model: ModelSpec | None
+    image: str
+    marks: tuple[str | None, ...]
+    desired: int
+    replicas: int
+    """Pods of any template that exist."""
+    updated: int
+    """Pods of the present template that exist."""
+    ready: int
+    is_observed: bool
+    """Whether the status is about the Deployment as it is now, not as it was before its last change."""
+    is_paused: bool
+    deadline: int
+    """Seconds that a rollout may take without progress."""
+    conditions: Mapping[str, Condition]
+
+    @classmethod
+    def from_object(cls, release: Release, live: Object) -> Workload:
+        """Parse a Deployment as the API server lists it."""
+        metadata, spec, status = live["metadata"], live["spec"], live.get("status") or {}
+        return cls(
+            release=release,
+            live=live,
+            model=model_of(live),
+            image=image_of(live),
+            marks=_marks(spec["template"]),
+            desired=spec.get("replicas", 1),
+            replicas=status.get("replicas", 0),
+            updated=status.get("updatedReplicas", 0),
+            ready=status.get("readyReplicas", 0),
+            is_observed=status.get("observedGeneration", 0) >= metadata.get("generation", 0),
+            is_paused=bool(spec.get("paused")),
+            deadline=spec.get("progressDeadlineSeconds", 600),
+            conditions=_conditions(live),
+        )
+
+    @property
+    def name(self) -> str:
+        """The name of the Deployment."""
+        return deployment_name(self.release)
+
+    @property
+    def base(self) -> str:
+        """The model base; empty if it runs no TensorFlow Serving."""
+        return self.model.check.base if self.model else ""
+
+    @property
+    def key_hash(self) -> str | None:
+        """The hash of the key file that its Pods are given; None if they are given none."""
+        return self.marks[MARKS.index(CREDENTIALS_HASH)]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether exactly the desired replicas exist, all of the present template and ready."""
+        return self.is_observed and self.replicas == self.updated == self.ready == self.desired
+
+    @property
+    def was_complete(self) -> bool:
+        """Whether the rollout of the present template once succeeded, whatever happened since."""
+        return self.is_observed and self.conditions["Progressing"].reason == "NewReplicaSetAvailable"
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether the rollout has exceeded its deadline."""
+        return self.is_observed and self.conditions["Progressing"].reason == "ProgressDeadlineExceeded"
+
+    def newest(self, pods: Iterable[Pod]) -> list[Pod]:
+        """Its Pods of the present template.
+
+        Some changes leave no mark in the Pods' own fields (another limit, say): those created last count.
+        """
+        wanted = (self.release, self.base, self.marks)
+        own = [pod for pod in pods if (pod.release, pod.base, pod.marks) == wanted]
+        youngest = max(own, key=lambda pod: (pod.created_at, pod.name), default=None)
+        return [pod for pod in own if youngest and pod.template_hash == youngest.template_hash]

@@ -96,9 +96,13 @@ def poll(
     Events and logs are read only for `details`, or where a Pod is not ready and the reason is wanted; with
     `reasons`, they are those of this earlier observation: a click does not wait for them.
     """
-    kinds = (*routes.kinds, DEPLOYMENT, POD, SERVICE, ENDPOINT_SLICE)
+    # The routes first: a promotion moves the pointers before it ends in the routes, so that no order of the
+    # other lists shows its end without its effect.
+    objects = [item for kind in routes.kinds for item in api.list(kind, selector=SELECTOR)]
+    kinds = (DEPLOYMENT, POD, SERVICE, ENDPOINT_SLICE)
     lists = [start(partial(api.list, kind, selector=SELECTOR)) for kind in kinds]
-    observation = observe([item for listed in lists for item in listed.result()], routes, reasons=reasons)
+    objects += [item for listed in lists for item in listed.result()]
+    observation = observe(objects, routes, reasons=reasons)
     if reasons:
         return observation
     staying = [pod for pod in observation.pods if not pod.is_ending]

@@ -49,13 +49,10 @@ def _only_possible_role(snapshot: Snapshot, route: Route) -> Role | None:
 
     New may become ready before the snapshot shows it, so a request forced to New decides nothing then.
     """
-    has_new = snapshot.new is not None and snapshot.new.ready > 0
-    if route is Route.CURRENT:
-        return Role.CURRENT
     if route is Route.NEW:
-        return Role.NEW if has_new else None
-    up_to_date = not snapshot.trouble
-    return Role.CURRENT if up_to_date and not has_new and snapshot.split_observed == 0 else None
+        return Role.NEW if snapshot.has_ready_new else None
+    is_current = not (snapshot.trouble or snapshot.has_ready_new or snapshot.split_observed)
+    return Role.CURRENT if route is Route.CURRENT or is_current else None
 
 
 def attribute_by_answers(

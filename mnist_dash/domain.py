@@ -169,6 +169,11 @@ class Snapshot:
         return self.current if role is Role.CURRENT else self.new
 
     @property
+    def has_ready_new(self) -> bool:
+        """Whether New can answer."""
+        return self.new is not None and self.new.ready > 0
+
+    @property
     def strategy(self) -> Strategy:
         """The desired strategy."""
         return Strategy.from_split(self.split_desired)

@@ -149,8 +149,7 @@ def diagnose_route(probes: Sequence[Probe], snapshot: Snapshot) -> tuple[Finding
     """Judge whether each route reaches the right model, and whether New's share fits the split."""
     if not any(probe.answers for probe in probes):
         problem = next((probe.problem for probe in probes if probe.problem), "")
-        total = sum(REQUESTS.values())
-        return (Finding(False, f"None of {total} requests was answered. {problem}".strip()),)
+        return (Finding(False, f"None of {sum(REQUESTS.values())} requests was answered. {problem}".strip()),)
     return (*judge_answers(tally(probes, snapshot), snapshot), *_judge_missing(probes, snapshot))
 
 
@@ -166,15 +165,11 @@ def judge_answers(tally: Tally, snapshot: Snapshot) -> tuple[Finding, ...]:
     )
 
 
-def _has_new(snapshot: Snapshot) -> bool:
-    return snapshot.new is not None and snapshot.new.ready > 0
-
-
 def _judge_unidentified(tally: Tally, snapshot: Snapshot) -> Finding:
     current, new = snapshot.current, snapshot.new
     count = sum(map(len, tally.roles.values()))
     same = f"All {count} answers are the same, with and without the header {ROUTE_HEADER}"
-    match tally.attribution, _has_new(snapshot):
+    match tally.attribution, snapshot.has_ready_new:
         case Attribution.CHANGING, _:
             step = "Test again when both models are ready."
             return Finding(True, "Answers cannot be attributed while models are being replaced.", step)
@@ -193,7 +188,7 @@ def _judge_unidentified(tally: Tally, snapshot: Snapshot) -> Finding:
 
 def _judge_forced(route: Route, roles: Sequence[Role | None], snapshot: Snapshot) -> Iterator[Finding]:
     role = Role.CURRENT if route is Route.CURRENT else Role.NEW
-    if role is Role.NEW and not _has_new(snapshot):
+    if role is Role.NEW and not snapshot.has_ready_new:
         reached = f"{roles.count(Role.CURRENT)} of {REQUESTS[route]} requests reached Current"
         yield Finding(True, f"{_WHERE[route]}, {reached}, since {NOT_READY}.")
         return
@@ -206,7 +201,7 @@ def _judge_split(route: Route, roles: Sequence[Role | None], snapshot: Snapshot)
     new, split = roles.count(Role.NEW), snapshot.split_desired
     answered = "" if len(roles) == REQUESTS[route] else " answered"
     reached = f"{_WHERE[route]}, {new} of {len(roles)}{answered} requests reached New"
-    if not _has_new(snapshot):
+    if not snapshot.has_ready_new:
         yield Finding(new == 0, f"{reached}; {NOT_READY}.")
     elif is_chance(new, len(roles), split / 100):
         yield Finding(True, f"{reached}; the split is {split} %.")
@@ -223,7 +218,7 @@ def _judge_missing(probes: Sequence[Probe], snapshot: Snapshot) -> Iterator[Find
         requests = REQUESTS[probe.route]
         if missing := requests - len(probe.answers):
             # A Gateway refuses New's share; an ingress controller sends it to Current.
-            expected = probe.route is not Route.CURRENT and not _has_new(snapshot)
+            expected = probe.route is not Route.CURRENT and not snapshot.has_ready_new
             reason = f", since {NOT_READY}" if expected else ""
             unanswered = f"{_WHERE[probe.route]}, {missing} of {requests} requests got no answer{reason}."
             yield Finding(expected, f"{unanswered} {probe.problem}".strip())

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import urllib3
 from kubernetes.client import ApiClient, ApiException
@@ -77,19 +76,12 @@ class KubernetesClient:
     def __init__(self, client: ApiClient, namespace: str, *, account: str = "") -> None:
         """`account` is the user's name in the kubeconfig, for clusters that do not report one."""
         self.namespace = namespace
+        self.server = str(client.configuration.host)
+        """The address of the API server."""
+        self.user = account
+        """Our user name as the cluster last reported it, or else as the kubeconfig has it."""
         self._client = client
         self._account = account
-        self._user = ""
-
-    @property
-    def server(self) -> str:
-        """The address of the API server."""
-        return str(self._client.configuration.host)
-
-    @property
-    def user(self) -> str:
-        """Our user name as the cluster last reported it, or else as the kubeconfig has it."""
-        return self._user or self._account
 
     def who_am_i(self) -> None:
         """Ask the cluster for our user name, which some do not report; raises EngineError."""
@@ -100,7 +92,7 @@ class KubernetesClient:
             if err.status not in (403, 404, 405):  # anonymous, or a cluster older than this API
                 raise
         else:
-            self._user = str(answer.get("status", {}).get("userInfo", {}).get("username") or "")
+            self.user = str(answer.get("status", {}).get("userInfo", {}).get("username") or self.user)
 
     def get(self, kind: Kind, name: str, *, namespace: str = "") -> Object | None:
         """Return an object, or None if it does not exist; raises EngineError, also if its kind is unknown."""
@@ -114,19 +106,15 @@ class KubernetesClient:
     def list(self, kind: Kind, *, selector: str = "", fields: str = "", namespace: str = "") -> Objects:
         """List all objects of a kind in the namespace, by label and field selector; raises EngineError."""
         request = ApiRequest("list", kind, namespace or self.namespace)
-        query = {"labelSelector": selector, "fieldSelector": fields}
-        pages = self._pages(request, {key: value for key, value in query.items() if value})
-        return [{"apiVersion": kind.api, "kind": kind.name, **item} for page in pages for item in page]
-
-    def _pages(self, request: ApiRequest, query: dict[str, str]) -> Iterator[Objects]:
-        token = ""
+        query = {"labelSelector": selector, "fieldSelector": fields, "limit": str(PAGE), "continue": ""}
+        found: Objects = []
         while True:
-            page = {**query, "limit": str(PAGE)} | ({"continue": token} if token else {})
-            answer = self._request_json(request, page)
-            yield answer.get("items") or []
-            token = (answer.get("metadata") or {}).get("continue") or ""
-            if not token:
-                return
+            answer = self._request_json(request, {key: value for key, value in query.items() if value})
+            items = answer.get("items") or []
+            found += [{"apiVersion": kind.api, "kind": kind.name, **item} for item in items]
+            query["continue"] = (answer.get("metadata") or {}).get("continue") or ""
+            if not query["continue"]:
+                return found
 
     def apply(
         self, manifest: Object, *, live: Object | None, take_over: bool = False, dry_run: bool = False
@@ -277,7 +265,7 @@ def _check_ours(request: ApiRequest, live: Object | None) -> None:
         raise EngineError(problem, "Use another namespace (--namespace), or rename that object.")
 
 
-def _parse_object(content: bytes) -> dict[str, Any] | None:
+def _parse_object(content: bytes) -> Object | None:
     try:
         answer = json.loads(content)
     except ValueError:

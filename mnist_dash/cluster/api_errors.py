@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
-from mnist_dash.cluster.resources import GATEWAY, NAMESPACE, Kind, Object
+from mnist_dash.cluster.resources import GATEWAY, NAMESPACE, Kind, Object, describe_field, join_fields
 from mnist_dash.errors import EngineError
 from mnist_dash.network_errors import NetworkProblem, explain_network_error
 
@@ -20,13 +20,10 @@ INSTALL_GATEWAY_API: Final = (
     "Install the Gateway API (https://gateway-api.sigs.k8s.io/guides; on GKE: "
     "gcloud container clusters update CLUSTER --gateway-api=standard), or use --router ingress."
 )
-MOST_FIELDS: Final = 3
-"""Fields of one owner that a conflict lists; more are counted."""
 MOST_CHARACTERS: Final = 600
 _RBAC = re.compile(r'User "([^"]*)" cannot (\S+) resource "([^"]+)"')
 _REDUNDANT = re.compile(r'^\S+ "[^"]*" is (invalid|forbidden): ')
 _FIELD_OWNER = re.compile(r'conflict with "([^"]*)"')
-_MAP_FIELD = re.compile(r"^\.metadata\.(annotation|label)s\.")
 # Text of a message -> next step, whatever the status is.
 _NEXT_STEPS: Final = (
     ("exceeded quota", "Use fewer replicas, remove a model, or ask for a larger quota."),
@@ -177,16 +174,11 @@ def translate_conflict(answer: Object, live: Object | None, request: ApiRequest)
 
 
 def _list_fields(owner: str, fields: list[str], live: Object | None) -> str:
-    names = [_MAP_FIELD.sub(r"the \1 ", field).removeprefix(".") for field in fields]
-    more = f" and {len(names) - MOST_FIELDS} more" if len(names) > MOST_FIELDS else ""
-    belong = "belongs" if len(names) == 1 else "belong"
-    return f"{', '.join(names[:MOST_FIELDS])}{more} {belong} to {owner}{_since(owner, live)}"
-
-
-def _since(owner: str, live: Object | None) -> str:
-    entries: list[dict[str, Any]] = ((live or {}).get("metadata") or {}).get("managedFields") or []
+    entries = live["metadata"].get("managedFields") or () if live else ()
     times = [entry["time"] for entry in entries if entry.get("manager") == owner and entry.get("time")]
-    return f" since {datetime.fromisoformat(max(times)):%Y-%m-%d %H:%M:%S} UTC" if times else ""
+    since = f" since {datetime.fromisoformat(max(times)):%Y-%m-%d %H:%M:%S} UTC" if times else ""
+    belong = "belongs" if len(fields) == 1 else "belong"
+    return f"{join_fields([*map(describe_field, fields)])} {belong} to {owner}{since}"
 
 
 def translate_network_error(error: BaseException, server: str) -> EngineError:

@@ -1,13 +1,14 @@
-"""Find what others have changed in the objects that the dashboard applies."""
+"""Find what others have changed in our objects, from the server's record in `metadata.managedFields`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
-from mnist_dash.cluster.managed_fields import Manager, is_managed, managers_of
-from mnist_dash.cluster.resources import CONTAINER, Object, describe_field
+from mnist_dash.cluster.resources import CONTAINER, FIELD_MANAGER, Object, describe_field, join_fields
 
 _APPLIED: Final = (
     ".metadata.labels.app.kubernetes.io/",
@@ -25,7 +26,6 @@ _APPLIED: Final = (
     ".spec.hostnames",
 )
 """The starts of the paths that the dashboard applies; other fields are left to others (TLS, restarts)."""
-_MOST_FIELDS: Final = 3
 _LONGEST_VALUE: Final = 60
 
 
@@ -40,22 +40,22 @@ def find_drift(live: Sequence[Object]) -> tuple[str, ...]:
 
 def _drift_of(live: Object) -> Iterator[str]:
     managers = managers_of(live)
-    ours = [path for manager in managers if manager.is_dashboard for path in manager.fields]
+    ours = [path for manager in managers if manager.name == FIELD_MANAGER for path in manager.fields]
     name = f"{live['kind']} {live['metadata']['name']}"
     for manager in managers:
-        fields = [] if manager.is_dashboard else _changed_fields(manager, ours)
-        at = f" at {_minute(manager.time)}" if manager.time else ""
+        fields = [] if manager.name == FIELD_MANAGER else _changed_fields(manager, ours)
+        at = f" at {datetime.fromisoformat(manager.time):%Y-%m-%d %H:%M} UTC" if manager.time else ""
         if fields and not ours:
             yield f"{manager.name} applied {name}{at}, not the dashboard."
             return
         if fields:
-            yield f"{manager.name} changed {_join(fields)} of {name}{at}."
+            yield f"{manager.name} changed {join_fields(fields)} of {name}{at}."
 
 
 def _changed_fields(manager: Manager, ours: Sequence[str]) -> list[str]:
     """Name the fields that the dashboard applies and only this manager manages, with short values."""
     return [
-        f"{describe_field(path)} (now {value})" if _is_short(value) else describe_field(path)
+        describe_field(path) + (f" (now {value})" if _is_short(value) else "")
         for path, value in sorted(manager.fields.items())
         if path.startswith(_APPLIED) and not is_managed(path, ours)
     ]
@@ -65,11 +65,64 @@ def _is_short(value: Any) -> bool:
     return isinstance(value, str | int) and len(str(value)) <= _LONGEST_VALUE
 
 
-def _join(fields: Sequence[str]) -> str:
-    if len(fields) > _MOST_FIELDS:
-        fields = [*fields[:_MOST_FIELDS], f"{len(fields) - _MOST_FIELDS} more fields"]
-    return " and ".join(filter(None, [", ".join(fields[:-1]), fields[-1]]))
+@dataclass(frozen=True)
+class Manager:
+    """The fields that one manager has set."""
+
+    name: str
+    time: str
+    """ISO time in UTC; empty if the server did not record it."""
+    fields: Mapping[str, Any]
+    """Paths as the server writes them in a conflict, such as `.spec.ports[port=80].name`, and live values."""
 
 
-def _minute(time: str) -> str:
-    return datetime.fromisoformat(time).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+def managers_of(live: Object) -> list[Manager]:
+    """Return the managers of all fields of an object but its status."""
+    return [
+        Manager(
+            entry.get("manager", ""), entry.get("time", ""), dict(_leaves(entry.get("fieldsV1") or {}, live))
+        )
+        for entry in live["metadata"].get("managedFields") or ()
+        if entry.get("subresource") != "status"
+    ]
+
+
+def is_as_applied(live: Object, path: str) -> bool:
+    """Whether a field still has the value that the dashboard applied; True if the server has no record."""
+    managers = [manager for manager in managers_of(live) if is_managed(path, manager.fields)]
+    return not managers or FIELD_MANAGER in {manager.name for manager in managers}
+
+
+def is_managed(path: str, fields: Iterable[str]) -> bool:
+    """Whether a field, a part of it, or the atomic list or map around it is among these."""
+    return any(_is_within(path, field) or _is_within(field, path) for field in fields)
+
+
+def _is_within(path: str, outer: str) -> bool:
+    return path == outer or (path.startswith(outer) and path[len(outer)] in ".[")
+
+
+def _leaves(fields: Mapping[str, Any], live: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield path and value of each leaf of a FieldsV1 tree; its key `.` is the parent itself."""
+    for key, below in fields.items():
+        step, value = _step(key, live)
+        if below:
+            yield from _leaves(below, value, prefix + step)
+        elif key != ".":
+            yield prefix + step, value
+
+
+def _step(key: str, live: Any) -> tuple[str, Any]:
+    """Return the path to a field, or to an item of a list by its keys or value, and what is there."""
+    kind, _, rest = key.partition(":")
+    match kind:
+        case "f":
+            return f".{rest}", live.get(rest) if isinstance(live, dict) else None
+        case "k":
+            keys = dict(sorted(json.loads(rest).items()))
+            items = live if isinstance(live, list) else ()
+            item = next((item for item in items if keys.items() <= item.items()), None)
+            return "[" + ",".join(f"{name}={json.dumps(value)}" for name, value in keys.items()) + "]", item
+        case "v":
+            return f"[={rest}]", json.loads(rest)
+    return f"[{rest}]", None

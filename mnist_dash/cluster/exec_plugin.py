@@ -31,10 +31,6 @@ class Credential(NamedTuple):
     key: str
     expires: datetime | None
 
-    @property
-    def expires_soon(self) -> bool:
-        return self.expires is not None and self.expires - RENEW_EARLY <= datetime.now(UTC)
-
 
 class ExecPlugin:
     """One plug-in, run again when its credential is about to expire; safe to use from several threads."""
@@ -57,9 +53,10 @@ class ExecPlugin:
     def credential(self) -> Credential:
         """Return the credential, kept until it is about to expire; raises EngineError."""
         with self._lock:
-            if self._credential is None or self._credential.expires_soon:
-                self._credential = self._parse(self._run())
-            return self._credential
+            kept = self._credential
+            if kept is None or (kept.expires and kept.expires - RENEW_EARLY <= datetime.now(UTC)):
+                kept = self._credential = self._parse(self._run())
+            return kept
 
     def _run(self) -> str:
         program, *arguments = self._provider.args
@@ -69,12 +66,7 @@ class ExecPlugin:
         path = shutil.which(program, path=env.get("PATH"))
         if path is None:
             raise self._error("is not installed", self._install_hint)
-        options: Any = {
-            "stdin": subprocess.DEVNULL,
-            "capture_output": True,
-            "text": True,
-            "errors": "replace",
-        }
+        options: Any = {"stdin": subprocess.DEVNULL, "capture_output": True, "errors": "replace"}
         try:
             done = subprocess.run([path, *arguments], cwd=folder, env=env, timeout=SECONDS, **options)
         except subprocess.TimeoutExpired:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from mnist_dash.cluster.managed_fields import is_as_applied
+from mnist_dash.cluster.drift import is_as_applied
 from mnist_dash.cluster.resources import (
     CANARY_NAME,
     INGRESS,

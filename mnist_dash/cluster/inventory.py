@@ -25,22 +25,16 @@ from mnist_dash.domain import EngineObject, Gateway, Role
 
 def engine_objects(observation: Observation, gateway: Gateway) -> tuple[EngineObject, ...]:
     """List routes first, then the Services, Deployments, Pods and the Secret; Current's before New's."""
-    return tuple(_objects(observation, gateway))
-
-
-def _objects(observation: Observation, gateway: Gateway) -> Iterator[EngineObject]:
+    objects = []
     for route in observation.routes:
         describe = _ingress if route["kind"] == INGRESS.name else _http_route
-        yield describe(route, observation, gateway)
-    for role, service in observation.services.items():
-        yield _service(service, role, observation)
+        objects.append(describe(route, observation, gateway))
+    objects += [_service(service, role, observation) for role, service in observation.services.items()]
+    objects += [_deployment(it, role, observation) for role in Role if (it := observation.workload(role))]
     for role in Role:
-        if workload := observation.workload(role):
-            yield _deployment(workload, role, observation)
-    for role in Role:
-        for pod in sorted(observation.pods_of(observation.release(role)), key=lambda pod: pod.name):
-            yield _pod(pod, role, observation)
-    yield from _secret(observation)
+        pods = sorted(observation.pods_of(observation.release(role)), key=lambda pod: pod.name)
+        objects += [_pod(pod, role, observation) for pod in pods]
+    return (*objects, *_secret(observation))
 
 
 def _applied(

@@ -16,7 +16,7 @@ from kubernetes.config import ConfigException, incluster_config, kube_config
 
 from mnist_dash.cluster.api_client import RETRIES, KubernetesClient
 from mnist_dash.cluster.api_errors import FETCH, FETCH_KUBECONFIG
-from mnist_dash.cluster.exec_plugin import Credential, ExecPlugin
+from mnist_dash.cluster.exec_plugin import ExecPlugin
 from mnist_dash.errors import EngineError
 from mnist_dash.settings import Settings
 
@@ -36,11 +36,9 @@ def connect(settings: Settings) -> KubernetesClient:
     process runs in. Raises EngineError.
     """
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it warns of each retry
-    configuration: Any = Configuration(
-        retries=RETRIES
-    )  # its annotations lack attributes that the loaders set
-    files = _find_files(settings.kubeconfig)
-    if files:
+    # Its annotations lack attributes that the loaders set.
+    configuration: Any = Configuration(retries=RETRIES)
+    if files := _find_files(settings.kubeconfig):
         account = _load_kubeconfig(files, settings.context, configuration)
     else:
         account = _load_pod_account(settings.context, configuration)
@@ -139,17 +137,16 @@ def _load_context(config: Any, name: str, configuration: Any) -> str:
 
 
 def _log_in(plugin: ExecPlugin, configuration: Any) -> None:
+    def renew_token(current: Any) -> None:
+        current.api_key["BearerToken"] = f"Bearer {plugin.credential().token}"
+
     credential = plugin.credential()
     if credential.token:
-        configuration.refresh_api_key_hook = lambda current: _set_token(current, plugin.credential())
-        _set_token(configuration, credential)
+        configuration.refresh_api_key_hook = renew_token  # called before each request
+        configuration.api_key["BearerToken"] = f"Bearer {credential.token}"
     else:
         configuration.cert_file = _write_private_file(credential.certificate)
         configuration.key_file = _write_private_file(credential.key)
-
-
-def _set_token(configuration: Any, credential: Credential) -> None:
-    configuration.api_key["BearerToken"] = f"Bearer {credential.token}"
 
 
 def _write_private_file(content: str) -> str:
@@ -169,10 +166,8 @@ def _check_certificates(configuration: Any) -> None:
         if configuration.cert_file:
             context.load_cert_chain(configuration.cert_file, configuration.key_file, password=lambda: "")
     except OSError as err:
-        reason = _reason(err)
-        raise EngineError(
-            f"The {part} in the kubeconfig cannot be used: {reason}.", FETCH_KUBECONFIG
-        ) from err
+        problem = f"The {part} in the kubeconfig cannot be used: {_reason(err)}."
+        raise EngineError(problem, FETCH_KUBECONFIG) from err
 
 
 def _reason(error: Exception) -> str:

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from mnist_dash.cluster.resources import (
@@ -214,12 +214,8 @@ def _labels(release: Release) -> dict[str, str]:
     return {**labels("model"), RELEASE_LABEL: release.value}
 
 
-_CHECK_FIELDS: Final = ("base", "version", "input_shape", "accuracy", "warnings", "unverified")
-
-
 def _pod_annotations(model: ModelSpec, key_hash: str) -> dict[str, str]:
-    checked = {name: getattr(model.check, name) for name in _CHECK_FIELDS}
-    text = json.dumps(checked, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(asdict(model.check), ensure_ascii=False, separators=(",", ":"))
     annotations = {DEPLOYED_AT: model.deployed_at, CHECKED: text}
     return {**annotations, CREDENTIALS_HASH: key_hash} if key_hash else annotations
 
@@ -265,14 +261,8 @@ def _server(pod_spec: Object) -> Object | None:
 def _read_check(text: str, base: str) -> ModelCheck:
     try:
         found = json.loads(text)
-        check = ModelCheck(
-            base=found["base"],
-            version=None if found["version"] is None else int(found["version"]),
-            input_shape=tuple(int(size) for size in found["input_shape"]),
-            accuracy=None if found["accuracy"] is None else float(found["accuracy"]),
-            warnings=tuple(str(warning) for warning in found["warnings"]),
-            unverified=str(found.get("unverified", "")),
-        )
+        lists = {name: tuple(found[name]) for name in ("input_shape", "warnings")}
+        check = ModelCheck(**found | lists)
     except (ValueError, KeyError, TypeError, RecursionError):
-        check = ModelCheck("", None, (), None)
-    return check if check.base == base else ModelCheck(base, None, (), None)
+        check = None
+    return check if check and check.base == base else ModelCheck(base, None, (), None)

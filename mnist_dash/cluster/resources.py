@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, TypeAlias
@@ -130,6 +131,12 @@ def labels_of(live: Object) -> dict[str, str]:
 def annotations_of(live: Object) -> dict[str, str]:
     """The annotations of any object or Pod template; none is an empty dictionary."""
     return (live.get("metadata") or {}).get("annotations") or {}
+
+
+def join_fields(fields: Sequence[str]) -> str:
+    """Join up to 3 fields as in a sentence: `a, b, c and 2 more`."""
+    shown = [*fields[:3], f"{len(fields) - 3} more"] if len(fields) > 3 else fields
+    return " and ".join(filter(None, [", ".join(shown[:-1]), shown[-1]]))
 
 
 def describe_field(path: str) -> str:

@@ -6,9 +6,9 @@ It is in annotations of one object (the canary Ingress or the HTTPRoute), where 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias, TypeVar
 
 from mnist_dash.cluster.resources import CAN_UNDO, HISTORY, SPLIT, SWAP
@@ -92,7 +92,7 @@ def read_state(
         text = annotations.get(name)
         try:
             return default if text is None else decode(text)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
             trouble.append(f"The annotation {name} of {where} cannot be read: {consequence}")
             return default
 
@@ -102,7 +102,7 @@ def read_state(
             SWAP, _promotion, None, "a promotion may be incomplete. Check the roles, and promote."
         ),
         can_undo=annotations.get(CAN_UNDO) == "true",
-        history=read(HISTORY, lambda text: _entries(json.loads(text)), (), "the history was reset."),
+        history=read(HISTORY, _history, (), "the history was reset."),
     )
     return state, tuple(trouble)
 
@@ -121,30 +121,25 @@ def _compact(document: Any) -> str:
 def _promotion(text: str) -> PendingPromotion:
     document = json.loads(text)
     current, new = Release(document["current"]), Release(document["new"])
-    split, at = document["split"], document["at"]
-    if new is current or type(split) is not int or not 0 <= split <= 100 or not _is_time(at):
+    if new is current:
         raise ValueError(text)
-    return PendingPromotion(current, new, split, document["undo"] is True, str(document["by"]), float(at))
+    split, undo = percent(str(document["split"])), document["undo"] is True
+    return PendingPromotion(current, new, split, undo, str(document["by"]), _time(document["at"]))
 
 
 def _entry(entry: HistoryEntry) -> dict[str, Any]:
     return {"at": entry.at, "by": entry.by[:_MAX_TEXT], "what": entry.what[:_MAX_TEXT]}
 
 
-def _entries(document: Any) -> tuple[HistoryEntry, ...]:
-    if not isinstance(document, list):
-        raise TypeError(document)
-    return tuple(HistoryEntry(**entry) for entry in document if _is_entry(entry))[-MAX_HISTORY:]
+def _history(text: str) -> tuple[HistoryEntry, ...]:
+    entries = json.loads(text)[-MAX_HISTORY:]
+    return tuple(HistoryEntry(_time(e["at"]), str(e["by"]), str(e["what"])) for e in entries)
 
 
-def _is_entry(entry: Any) -> bool:
-    if not isinstance(entry, dict) or entry.keys() != {"at", "by", "what"}:
-        return False
-    return _is_time(entry["at"]) and isinstance(entry["by"], str) and isinstance(entry["what"], str)
-
-
-def _is_time(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def _time(value: Any) -> float:
+    """Return seconds since the epoch; raises TypeError, ValueError or OverflowError if they are no time."""
+    datetime.fromtimestamp(value, UTC)
+    return float(value)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from mnist_dash.attribution import is_same_model
 from mnist_dash.cluster.route_state import RouteConfig
@@ -20,8 +20,6 @@ BLIND_SECONDS = 2.0
 """How long to wait for a change where both models give the same answers, so that no sample can show it."""
 CANARY_SECONDS = 5.0
 """The same where the split goes from one canary to another: ingress-nginx takes up to about 5 s."""
-STATUS_SECONDS = 2.0
-"""The time-out of a request for the version."""
 
 Predict = Callable[[Image, Route], Prediction]
 
@@ -135,48 +133,45 @@ class GatewayMonitor:
         self._serving = serving
         self._tracker = SplitTracker()
         self._lock = threading.Lock()
-        self._view = GatewayView()
+        self._versions: Mapping[Release, int | None] = {}
+        self._problem = ""
 
     def record_applied(self, routes: AppliedRoutes) -> GatewayView:
         """Record the routes in the cluster, and return the last view; sends no request."""
         config = routes.config or RouteConfig(weight=0, has_new=False)
         self._tracker.record_applied(config.weight, config.has_new, *(routes.pointers[role] for role in Role))
-        return self._update_view()
-
-    def _update_view(self) -> GatewayView:
-        self._view = replace(self._view, split=self._tracker.observed, pending=self._tracker.pending)
-        return self._view
+        return GatewayView(self._tracker.observed, self._tracker.pending, self._problem, self._versions)
 
     def probe(self, routes: AppliedRoutes) -> GatewayView:
         """Ask for the versions, and sample the traffic if it is not yet seen to follow the routes."""
         with self._lock:
             self.record_applied(routes)
             applied = self._tracker.applied
-            versions, problem = self._ask_versions(routes)
-            if self._tracker.pending and not problem:
+            self._ask_versions(routes)
+            if self._tracker.pending and not self._problem:
                 both = len(routes.ready) == len(Role)
                 sample = sample_traffic(self._serving.predict) if both else TrafficSample()
                 if self._tracker.applied == applied:  # else the sample is of former routes
                     self._tracker.record_sample(sample)
                 if not self._tracker.pending:  # only now is it New that answers for New
-                    versions, problem = self._ask_versions(routes)
-            self._view = replace(self._view, problem=problem, versions=versions)
-            return self._update_view()
+                    self._ask_versions(routes)
+            return GatewayView(self._tracker.observed, self._tracker.pending, self._problem, self._versions)
 
-    def _ask_versions(self, routes: AppliedRoutes) -> tuple[dict[Release, int | None], str]:
-        """Return the version by release, and the first problem.
+    def _ask_versions(self, routes: AppliedRoutes) -> None:
+        """Ask for the version of each release, and remember the first problem.
 
         While a promotion swaps the pointers, an answer by role does not tell the release. Nor does one of New
         before the gateway is seen to lead to it: until then Current may answer for it.
         """
         if routes.config and routes.config.state.promotion:
-            return dict(self._view.versions), ""
+            self._problem = ""
+            return
         versions: dict[Release, int | None] = {}
         problems = []
         for role in routes.ready:
             release = routes.pointers[role]
-            version, problem = self._serving.status(Route(role.value), seconds=STATUS_SECONDS)
+            version, problem = self._serving.status(Route(role.value))
             is_unsure = role is Role.NEW and self._tracker.pending
-            versions[release] = self._view.versions.get(release) if is_unsure else version
+            versions[release] = self._versions.get(release) if is_unsure else version
             problems.append(problem)
-        return versions, next(filter(None, problems), "")
+        self._versions, self._problem = versions, next(filter(None, problems), "")

@@ -42,8 +42,9 @@ def to_yaml(objects: Iterable[Object]) -> str:
 
     In place of a Secret's content is a comment that says how to create it.
     """
-    documents = (_creation_comment(item) if _is_secret(item) else _dump(clean(item)) for item in objects)
-    return "---\n".join(documents)
+    return "---\n".join(
+        _creation_comment(item) if item["kind"] == SECRET.name else _dump(clean(item)) for item in objects
+    )
 
 
 def diff_yaml(before: Object | None, after: Object | None) -> str:
@@ -67,9 +68,8 @@ def clean(live: Object) -> Object:
     annotations = metadata.pop("annotations", None) or {}
     if kept := {key: value for key, value in annotations.items() if key not in _SERVER_ANNOTATIONS}:
         metadata["annotations"] = kept
-    dropped = {"status"} | ({"spec"} if live["kind"] == NAMESPACE.name else set())
-    rest = {key: value for key, value in live.items() if key not in dropped}
-    cleaned: Object = _ordered({**rest, "metadata": metadata})
+    dropped = {"status": None} | ({"spec": None} if live["kind"] == NAMESPACE.name else {})
+    cleaned: Object = _ordered({**live, **dropped, "metadata": metadata})
     return cleaned
 
 
@@ -100,7 +100,7 @@ def _redacted(item: Object) -> Object:
     if annotations := metadata.pop("annotations", None):
         metadata["annotations"] = {name: value for name, value in annotations.items() if name != HISTORY}
     redacted = {**item, "metadata": metadata}
-    if _is_secret(item):
+    if item["kind"] == SECRET.name:
         for field, decode in (("data", base64.b64decode), ("stringData", str.encode)):
             if field in item:
                 redacted[field] = {key: _hash(decode(value)) for key, value in item[field].items()}
@@ -109,10 +109,6 @@ def _redacted(item: Object) -> Object:
 
 def _hash(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
-
-
-def _is_secret(item: Object) -> bool:
-    return bool(item["kind"] == SECRET.name)
 
 
 def _creation_comment(secret: Object) -> str:

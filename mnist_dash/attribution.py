@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mnist_dash.domain import Prediction, Release, Role, Route, Snapshot
 
@@ -40,8 +39,7 @@ def role_of(prediction: Prediction, snapshot: Snapshot) -> Role | None:
 
 def _roles_of_release(prediction: Prediction, snapshot: Snapshot) -> list[Role]:
     """Return the roles of the release that answered: two while a promotion has both point at it."""
-    deployed = (snapshot.current, snapshot.new)
-    return [d.role for d in deployed if d and prediction.release and d.release is prediction.release]
+    return [d.role for d in (snapshot.current, snapshot.new) if d and d.release is prediction.release]
 
 
 def _only_possible_role(snapshot: Snapshot, route: Route) -> Role | None:
@@ -83,12 +81,8 @@ def is_same_model(first: Prediction, second: Prediction) -> bool:
 
 def _distance(first: Prediction, second: Prediction) -> float:
     """Return the largest difference of the logarithms, which differ even where both models are quite sure."""
-    return float(np.abs(_logarithms(first) - _logarithms(second)).max())
-
-
-def _logarithms(prediction: Prediction) -> NDArray[np.float64]:
-    logarithms: NDArray[np.float64] = np.log(np.maximum(prediction.probabilities, SMALLEST))
-    return logarithms
+    values = np.maximum([first.probabilities, second.probabilities], SMALLEST)
+    return float(np.abs(np.diff(np.log(values), axis=0)).max())
 
 
 def _releases(snapshot: Snapshot) -> tuple[Release | None, ...]:

@@ -92,10 +92,8 @@ def _load_kubeconfig(files: Sequence[Path], context: str, configuration: Any) ->
     except EngineError:
         raise
     except Exception as err:  # the library raises KeyError, OSError, OAuth errors and more
-        # Without its cause, because the text of YAML errors quotes the file.
-        raise EngineError(
-            f"The kubeconfig {paths} cannot be used: {_reason(err)}.", FETCH_KUBECONFIG
-        ) from None
+        problem = f"The kubeconfig {paths} cannot be used: {_reason(err)}."
+        raise EngineError(problem, FETCH_KUBECONFIG) from None  # the text of YAML errors quotes the file
     problem = f"has no context {context}" if context else "names no current context"
     step = f"Choose one of its contexts with --context: {', '.join(contexts) or 'there are none'}."
     raise EngineError(f"The kubeconfig {paths} {problem}.", step)

@@ -86,8 +86,7 @@ def _is_noise(key: str, value: Any) -> bool:
 
 
 def _dump(item: Object) -> str:
-    text: str = yaml.safe_dump(item, sort_keys=False, allow_unicode=True, width=10_000)
-    return text
+    return str(yaml.safe_dump(item, sort_keys=False, allow_unicode=True, width=10_000))
 
 
 def _shown_lines(item: Object | None) -> list[str]:
@@ -102,13 +101,10 @@ def _redacted(item: Object) -> Object:
     redacted = {**item, "metadata": metadata}
     if item["kind"] == SECRET.name:
         for field, decode in (("data", base64.b64decode), ("stringData", str.encode)):
-            if field in item:
-                redacted[field] = {key: _hash(decode(value)) for key, value in item[field].items()}
+            for key, value in item.get(field, {}).items():
+                hashed = f"sha256:{hashlib.sha256(decode(value)).hexdigest()}"
+                redacted[field] = {**redacted[field], key: hashed}
     return redacted
-
-
-def _hash(content: bytes) -> str:
-    return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
 def _creation_comment(secret: Object) -> str:

@@ -35,7 +35,6 @@ CONNECT_SECONDS: Final = 3.0
 READ_SECONDS: Final = 15.0
 STATUS_SECONDS: Final = 2.0
 ATTEMPTS: Final = 3
-DEFAULT_INPUT_SHAPE: Final = (-1, 28, 28, 1)
 
 
 class AddressAdapter(HTTPAdapter):
@@ -164,7 +163,7 @@ def read_input_shape(response: requests.Response) -> tuple[int, ...]:
         (tensor,) = signatures["serving_default"]["inputs"].values()
         return tuple(int(dim["size"]) for dim in tensor["tensor_shape"]["dim"])
     except (KeyError, TypeError, ValueError, AttributeError):
-        return DEFAULT_INPUT_SHAPE
+        return (-1, 28, 28, 1)
 
 
 def read_version(response: requests.Response) -> tuple[int | None, str]:
@@ -215,8 +214,7 @@ def _read_probabilities(answer: Any) -> NDArray[np.float64]:
         raise ServingError(f"The answer has the shape {values.shape}, not ten probabilities.", check_model)
     if not np.isfinite(values).all():
         raise ServingError("The model answered with NaN or infinity.", "Deploy another model.")
-    probabilities: NDArray[np.float64] = to_probabilities(values[np.newaxis])[0]
-    return probabilities
+    return np.asarray(to_probabilities(values[np.newaxis])[0])
 
 
 def _choose_output(outputs: dict[str, Any]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Final, NoReturn
 from urllib.parse import urlsplit
 
@@ -13,9 +14,6 @@ from mnist_dash.errors import ServingError
 from mnist_dash.network_errors import NetworkProblem, explain_network_error
 
 MOST_CHARACTERS: Final = 300
-PLAIN_HTTP_REFUSED: Final = ("to an https server", "to https port")
-"""Go's and nginx's answers to plain HTTP on a port for HTTPS."""
-
 _NEXT_STEPS: Final = {
     NetworkProblem.DNS: "Set --ingress-address to the IP address and port of the ingress controller.",
     NetworkProblem.READ_TIMEOUT: "The model may be overloaded or restarting: try again.",
@@ -53,16 +51,15 @@ def _raise_for_other_program(response: requests.Response) -> NoReturn:
     """Explain an error of an ingress controller, or of another program in front of the models."""
     code, host = response.status_code, urlsplit(response.url).netloc
     if code == 404:
+        problem = f"What answers for {host} is no model server, and has no route to one (404)."
         step = "Check under Objects that the controller reads the routes; it may need seconds for new ones."
-        raise ServingError(
-            f"What answers for {host} is no model server, and has no route to one (404).", step
-        )
-    if any(text in response.text[:MOST_CHARACTERS].lower() for text in PLAIN_HTTP_REFUSED):
+        raise ServingError(problem, step)
+    # Go's and nginx's answers to plain HTTP on a port for HTTPS.
+    if re.search("to (an https server|https port)", response.text[:MOST_CHARACTERS], re.IGNORECASE):
         raise ServingError(f"The gateway for {host} expects https on this port.", "Use --scheme https.")
     problem = f"A program in front of the models refused the request ({code}).{_sentence(response.reason)}"
-    if code in (401, 403):
-        raise ServingError(problem, f"Let requests to {host}/v1/models through without a login.")
-    raise ServingError(problem, "See the ingress controller's log.")
+    login = code in (401, 403) and f"Let requests to {host}/v1/models through without a login."
+    raise ServingError(problem, login or "See the ingress controller's log.")
 
 
 def _raise_for_redirect(response: requests.Response) -> NoReturn:
@@ -93,15 +90,12 @@ def translate_network_error(error: OSError, gateway: Gateway) -> ServingError:
     failure = explain_network_error(error)
     place = f"{gateway.url} ({gateway.address})" if gateway.address else gateway.url
     problem = f"The gateway at {place} cannot be reached: {failure.reason}."
-    return ServingError(problem, _next_step(failure.problem, gateway))
-
-
-def _next_step(problem: NetworkProblem, gateway: Gateway) -> str:
     host = urlsplit(gateway.url).hostname
-    if problem in _NEXT_STEPS:
-        return _NEXT_STEPS[problem].format(host=host)
-    if problem in (NetworkProblem.TLS, NetworkProblem.OTHER) and gateway.ca_file:
-        return f"Check that {gateway.ca_file} (--ca-file) holds certificates as PEM."
-    if host in ("localhost", "127.0.0.1", "::1") and not gateway.address:
-        return "See under Objects whether it runs."
-    return "Check that the ingress controller runs and listens there; --ingress-address sets another address."
+    step = "Check that the ingress controller runs and listens there; --ingress-address sets another address."
+    if failure.problem in _NEXT_STEPS:
+        step = _NEXT_STEPS[failure.problem].format(host=host)
+    elif failure.problem in (NetworkProblem.TLS, NetworkProblem.OTHER) and gateway.ca_file:
+        step = f"Check that {gateway.ca_file} (--ca-file) holds certificates as PEM."
+    elif host in ("localhost", "127.0.0.1", "::1") and not gateway.address:
+        step = "See under Objects whether it runs."
+    return ServingError(problem, step)

@@ -65,6 +65,6 @@ def namespace(bed: Bed) -> Iterator[str]:
 
 @pytest.fixture
 def proxy(bed: Bed) -> Iterator[FaultProxy]:
-    """A proxy before the API server, for `bed.write_kubeconfig(server=proxy.url)`."""
+    """A proxy before the API server."""
     with bed.proxy() as proxy:
         yield proxy

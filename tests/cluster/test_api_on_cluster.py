@@ -47,7 +47,7 @@ def connect_as(bed: Bed, namespace: str) -> Iterator[Connect]:
     clients: list[KubernetesClient] = []
 
     def open_client(user: User | None = None, space: str = namespace) -> KubernetesClient:
-        path = user.kubeconfig if user else bed.write_kubeconfig()
+        path = user.kubeconfig if user else bed.kubeconfig
         clients.append(connect(Settings(kubeconfig=str(path), namespace=space)))
         return clients[-1]
 

@@ -8,18 +8,16 @@ import secrets
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-from kubernetes import client, config
 
 from tests.cluster.bed.api_server import Object
 from tests.cluster.bed.certificates import Authority
 from tests.cluster.bed.cloud_storage import CloudStorage
 from tests.cluster.bed.control_plane import USERS, ControlPlane
-from tests.cluster.bed.faults import FaultProxy, google_error, kubernetes_error
+from tests.cluster.bed.faults import FaultProxy
 from tests.cluster.bed.kubelet import Kubelet
 from tests.cluster.bed.processes import Programs, wait_until
 from tests.cluster.bed.requirements import find, missing, program
@@ -83,21 +81,7 @@ class Bed:
 
     # Users and their rights
 
-    def client(self, kubeconfig: Path | None = None) -> client.ApiClient:
-        """Return a client of the kubernetes package, by default of the administrator."""
-        configuration = client.Configuration()
-        load: Callable[..., None] = config.load_kube_config  # it has no types
-        load(str(kubeconfig or self.kubeconfig), client_configuration=configuration)
-        return client.ApiClient(configuration)
-
-    def write_kubeconfig(self, user: str = "admin", server: str = "", namespace: str = "") -> Path:
-        """Write a kubeconfig of `admin`, `second-admin` or one of `USERS`; `server` may be a proxy's URL."""
-        name = f"{user}-{secrets.token_hex(4)}"
-        return self.control_plane.write_kubeconfig(user, server, namespace, name)
-
-    def user(
-        self, namespace: str, rules: Sequence[Rule] = (), cluster_rules: Sequence[Rule] = (), server: str = ""
-    ) -> User:
+    def user(self, namespace: str, rules: Sequence[Rule] = (), cluster_rules: Sequence[Rule] = ()) -> User:
         """Return a new user with `rules` in a namespace, and `cluster_rules` everywhere."""
         with self._lock:
             name = next(self._users)
@@ -105,7 +89,7 @@ class Bed:
             self.grant(name, rules, namespace)
         if cluster_rules:
             self.grant(name, cluster_rules)
-        return User(name, self.write_kubeconfig(name, server, namespace))
+        return User(name, self.control_plane.write_kubeconfig(name))
 
     def grant(self, user: str, rules: Sequence[Rule], namespace: str = "") -> None:
         """Grant rules to a user, in a namespace or everywhere."""
@@ -154,28 +138,19 @@ class Bed:
 
     @contextmanager
     def proxy(self) -> Iterator[FaultProxy]:
-        """Run a fault-injecting proxy before the API server, for `write_kubeconfig(server=proxy.url)`."""
+        """Run a fault-injecting proxy before the API server."""
         pair = self._authority.issue(f"proxy-{secrets.token_hex(4)}", "127.0.0.1")
-        proxy = FaultProxy(self.control_plane.url, kubernetes_error, pair, self.ca_file)
+        proxy = FaultProxy(self.control_plane.url, pair, self.ca_file)
         try:
             yield proxy
         finally:
             proxy.stop()
 
-    @contextmanager
-    def storage_proxy(self) -> Iterator[FaultProxy]:
-        """Run a fault-injecting proxy before Cloud Storage, for STORAGE_EMULATOR_HOST."""
-        proxy = FaultProxy(self.storage.url, google_error)
-        try:
-            yield proxy
-        finally:
-            proxy.stop()
-
-    def kubectl(self, *argv: str, user: str = "admin", stdin: str = "") -> subprocess.CompletedProcess[str]:
-        """Run kubectl as a user, whatever its exit code."""
+    def kubectl(self, *argv: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """Run kubectl as the administrator, whatever its exit code."""
         found = program("kubectl")
         assert found, "There is no kubectl: install `.[test]`."
-        env = {**os.environ, "KUBECONFIG": str(self.write_kubeconfig(user)), "HOME": str(self.folder)}
+        env = {**os.environ, "KUBECONFIG": str(self.kubeconfig), "HOME": str(self.folder)}
         return subprocess.run(
             [found, *argv], input=stdin, env=env, capture_output=True, text=True, timeout=60, check=False
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -116,69 +115,32 @@ class Volumes:
     def _fill_with_secret(self, folder: Path, source: Object) -> None:
         name = source["secretName"]
         secret = self._api.find(f"/api/v1/namespaces/{self._namespace}/secrets/{name}")
-        if secret is None and not source.get("optional"):
+        if secret is None:
             raise ConfigError(f'secret "{name}" not found')
-        data = (secret or {}).get("data", {})
-        for key, path in _items(source, data):
-            if key not in data:
-                raise ConfigError(f"references non-existent secret key: {key}")
-            (folder / path).write_bytes(base64.b64decode(data[key]))
-
-
-def _items(source: Object, data: Mapping[str, str]) -> list[tuple[str, str]]:
-    if "items" in source:
-        return [(item["key"], item["path"]) for item in source["items"]]
-    return [(key, key) for key in data]
+        for key, content in secret.get("data", {}).items():
+            (folder / key).write_bytes(base64.b64decode(content))
 
 
 class Environment:
     """Resolves a container's `env`; raises ConfigError if a value is missing."""
 
-    def __init__(self, api: ApiServer, pod: Object, address: str) -> None:
+    def __init__(self, api: ApiServer, pod: Object) -> None:
         self._api = api
         self._pod = pod
         self._namespace = pod["metadata"]["namespace"]
-        self._fields = {
-            "metadata.name": pod["metadata"]["name"],
-            "metadata.namespace": self._namespace,
-            "metadata.uid": pod["metadata"]["uid"],
-            "spec.nodeName": pod["spec"].get("nodeName", ""),
-            "status.podIP": address,
-        }
 
     def resolve(self) -> dict[str, str]:
-        """Return name and value of each variable, with `$(OTHER)` expanded."""
-        found: dict[str, str] = {}
-        for variable in self._pod["spec"]["containers"][0].get("env", ()):
-            value = self._value(variable)
-            if value is not None:
-                found[variable["name"]] = _expand(value, found)
-        return found
+        """Return name and value of each variable."""
+        return {item["name"]: self._value(item) for item in self._pod["spec"]["containers"][0].get("env", ())}
 
-    def _value(self, variable: Object) -> str | None:
-        source = variable.get("valueFrom")
-        if not source:
+    def _value(self, variable: Object) -> str:
+        if "valueFrom" not in variable:
             return str(variable.get("value", ""))
-        if "fieldRef" in source:
-            return str(self._fields[source["fieldRef"]["fieldPath"]])
-        if "secretKeyRef" in source:
-            return self._key("Secret", source["secretKeyRef"])
-        if "configMapKeyRef" in source:
-            return self._key("ConfigMap", source["configMapKeyRef"])
-        raise ConfigError(f"the kubelet double knows no such source: {sorted(source)}")
-
-    def _key(self, kind: str, reference: Object) -> str | None:
+        reference = variable["valueFrom"]["secretKeyRef"]
         name, key = reference["name"], reference["key"]
-        found = self._api.find(f"/api/v1/namespaces/{self._namespace}/{kind.lower()}s/{name}")
-        if found is None or key not in found.get("data", {}):
-            if reference.get("optional"):
-                return None
-            if found is None:
-                raise ConfigError(f'{kind.lower()} "{name}" not found')
-            raise ConfigError(f"couldn't find key {key} in {kind} {self._namespace}/{name}")
-        value: str = found["data"][key]
-        return base64.b64decode(value).decode() if kind == "Secret" else value
-
-
-def _expand(value: str, known: Mapping[str, str]) -> str:
-    return re.sub(r"\$\((\w+)\)", lambda found: known.get(found[1], found[0]), value)
+        found = self._api.find(f"/api/v1/namespaces/{self._namespace}/secrets/{name}")
+        if found is None:
+            raise ConfigError(f'secret "{name}" not found')
+        if key not in found.get("data", {}):
+            raise ConfigError(f"couldn't find key {key} in Secret {self._namespace}/{name}")
+        return base64.b64decode(found["data"][key]).decode()

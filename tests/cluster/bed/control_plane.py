@@ -13,16 +13,13 @@ from tests.cluster.bed.certificates import Authority
 from tests.cluster.bed.network import NODE_ADDRESS
 from tests.cluster.bed.processes import Programs, wait_until
 
-ADMINS = ("admin", "second-admin")
 USERS = tuple(f"user-{number}" for number in range(1, 1001))
 """Users without rights; a test grants them by RBAC."""
 
 Flags: TypeAlias = dict[str, str | Path]
 _ETCD, _ETCD_PEER = "http://127.0.0.1:2379", "http://127.0.0.1:2380"
-_SKIPPED_CONTROLLERS = (
-    "node-lifecycle-controller",
-    "node-ipam-controller",
-)  # the node's lease is never renewed
+_CONTROLLERS = "*,-node-lifecycle-controller,-node-ipam-controller"
+"""All but two, because the node's lease is never renewed."""
 
 
 def token_of(user: str) -> str:
@@ -48,11 +45,11 @@ class ControlPlane:
         self._start_controllers()
         wait_until(self._has_default_account, "the controllers have created the default ServiceAccount", 60)
 
-    def write_kubeconfig(self, user: str, server: str = "", namespace: str = "", name: str = "") -> Path:
-        """Write a kubeconfig of a user, by default for the API server itself."""
-        path = self._folder / f"{name or user}.kubeconfig"
-        cluster = {"server": server or self.url, "certificate-authority": str(self._authority.file)}
-        context = {"cluster": "bed", "user": user} | ({"namespace": namespace} if namespace else {})
+    def write_kubeconfig(self, user: str) -> Path:
+        """Write a kubeconfig of a user."""
+        path = self._folder / f"{user}.kubeconfig"
+        cluster = {"server": self.url, "certificate-authority": str(self._authority.file)}
+        context = {"cluster": "bed", "user": user}
         config = {
             "apiVersion": "v1",
             "kind": "Config",
@@ -79,7 +76,7 @@ class ControlPlane:
 
     def _start_api_server(self) -> None:
         tokens = self._folder / "tokens.csv"
-        rows = [f'{token_of(user)},{user},{user},"system:masters"' for user in ADMINS]
+        rows = [f'{token_of("admin")},admin,admin,"system:masters"']
         tokens.write_text("\n".join(rows + [f"{token_of(user)},{user},{user}" for user in USERS]) + "\n")
         own = self._authority.issue("kube-apiserver", "127.0.0.1", "localhost", NODE_ADDRESS)
         signing = self._authority.issue("service-accounts", "service-accounts.invalid")
@@ -116,16 +113,15 @@ class ControlPlane:
             "bind-address": "127.0.0.1",
         }
         controllers: Flags = {
-            "controllers": ",".join(["*", *(f"-{name}" for name in _SKIPPED_CONTROLLERS)]),
+            "controllers": _CONTROLLERS,
             "service-account-private-key-file": self._folder / "certificates" / "service-accounts.key",
         }
         self._start("kube-controller-manager", common | controllers)
         self._start("kube-scheduler", common)
 
     def _start(self, part: str, flags: Flags) -> None:
-        self._programs.start(
-            part, [self._binary, part, *(f"--{name}={value}" for name, value in flags.items())]
-        )
+        arguments = [f"--{name}={value}" for name, value in flags.items()]
+        self._programs.start(part, [self._binary, part, *arguments])
 
     def _is_ready(self) -> bool:
         try:

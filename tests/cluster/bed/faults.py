@@ -7,10 +7,9 @@ import http
 import ssl
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from aiohttp import ClientError, ClientSession, TCPConnector, web
 from yarl import URL
@@ -20,8 +19,6 @@ from tests.cluster.bed.certificates import Pair
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
 _PER_CONNECTION = ("connection", "keep-alive", "transfer-encoding")
 _REASONS = {429: "TooManyRequests", 500: "InternalError"}
-ErrorBody: TypeAlias = Callable[[int, str], dict[str, Any]]
-"""From a status and a message to the error body of the server."""
 
 
 @dataclass
@@ -55,15 +52,12 @@ CLOSING_SECONDS = 0.1
 class FaultProxy:
     """Forwards all requests, except as a test asks. Call its methods from the test's thread only."""
 
-    def __init__(
-        self, target: str, error_body: ErrorBody, pair: Pair | None = None, ca_file: Path | None = None
-    ) -> None:
+    def __init__(self, target: str, pair: Pair, ca_file: Path) -> None:
         self.requests: list[Request] = []
         """All requests, in order."""
         self._target = target
-        self._error_body = error_body
-        self._tls = pair.context() if pair else None
-        self._target_tls = ssl.create_default_context(cafile=ca_file) if ca_file else None
+        self._tls = pair.context()
+        self._target_tls = ssl.create_default_context(cafile=ca_file)
         self._failures: list[Failure] = []
         self._silent_until = 0.0
         self._cuts = 0
@@ -79,7 +73,7 @@ class FaultProxy:
     @property
     def url(self) -> str:
         """The address of the proxy."""
-        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._port}"
+        return f"https://127.0.0.1:{self._port}"
 
     def fail(self, status: int, times: int = 1, method: str = "", path: str = "", message: str = "") -> None:
         """Answer the next `times` requests of this method and with `path` in their path by a status.
@@ -121,7 +115,7 @@ class FaultProxy:
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
-        connector = TCPConnector(ssl=self._target_tls) if self._target_tls else TCPConnector()
+        connector = TCPConnector(ssl=self._target_tls)
         async with ClientSession(connector=connector, auto_decompress=False) as self._session:
             runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=0.1)
             await runner.setup()
@@ -165,24 +159,16 @@ class FaultProxy:
         return self._writes_left < 0
 
     def _error_response(self, failure: Failure) -> web.Response:
-        body = self._error_body(failure.status, failure.message)
+        body = _error_body(failure.status, failure.message)
         headers = {"Retry-After": "1"} if failure.status == 429 else {}
         return web.json_response(body, status=failure.status, headers=headers)
 
     async def _forward(self, request: web.Request) -> web.StreamResponse:
-        headers = {
-            name: value for name, value in request.headers.items() if name.lower() not in _PER_CONNECTION
-        }
-        body = await request.read()
-        url = f"{self._target}{request.raw_path}"
+        headers = {key: text for key, text in request.headers.items() if key.lower() not in _PER_CONNECTION}
+        body = await request.read() or None
+        url = URL(f"{self._target}{request.raw_path}", encoded=True)
         try:
-            async with self._session.request(
-                request.method,
-                URL(url, encoded=True),
-                headers=headers,
-                data=body or None,
-                allow_redirects=False,
-            ) as answer:
+            async with self._session.request(request.method, url, headers=headers, data=body) as answer:
                 response = web.StreamResponse(status=answer.status, reason=answer.reason)
                 for name, value in answer.headers.items():
                     if name.lower() not in _PER_CONNECTION:
@@ -210,7 +196,7 @@ def _cut(request: web.Request, response: web.StreamResponse | None = None) -> we
     return response or web.Response()
 
 
-def kubernetes_error(status: int, message: str) -> dict[str, Any]:
+def _error_body(status: int, message: str) -> dict[str, Any]:
     """Return the error body of an API server."""
     phrase = http.HTTPStatus(status).phrase
     return {
@@ -222,10 +208,3 @@ def kubernetes_error(status: int, message: str) -> dict[str, Any]:
         "reason": _REASONS.get(status, phrase.replace(" ", "")),
         "code": status,
     }
-
-
-def google_error(status: int, message: str) -> dict[str, Any]:
-    """Return the error body of Cloud Storage."""
-    phrase = http.HTTPStatus(status).phrase
-    error = {"message": message or phrase, "domain": "global", "reason": phrase.lower()}
-    return {"error": {"code": status, "message": error["message"], "errors": [error]}}

@@ -25,7 +25,6 @@ from tests.cluster.bed.processes import Programs
 
 NODE = "node-1"
 RESOURCES = {"cpu": "8", "memory": "16Gi", "pods": "100"}
-SLOW_SECONDS = 3.0
 
 
 class Kubelet:
@@ -47,13 +46,9 @@ class Kubelet:
         api.create(_node())
         threading.Thread(target=self._watch, name="kubelet", daemon=True).start()
 
-    def fault(self, namespace: str, *faults: Fault, pods: str = "", seconds: float = SLOW_SECONDS) -> None:
-        """Let containers of a namespace fail, in Pods whose names start with `pods`.
-
-        It applies to later starts and probes. `seconds` is the delay of a slow start.
-        """
-        slow = seconds if Fault.SLOW_START in faults else 0.0
-        self._control.add(PodOverride(namespace, pods, frozenset(faults), slow))
+    def fault(self, namespace: str, *faults: Fault, pods: str = "") -> None:
+        """Let later starts and probes of a namespace fail, in Pods whose names start with `pods`."""
+        self._control.add(PodOverride(namespace, pods, frozenset(faults)))
 
     def announce(self, namespace: str, pods: str = "") -> None:
         """Let Pods that start from now on name themselves in X-Served-By, unlike TensorFlow Serving."""
@@ -71,11 +66,11 @@ class Kubelet:
         """Remove the overrides of a namespace, for later starts and probes."""
         self._control.remove(namespace)
 
-    def kill(self, namespace: str, pods: str = "", number: signal.Signals = signal.SIGKILL) -> None:
-        """Send a signal to the containers of those Pods whose names start with `pods`."""
+    def kill(self, namespace: str, pods: str) -> None:
+        """Kill the containers of those Pods whose names start with `pods`."""
         for runner in self._all():
             if runner.namespace == namespace and runner.name.startswith(pods):
-                runner.signal(number)
+                runner.signal(signal.SIGKILL)
 
     def clear(self, namespace: str) -> None:
         """Kill all Pods of a namespace, and remove its overrides."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import enum
 import threading
-from collections.abc import Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
@@ -12,10 +13,8 @@ class Fault(enum.Enum):
     """Faults of a container, on request."""
 
     OOM_KILLED = "ends with 137, OOMKilled, soon after each start"
-    SLOW_START = "the program is started only after some seconds, as if it loaded a big model"
     READINESS_FAILING = "each readiness probe fails with status 503"
     LIVENESS_FAILING = "each liveness probe fails with status 503, so that it is restarted"
-    STARTUP_FAILING = "each startup probe fails with status 503, so that it is restarted"
 
 
 @dataclass(frozen=True)
@@ -25,8 +24,6 @@ class PodOverride:
     namespace: str
     pods: str = ""
     faults: frozenset[Fault] = frozenset()
-    seconds: float = 0.0
-    """The delay of a slow start."""
     announce: bool = False
     argv: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
@@ -60,12 +57,7 @@ class KubeletControl:
             namespace,
             pod,
             frozenset[Fault]().union(*(override.faults for override in fitting)),
-            max((override.seconds for override in fitting), default=0.0),
             any(override.announce for override in fitting),
             next((override.argv for override in reversed(fitting) if override.argv), ()),
-            _merged([override.env for override in fitting]),
+            dict(ChainMap(*(dict(override.env) for override in reversed(fitting)))),
         )
-
-
-def _merged(all_env: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    return {name: value for env in all_env for name, value in env.items()}

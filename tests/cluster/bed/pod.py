@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -29,12 +26,8 @@ OOM_SECONDS = 0.2
 """Seconds from a start to the out-of-memory kill, with that fault."""
 EVENT_SECONDS = 1.0
 """Seconds between two events about the same probe."""
-_SLEEP_FIRST = "import os, sys, time; time.sleep(float(sys.argv[1])); os.execv(sys.argv[2], sys.argv[2:])"
-_FAILING = {
-    "startup": Fault.STARTUP_FAILING,
-    "readiness": Fault.READINESS_FAILING,
-    "liveness": Fault.LIVENESS_FAILING,
-}
+_FAILING = {"startup": None, "readiness": Fault.READINESS_FAILING, "liveness": Fault.LIVENESS_FAILING}
+"""Each kind of probe, with the fault that lets it fail."""
 
 
 @dataclass(frozen=True)
@@ -114,15 +107,11 @@ class PodRunner:
             self._start()
             code = self._supervise()
             self._report_exit(code)
-            if self._pod["spec"].get("restartPolicy", "Always") != "Always":
-                self._status.phase = "Failed" if code else "Succeeded"
-                self._report()
-                self._inbox.pause(FOREVER)
             self._back_off()
 
     def _start(self) -> None:
         override = self._override()
-        resolved = self._preparation.environment(self._address)
+        resolved = self._preparation.environment()
         own = {name: self._volumes.local_path(value) for name, value in resolved.items()}
         home = self._volumes.home
         env = base_environment() | self._node.env | {"HOME": str(home)} | own | dict(override.env)
@@ -139,10 +128,7 @@ class PodRunner:
     def _argv(self, override: PodOverride, env: dict[str, str]) -> list[str]:
         release = self._pod["metadata"].get("labels", {}).get("mnist-dash/release", "")
         served_by = f"release={release}, replica={self.name}" if override.announce else ""
-        argv = list(override.argv) or model_server(env, self._address, served_by)
-        return (
-            [sys.executable, "-c", _SLEEP_FIRST, str(override.seconds), *argv] if override.seconds else argv
-        )
+        return list(override.argv) or model_server(env, self._address, served_by)
 
     # While the container runs
 
@@ -229,12 +215,7 @@ class PodRunner:
     def _pre_stop(self, seconds: float) -> int | None:
         """Run the preStop hook; return the exit code if the container ends meanwhile."""
         hook = self._spec.get("lifecycle", {}).get("preStop", {})
-        if "sleep" in hook:
-            return self._inbox.wait_for_end(min(hook["sleep"]["seconds"], seconds))
-        if "exec" in hook:
-            with contextlib.suppress(subprocess.TimeoutExpired, OSError):
-                subprocess.run(hook["exec"]["command"], timeout=seconds, check=False, capture_output=True)
-        return None
+        return self._inbox.wait_for_end(min(hook["sleep"]["seconds"], seconds)) if hook else None
 
     def _stop(self, grace: float) -> int:
         """Stop the container, by SIGKILL if there is no grace; return its exit code."""

@@ -58,11 +58,11 @@ class Preparation:
                 self._events.warning("FailedMount", str(error))
                 self._inbox.pause(back_off.RETRY_SECONDS)
 
-    def environment(self, address: str) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         """Wait until all variables of the container can be resolved, and return them."""
         while True:
             try:
-                return Environment(self._api, self._pod, address).resolve()
+                return Environment(self._api, self._pod).resolve()
             except ConfigError as error:
                 self._events.warning("Failed", f"Error: {error}")
                 self._report_waiting("CreateContainerConfigError", str(error))

@@ -103,8 +103,9 @@ def tally(probes: Sequence[Probe], snapshot: Snapshot) -> Tally:
     current, new = (_distinct(of[route]) for route in (Route.CURRENT, Route.NEW))
 
     def role_by_answer(answer: Prediction) -> Role | None:
-        by_role = {Role.CURRENT: current, Role.NEW: new}
-        return next((role for role, own in by_role.items() if _is_among(answer, own)), None)
+        if _is_among(answer, current):
+            return Role.CURRENT
+        return Role.NEW if _is_among(answer, new) else None
 
     def roles(role_of: Callable[[Prediction], Role | None]) -> Mapping[Route, Sequence[Role | None]]:
         return {route: [role_of(answer) for answer in of[route]] for route in of}

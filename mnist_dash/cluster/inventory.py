@@ -46,14 +46,10 @@ def _applied(
         name=name_of(live),
         role=role,
         state=state,
-        details=_without_empty(details),
+        details={key: value for key, value in details.items() if value},
         events=_sentences(observation, live["kind"], name_of(live), uid),
         yaml=to_yaml([live]),
     )
-
-
-def _without_empty(details: dict[str, str]) -> dict[str, str]:
-    return {key: value for key, value in details.items() if value}
 
 
 def _sentences(observation: Observation, kind: str, name: str, uid: str) -> tuple[str, ...]:
@@ -164,7 +160,7 @@ def _pod(pod: Pod, role: Role, observation: Observation) -> EngineObject:
         name=pod.name,
         role=role,
         state=state,
-        details=_without_empty(details),
+        details={key: value for key, value in details.items() if value},
         log=observation.logs.get(pod.name, ""),
         events=_sentences(observation, POD.name, pod.name, pod.uid),
     )

@@ -190,18 +190,3 @@ def test_an_unknown_kind_is_reported(api: KubernetesClient) -> None:
     with pytest.raises(EngineError, match="does not know the kind Thing"):
         api.get(thing, "mnist")
     assert api.get(HTTP_ROUTE, "mnist") is None
-
-
-def test_an_exceeded_quota_is_reported(bed: Bed, api: KubernetesClient, namespace: str) -> None:
-    """In the server's words, with name and figures."""
-    metadata = {"name": "small", "namespace": namespace}
-    spec = {"hard": {"services": "0"}}
-    bed.api.apply({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": spec})
-    path = f"/api/v1/namespaces/{namespace}/resourcequotas/small"
-    wait_until(lambda: bool(bed.api.get(path).get("status", {}).get("used")), "the quota is calculated")
-    error = apply_error(api)
-    start = (
-        f"Kubernetes rejected Service mnist-new in namespace {namespace}: exceeded quota: small, requested: "
-    )
-    assert error.problem.startswith(start)
-    assert "larger quota" in error.next_step

@@ -91,25 +91,6 @@ def test_a_container_that_ends_is_restarted_and_its_log_is_kept(bed: Bed, namesp
     assert log.stdout == "no model\n"
 
 
-def test_a_pod_waits_for_a_missing_secret(bed: Bed, namespace: str) -> None:
-    """In the environment; once it exists, the container starts with its value."""
-    reference = {"secretKeyRef": {"name": "where", "key": "base"}}
-    variable = {"name": "MODEL_BASE_PATH", "valueFrom": reference}
-    bed.api.apply(deployment(namespace, "blue", env=[variable]))
-    wait_until(lambda: _waiting(bed, namespace) == "CreateContainerConfigError", "it waits for the Secret")
-    bed.storage.put(f"gs://{namespace}/mnist", LINEAR)
-    metadata = {"name": "where", "namespace": namespace}
-    bed.api.apply(
-        {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": metadata,
-            "stringData": {"base": f"gs://{namespace}/mnist"},
-        }
-    )
-    wait_ready(bed, namespace, "blue")
-
-
 def test_faults_begin_and_end_on_request(bed: Bed, namespace: str) -> None:
     """Out of memory, then a probe that fails, then health."""
     bed.storage.put(f"gs://{namespace}/mnist", LINEAR)

@@ -119,28 +119,3 @@ class Volumes:
             raise ConfigError(f'secret "{name}" not found')
         for key, content in secret.get("data", {}).items():
             (folder / key).write_bytes(base64.b64decode(content))
-
-
-class Environment:
-    """Resolves a container's `env`; raises ConfigError if a value is missing."""
-
-    def __init__(self, api: ApiServer, pod: Object) -> None:
-        self._api = api
-        self._pod = pod
-        self._namespace = pod["metadata"]["namespace"]
-
-    def resolve(self) -> dict[str, str]:
-        """Return name and value of each variable."""
-        return {item["name"]: self._value(item) for item in self._pod["spec"]["containers"][0].get("env", ())}
-
-    def _value(self, variable: Object) -> str:
-        if "valueFrom" not in variable:
-            return str(variable.get("value", ""))
-        reference = variable["valueFrom"]["secretKeyRef"]
-        name, key = reference["name"], reference["key"]
-        found = self._api.find(f"/api/v1/namespaces/{self._namespace}/secrets/{name}")
-        if found is None:
-            raise ConfigError(f'secret "{name}" not found')
-        if key not in found.get("data", {}):
-            raise ConfigError(f"couldn't find key {key} in Secret {self._namespace}/{name}")
-        return base64.b64decode(found["data"][key]).decode()

@@ -58,7 +58,7 @@ class PodRunner:
         self._status = PodStatus(pod, address)
         self._events = PodEvents(node.api, pod, node.name)
         self._inbox = PodInbox()
-        self._preparation = Preparation(node.api, pod, self._events, self._inbox, self._report_waiting)
+        self._preparation = Preparation(self._events, self._inbox, self._report_waiting)
         self._volumes = Volumes(node.api, pod, node.folder / self.uid)
         self._process: Process | None = None
         self._previous: Process | None = None
@@ -111,8 +111,8 @@ class PodRunner:
 
     def _start(self) -> None:
         override = self._override()
-        resolved = self._preparation.environment()
-        own = {name: self._volumes.local_path(value) for name, value in resolved.items()}
+        variables = self._spec.get("env", ())
+        own = {item["name"]: self._volumes.local_path(item.get("value", "")) for item in variables}
         home = self._volumes.home
         env = base_environment() | self._node.env | {"HOME": str(home)} | own | dict(override.env)
         argv = self._argv(override, env)

@@ -1,4 +1,4 @@
-"""Prepare the start of a container: wait for its image, its volumes and its environment."""
+"""Prepare the start of a container: wait for its image and its volumes."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import itertools
 from collections.abc import Callable
 
 from tests.cluster.bed import back_off
-from tests.cluster.bed.api_server import ApiServer, Object
-from tests.cluster.bed.container import ConfigError, Environment, Volumes
+from tests.cluster.bed.container import ConfigError, Volumes
 from tests.cluster.bed.images import pull_error
 from tests.cluster.bed.pod_events import PodEvents
 from tests.cluster.bed.pod_inbox import PodInbox
@@ -17,15 +16,8 @@ class Preparation:
     """Prepares one Pod's container, and reports while it waits."""
 
     def __init__(
-        self,
-        api: ApiServer,
-        pod: Object,
-        events: PodEvents,
-        inbox: PodInbox,
-        report_waiting: Callable[[str, str], None],
+        self, events: PodEvents, inbox: PodInbox, report_waiting: Callable[[str, str], None]
     ) -> None:
-        self._api = api
-        self._pod = pod
         self._events = events
         self._inbox = inbox
         self._report_waiting = report_waiting
@@ -56,14 +48,4 @@ class Preparation:
                 return volumes.fill()
             except ConfigError as error:
                 self._events.warning("FailedMount", str(error))
-                self._inbox.pause(back_off.RETRY_SECONDS)
-
-    def environment(self) -> dict[str, str]:
-        """Wait until all variables of the container can be resolved, and return them."""
-        while True:
-            try:
-                return Environment(self._api, self._pod).resolve()
-            except ConfigError as error:
-                self._events.warning("Failed", f"Error: {error}")
-                self._report_waiting("CreateContainerConfigError", str(error))
                 self._inbox.pause(back_off.RETRY_SECONDS)

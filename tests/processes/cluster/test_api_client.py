@@ -137,15 +137,6 @@ def test_delete_is_bound_to_that_object_and_includes_dependents(
         assert request.body["preconditions"] == {"uid": "u-1"}
 
 
-def test_deleting_an_absent_object_succeeds(api: KubernetesClient, server: FakeApiServer) -> None:
-    """Also if it disappears just then."""
-    server.respond("GET", PATH, MISSING)
-    server.respond("DELETE", PATH, MISSING)
-    api.delete(SERVICE, "mnist-new", live=None)
-    api.delete(SERVICE, "mnist-new", live=LISTED)
-    assert methods(server) == ["GET", "DELETE"]
-
-
 @pytest.mark.parametrize("response", [FakeResponse(200, {}), failure_status(403, "forbidden")])
 def test_an_existing_namespace_is_left_as_it_is(
     api: KubernetesClient, server: FakeApiServer, response: FakeResponse

@@ -32,18 +32,14 @@ def _fault(*live: Object) -> str:
 
 
 def test_both_ingresses_share_host_path_class_and_namespace() -> None:
-    """Traefik pairs them by these."""
+    """Traefik pairs them by these; TLS is left to others."""
     main, canary = _live()
     expected = copy.deepcopy(canary["spec"])
     expected["rules"][0]["http"]["paths"][0]["backend"]["service"]["name"] = "mnist-current"
     assert main["spec"] == expected
+    assert "tls" not in main["spec"]
     assert (main["spec"]["rules"][0]["host"], main["spec"]["ingressClassName"]) == ("my.example.com", "nginx")
     assert (_path(main)["path"], _path(main)["pathType"]) == ("/v1/models", "Prefix")
-
-
-def test_tls_is_left_to_others() -> None:
-    """Another manager may add it."""
-    assert all("tls" not in ingress["spec"] for ingress in _live())
 
 
 def test_the_canary_is_off_by_weight_and_never_by_its_switch() -> None:

@@ -161,13 +161,9 @@ def _class(name: str, controller: str) -> Object:
     return {"kind": "IngressClass", "metadata": {"name": name}, "spec": {"controller": controller}}
 
 
-def test_a_missing_class_is_a_fault_if_the_classes_were_listed() -> None:
-    """With the flag that names an existing class."""
+def test_a_class_that_is_missing_or_ignores_canary_annotations_is_a_fault() -> None:
+    """With the flag that names an existing class, or the controllers that read them."""
     assert "--ingress-class traefik" in _fault(*_live(), _class("traefik", "traefik.io/ingress-controller"))
-
-
-def test_a_controller_that_ignores_canary_annotations_is_a_fault() -> None:
-    """With the controllers that read them."""
     fault = _fault(*_live(), _class("nginx", "nginx.org/ingress-controller"))
     assert fault.startswith("The controller nginx.org/ingress-controller does not read canary annotations.")
     assert "Higress" in fault

@@ -32,13 +32,9 @@ def test_a_state_is_read_back_as_it_was_written(state: RouteState) -> None:
     assert read_state(state.to_annotations(), "Ingress mnist-canary") == (state, ())
 
 
-def test_a_bare_state_writes_only_its_split() -> None:
-    """Defaults are left out."""
+def test_defaults_are_left_out_and_without_a_split_the_weight_counts() -> None:
+    """The object may have been created by hand."""
     assert RouteState(split=7).to_annotations() == {SPLIT: "7"}
-
-
-def test_without_any_annotation_the_weight_is_the_split() -> None:
-    """The object was created by hand."""
     assert read_state({}, "HTTPRoute mnist", weight=30) == (RouteState(split=30), ())
 
 

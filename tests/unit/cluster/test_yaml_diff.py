@@ -64,11 +64,11 @@ def _as_served(applied: Object) -> Object:
 OBJECTS = [namespace("mnist"), _deployment(), service(Role.NEW, Release.GREEN, "mnist"), *_ingresses("one")]
 
 
-@pytest.mark.parametrize("one", OBJECTS, ids=lambda one: str(one["kind"]))
-def test_what_the_server_adds_makes_no_diff_yaml(one: Object) -> None:
-    """Only what the dashboard applies is shown."""
-    assert diff_yaml(one, _as_served(one)) == ""
-    assert to_yaml([_as_served(one)]) == to_yaml([one])
+@pytest.mark.parametrize("applied", OBJECTS, ids=lambda applied: str(applied["kind"]))
+def test_fields_that_the_server_adds_make_no_difference(applied: Object) -> None:
+    """Only those that the dashboard applies are shown."""
+    assert diff_yaml(applied, _as_served(applied)) == ""
+    assert to_yaml([_as_served(applied)]) == to_yaml([applied])
 
 
 def test_a_difference_names_the_object_and_shows_both_values() -> None:
@@ -107,7 +107,7 @@ def test_a_key_file_is_never_shown() -> None:
     assert diff_yaml(after, copy.deepcopy(after)) == ""
 
 
-def test_the_history_is_no_diff_yaml() -> None:
+def test_the_history_is_no_difference() -> None:
     """It changes with every change."""
     before, after = _ingresses("one")[1], _ingresses("one", "two")[1]
     assert before != after

@@ -85,17 +85,12 @@ class ApiError(EngineError):
         self.status = status
         self.answer = answer
 
-    @property
-    def is_absence(self) -> bool:
-        """Whether the requested object itself does not exist (rather than its kind or its namespace)."""
-        details = self.answer.get("details") or {}
-        return self.status == 404 and bool(details.get("name")) and not self.is_absence_of_namespace
-
-    @property
-    def is_absence_of_namespace(self) -> bool:
+        details = answer.get("details") or {}
+        self.is_absence_of_namespace = status == 404 and details.get("kind") == NAMESPACE.plural
         """Whether the namespace of the request does not exist."""
-        details = self.answer.get("details") or {}
-        return self.status == 404 and details.get("kind") == NAMESPACE.plural
+        is_named = status == 404 and bool(details.get("name"))
+        self.is_absence = is_named and not self.is_absence_of_namespace
+        """Whether the requested object itself does not exist (rather than its kind or its namespace)."""
 
 
 def translate_status(status: int, answer: Object, request: ApiRequest, server: str, account: str) -> ApiError:

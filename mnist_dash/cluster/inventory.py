@@ -176,5 +176,4 @@ def _age(seconds: float) -> str:
 def _secret(observation: Observation) -> Iterator[EngineObject]:
     """The Secret as the Deployments mount it: its content is never read."""
     if users := [workload.name for workload in observation.workloads.values() if workload.key_hash]:
-        details = {"Mounted by": ", ".join(users)}
-        yield EngineObject(kind=SECRET.name, name=SECRET_NAME, role=None, state="mounted", details=details)
+        yield EngineObject(SECRET.name, SECRET_NAME, None, "mounted", {"Mounted by": ", ".join(users)})

@@ -22,8 +22,6 @@ from mnist_dash.settings import Settings
 
 DEFAULT_FILE: Final = "~/.kube/config"
 GIVE_KUBECONFIG: Final = f"Give one with --kubeconfig, or fetch it (on GKE: {FETCH})."
-POD_ACCOUNT: Final = "the service account of this Pod"
-USER_AGENT: Final = "mnist-dash"
 # These modules have no annotations.
 _incluster_config: Any = incluster_config
 _kube_config: Any = kube_config
@@ -46,7 +44,7 @@ def connect(settings: Settings) -> KubernetesClient:
     if not configuration.verify_ssl:
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     client = ApiClient(configuration)
-    client.user_agent = USER_AGENT
+    client.user_agent = "mnist-dash"
     api = KubernetesClient(client, settings.namespace, account=account)
     try:
         api.who_am_i()
@@ -77,7 +75,7 @@ def _load_pod_account(context: str, configuration: Any) -> str:
     except (ConfigException, OSError) as err:
         problem = f"There is no kubeconfig {DEFAULT_FILE}, and no service account of a Pod: {_reason(err)}."
         raise EngineError(problem, GIVE_KUBECONFIG) from None
-    return POD_ACCOUNT
+    return "the service account of this Pod"
 
 
 def _load_kubeconfig(files: Sequence[Path], context: str, configuration: Any) -> str:

@@ -79,34 +79,6 @@ def test_a_route_of_the_gateway_divides_by_its_weights(bed: Bed, both: str) -> N
     assert visitor.new_share(100) == pytest.approx(20, abs=2)
 
 
-def test_a_container_that_ends_is_restarted_and_its_log_is_kept(bed: Bed, namespace: str) -> None:
-    """First at once, then with back-off; the API server returns its log."""
-    bed.kubelet.run_instead(namespace, [sys.executable, "-c", "print('no model'); raise SystemExit(3)"])
-    bed.api.apply(deployment(namespace, "blue"))
-    wait_until(lambda: _waiting(bed, namespace) == "CrashLoopBackOff", "it is in a crash loop")
-    pod = pods(bed, namespace)[0]
-    assert container_of(pod)["lastState"]["terminated"]["exitCode"] == 3
-    assert container_of(pod)["restartCount"] >= 1
-    log = bed.kubectl("logs", pod["metadata"]["name"], "--namespace", namespace, "--tail=1", "--previous")
-    assert log.stdout == "no model\n"
-
-
-def test_faults_begin_and_end_on_request(bed: Bed, namespace: str) -> None:
-    """Out of memory, then a probe that fails, then health."""
-    bed.storage.put(f"gs://{namespace}/mnist", LINEAR)
-    bed.kubelet.fault(namespace, Fault.OOM_KILLED, Fault.READINESS_FAILING)
-    bed.api.apply(deployment(namespace, "blue"))
-    wait_until(lambda: "terminated" in _container(bed, namespace)["lastState"], "it has been killed")
-    ended = _container(bed, namespace)["lastState"]["terminated"]
-    assert (ended["exitCode"], ended["reason"]) == (137, "OOMKilled")
-    bed.kubelet.reset(namespace)
-    bed.kubelet.fault(namespace, Fault.READINESS_FAILING)
-    unhealthy = "Readiness probe failed: HTTP probe failed with statuscode: 503"
-    wait_until(lambda: unhealthy in events(bed, namespace, "Unhealthy"), "the failed probe is reported")
-    bed.kubelet.reset(namespace)
-    wait_ready(bed, namespace, "blue")
-
-
 def test_a_container_that_fails_its_liveness_probe_is_restarted(bed: Bed, namespace: str) -> None:
     """With a kubelet's event, after the spec's number of failures."""
     bed.storage.put(f"gs://{namespace}/mnist", LINEAR)
@@ -184,7 +156,3 @@ os.kill(os.getpid(), signal.SIGKILL)
 def _container(bed: Bed, namespace: str) -> dict[str, dict[str, dict[str, object]]]:
     found = pods(bed, namespace)
     return container_of(found[0]) if found else {"state": {}, "lastState": {}}
-
-
-def _waiting(bed: Bed, namespace: str) -> object:
-    return _container(bed, namespace)["state"].get("waiting", {}).get("reason")

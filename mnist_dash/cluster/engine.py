@@ -8,17 +8,17 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from kubernetes.utils import is_conflict, retry_on_conflict
+
 from mnist_dash import preconditions
 from mnist_dash.cluster import operations, polling, promotion
 from mnist_dash.cluster.api_client import KubernetesClient
-from mnist_dash.cluster.api_errors import ApiError
 from mnist_dash.cluster.drift import find_drift
 from mnist_dash.cluster.http_route import GatewayRoutes
 from mnist_dash.cluster.ingress import IngressRoutes
 from mnist_dash.cluster.inventory import engine_objects
 from mnist_dash.cluster.key_rotation import KeyFile
 from mnist_dash.cluster.kubeconfig import connect
-from mnist_dash.cluster.model_checks import check_in_bucket
 from mnist_dash.cluster.observation import Observation
 from mnist_dash.cluster.operations import Operation, Site
 from mnist_dash.cluster.polling import PROMOTING_SECONDS, PollInterval, observe, poll
@@ -43,8 +43,9 @@ from mnist_dash.domain import (
     Snapshot,
     Suggestion,
 )
-from mnist_dash.errors import EngineError, MnistDashError, SettingsError
+from mnist_dash.errors import EngineError, MnistDashError, ModelError, SettingsError
 from mnist_dash.savedmodel.background_checks import BackgroundChecks
+from mnist_dash.savedmodel.isolated_check import check_model_isolated
 from mnist_dash.serving.client import ServingClient
 from mnist_dash.settings import RouterKind, Settings
 from mnist_dash.storage.discovery import bases_in_buckets
@@ -53,9 +54,9 @@ from mnist_dash.storage.location import Progress
 
 FIRST_POLL_SECONDS = 2.0
 """How long the start waits for the cluster; it then continues without."""
-ATTEMPTS = 3
-CONFLICT = 409
-"""The API server's status for a write that is bound to an outdated version."""
+CHECK_SECONDS = 120.0
+MAX_BYTES = 500_000_000
+"""A larger model is deployed unchecked; usual models of MNIST are a hundred times smaller."""
 DETAILS_SECONDS = 3.0
 """How long events and logs are read after a request for them, and how long the first request waits."""
 SUGGESTIONS_SECONDS = 5.0
@@ -89,8 +90,7 @@ class KubernetesEngine:
         self._checks = BackgroundChecks(self.check)
         self._api: KubernetesClient | None = None
         self._lock = threading.RLock()
-        self._closing, self._wake = threading.Event(), threading.Event()
-        self._polled, self._detailed = threading.Event(), threading.Event()
+        self._closing, self._wake, self._polled, self._detailed = (threading.Event() for _ in range(4))
         self._interval = PollInterval()
         self._observation = Observation()
         self._writes = 0
@@ -117,27 +117,35 @@ class KubernetesEngine:
         return True
 
     def check(self, base: str, progress: Progress | None = None) -> ModelCheck:
-        return check_in_bucket(base, self._settings.google_app_creds, progress)
+        """Check a model in a bucket; the `unverified` of the result says why it could not be read from here.
+
+        Raises ModelError if the address is wrong, or the model is unfit.
+        """
+        if not base.startswith("gs:"):
+            raise ModelError(
+                f"A cluster reads models from Cloud Storage, not {base}.",
+                f"Copy it to a bucket: gcloud storage cp -r {base}/model gs://BUCKET/PATH/ and give gs://BUCKET/PATH.",
+            )
+        key = self._settings.google_app_creds
+        try:
+            return check_model_isolated(
+                base, timeout=CHECK_SECONDS, credentials=key, max_bytes=MAX_BYTES, progress=progress
+            )
+        except ModelError as error:
+            if not error.unverified:
+                raise
+            warning = f"Deployed unchecked: {error.problem}"
+            return ModelCheck(base.rstrip("/"), None, (), None, (warning,), unverified=str(error))
 
     def apply(self, change: Change, context: ChangeContext) -> None:
         try:
             with self._lock:
-                self._apply_with_retries(self._connection(), change, context)
+                api = self._connection()
+                # Again on fresh state if the state changes between the poll and the write.
+                retry_on_conflict(lambda: self._apply(api, change, context))
                 self._publish_snapshot()
         finally:
             self._wake.set()
-
-    def _apply_with_retries(self, api: KubernetesClient, change: Change, context: ChangeContext) -> None:
-        """Apply a change, again on fresh state if the state changes between the poll and the write."""
-        for _ in range(ATTEMPTS - 1):
-            try:
-                self._apply(api, change, context)
-            except ApiError as error:
-                if error.status != CONFLICT:
-                    raise
-            else:
-                return
-        self._apply(api, change, context)
 
     def _apply(self, api: KubernetesClient, change: Change, context: ChangeContext) -> None:
         observation, site = self._observe_for(change, api), self._site()
@@ -328,11 +336,9 @@ class KubernetesEngine:
         for write_due in (self._roll_to_new_key, self._write_next_step):
             try:
                 write_due(api, self._observation)
-            except ApiError as error:
-                if error.status != CONFLICT:  # else the next poll shows the present state
-                    problems.append(str(error))
             except EngineError as error:
-                problems.append(str(error))
+                if not is_conflict(error):  # else the next poll shows the present state
+                    problems.append(str(error))
         self._problem = " ".join(problems)
 
     def _roll_to_new_key(self, api: KubernetesClient, observation: Observation) -> None:
@@ -342,16 +348,15 @@ class KubernetesEngine:
             self._key.deployed(key)
 
     def _write_next_step(self, api: KubernetesClient, observation: Observation) -> None:
-        if writes := self._next_operations(observation):
-            take_over = self._promoter.under_way and self._promoter.take_over
-            self._write(api, writes, observation, take_over=take_over)
-
-    def _next_operations(self, observation: Observation) -> tuple[Operation, ...]:
+        writes: Sequence[Operation] = ()
         if observation.promotion:
             split_observed = self._monitor.record_applied(_applied_routes(observation)).split
-            return self._promoter.due(observation, self._site(), split_observed)
-        is_ours = self._routes.is_weight_ours(observation.routes)
-        return promotion.reconcile_split(observation, self._site()) if is_ours else ()
+            writes = self._promoter.due(observation, self._site(), split_observed)
+        elif self._routes.is_weight_ours(observation.routes):
+            writes = promotion.reconcile_split(observation, self._site())
+        if writes:
+            take_over = self._promoter.under_way and self._promoter.take_over
+            self._write(api, writes, observation, take_over=take_over)
 
     def _publish_snapshot(self) -> None:
         """Make the snapshot of the last observation; sends no request."""
@@ -369,7 +374,7 @@ class KubernetesEngine:
 
 def _applied_routes(observation: Observation) -> AppliedRoutes:
     ready = [role for role in Role if observation.ready_addresses(role)]
-    return AppliedRoutes(observation.route, promotion.pointers(observation), ready)
+    return AppliedRoutes(observation.route, observation.pointers, ready)
 
 
 def routes_for(settings: Settings) -> Routes:

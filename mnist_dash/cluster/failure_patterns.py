@@ -82,7 +82,6 @@ def shorten(message: str) -> str:
 
 SENTENCE = r"(?!Serving version |Version \d+ has taken over)(?:[A-Z]|gs://|/)[^\n]* [^\n]*[.?!]"
 """The last line of the project's own model server when it cannot serve: what is wrong, and what to do."""
-_ARCHITECTURE = "Choose an image that is built for it (`--image`), or a node that the image is built for."
 _IMAGE = "Check the name and the tag given with `--image`."
 _LOG = "Read the Pod's log and events in the Objects tab."
 _KEY = (
@@ -94,12 +93,6 @@ _ADMIN = "Ask the cluster's administrator. Kubernetes tries again by itself."
 _PULL = r"^(?:ErrImagePull|ImagePullBackOff) (?P<image>\S*): "
 FAILURE_PATTERNS: tuple[FailurePattern, ...] = (
     # The image
-    FailurePattern(
-        Source.WAITING,
-        _PULL + r".*no match(?:ing manifest)? for (?:platform|linux/)",
-        "The image {image} does not exist for the architecture of the node",
-        _ARCHITECTURE,
-    ),
     FailurePattern(
         Source.WAITING,
         _PULL + r".*toomanyrequests",
@@ -115,7 +108,7 @@ FAILURE_PATTERNS: tuple[FailurePattern, ...] = (
     ),
     FailurePattern(
         Source.WAITING,
-        _PULL + r".*(?:not found|manifest unknown|NotFound|does not exist)",
+        _PULL + r"(?!.*no match).*(?:not found|manifest unknown|NotFound|does not exist)",
         "The image {image} was not found in its registry",
         _IMAGE,
     ),
@@ -129,7 +122,7 @@ FAILURE_PATTERNS: tuple[FailurePattern, ...] = (
         Source.WAITING | Source.ENDED | Source.LOG,
         r"exec format error",
         "The image is built for another architecture than the node's (exec format error)",
-        _ARCHITECTURE,
+        "Choose an image that is built for it (`--image`), or a node that the image is built for.",
     ),
     # What the container needs before it starts
     FailurePattern(

@@ -72,10 +72,18 @@ def _symptoms_of_pods(
 ) -> Iterator[Symptom]:
     for pod in pods:
         if pod.is_ending:
-            yield from _symptoms_of_removal(pod)
+            if pod.reason:
+                yield _symptom(Source.REMOVED, pod.reason, pod.message)
+            disruption = pod.conditions["DisruptionTarget"]
+            if disruption.status == "True":
+                yield _symptom(Source.REMOVED, disruption.reason, disruption.message)
         elif not pod.is_ready:
             own, log = events_about(events, "Pod", pod.name, pod.uid), logs.get(pod.name, "")
-            yield from _symptoms_of_scheduling(pod)
+            scheduled = pod.conditions["PodScheduled"]
+            if scheduled.status == "False":
+                yield _symptom(Source.POD, scheduled.reason, scheduled.message)
+            elif not pod.node:
+                yield Symptom(Source.POD, "Unbound: ")
             for container in pod.containers:
                 yield from _symptoms_of_container(container, own, log)
             for event in own:
@@ -85,22 +93,6 @@ def _symptoms_of_pods(
                 yield Symptom(Source.LOG, log, _has_lasted(pod, log))
 
 
-def _symptoms_of_removal(pod: Pod) -> Iterator[Symptom]:
-    if pod.reason:
-        yield _symptom(Source.REMOVED, pod.reason, pod.message)
-    disruption = pod.conditions["DisruptionTarget"]
-    if disruption.status == "True":
-        yield _symptom(Source.REMOVED, disruption.reason, disruption.message)
-
-
-def _symptoms_of_scheduling(pod: Pod) -> Iterator[Symptom]:
-    scheduled = pod.conditions["PodScheduled"]
-    if scheduled.status == "False":
-        yield _symptom(Source.POD, scheduled.reason, scheduled.message)
-    elif not pod.node:
-        yield Symptom(Source.POD, "Unbound: ")
-
-
 def _symptoms_of_container(
     container: Container, events: Sequence[KubernetesEvent], log: str
 ) -> Iterator[Symptom]:
@@ -108,10 +100,11 @@ def _symptoms_of_container(
     if container.waiting is not None and not is_looping:
         message = f"{container.waiting_message} {_message_about_image(events)}"
         yield _symptom(Source.WAITING, f"{container.waiting} {container.image}", message)
-    if end := container.termination:
-        head = f"{end.reason} {end.exit_code} {container.memory_limit}"
+    if end := container.ended:
+        head = f"{end.get('reason') or 'Error'} {end.get('exitCode', 0)} {container.memory_limit}"
         lasting = is_looping or container.restarts >= RESTARTS_BEFORE_FAILED
-        yield _symptom(Source.ENDED, head, end.message or _last_line(container, log), lasting=lasting)
+        message = end.get("message") or _last_line(container, log)
+        yield _symptom(Source.ENDED, head, message, lasting=lasting)
 
 
 def _message_about_image(events: Sequence[KubernetesEvent]) -> str:

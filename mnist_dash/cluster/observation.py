@@ -112,6 +112,11 @@ class Observation:
             return selected.other
         return Release.BLUE if role is Role.CURRENT else Release.GREEN
 
+    @property
+    def pointers(self) -> dict[Role, Release]:
+        """The release that each role points at."""
+        return {role: self.pointer(role) for role in Role}
+
     def _selected(self, role: Role) -> Release | None:
         return pointer_of(self.services[role]) if role in self.services else None
 

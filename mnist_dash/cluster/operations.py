@@ -59,12 +59,10 @@ class Apply:
 
     @property
     def kind(self) -> Kind:
-        """Its kind."""
         return kind_of(self.object)
 
     @property
     def name(self) -> str:
-        """Its name."""
         return name_of(self.object)
 
 
@@ -205,7 +203,7 @@ def write(
     Returns the observed objects as they are after it. Raises EngineError; nothing was written if the dry run
     is refused.
     """
-    live = rehearse(api, (*operations, *later), observation, take_over=take_over)
+    live, _ = rehearse(api, (*operations, *later), observation, take_over=take_over)
     objects = {(item["kind"], name_of(item)): item for item in observation.objects}
     for op in operations:
         written = _send(api, op, live, take_over=take_over)
@@ -221,13 +219,19 @@ def rehearse(
     operations: Sequence[Operation],
     observation: Observation,
     *,
-    take_over: bool = False,
-) -> Live:
-    """Ask the API server for a dry run of all writes; returns their present objects, or raises EngineError.
+    take_over: bool,
+) -> tuple[Live, list[Object | None]]:
+    """Ask for a dry run of all writes; returns their objects before and after it, or raises EngineError.
 
     All conflicts of ownership are reported together, since taking over concerns all of them.
     """
-    live = _live_objects(api, operations, observation)
+    live = {
+        # A Secret is never listed.
+        (op.kind, op.name): api.get(SECRET, op.name)
+        if op.kind is SECRET
+        else observation.live(op.kind, op.name)
+        for op in operations
+    }
     requests = [start(partial(_send, api, op, live, take_over=take_over, dry_run=True)) for op in operations]
     errors = [error for request in requests if (error := request.exception())]
     conflicts = [error for error in errors if isinstance(error, EngineError) and error.can_take_over]
@@ -237,21 +241,11 @@ def rehearse(
     if conflicts:
         problems = dict.fromkeys(error.problem for error in conflicts)
         raise EngineError(" ".join(problems), conflicts[0].next_step, can_take_over=True)
-    return live
-
-
-def _live_objects(api: KubernetesClient, operations: Sequence[Operation], observation: Observation) -> Live:
-    """The present object of each write as it was listed; a Secret, which is never listed, is read."""
-    return {
-        (op.kind, op.name): api.get(SECRET, op.name)
-        if op.kind is SECRET
-        else observation.live(op.kind, op.name)
-        for op in operations
-    }
+    return live, [request.result() for request in requests]
 
 
 def _send(
-    api: KubernetesClient, op: Operation, live: Live, *, take_over: bool = False, dry_run: bool = False
+    api: KubernetesClient, op: Operation, live: Live, *, take_over: bool, dry_run: bool = False
 ) -> Object | None:
     match op:
         case Apply(manifest):
@@ -263,8 +257,6 @@ def _send(
 
 def preview(api: KubernetesClient, operations: Sequence[Operation], observation: Observation) -> str:
     """Return what would change, according to the API server; raises EngineError if it would refuse."""
-    live = _live_objects(api, operations, observation)
-    requests = [start(partial(_send, api, op, live, take_over=True, dry_run=True)) for op in operations]
-    after = [request.result() for request in requests]
+    live, after = rehearse(api, operations, observation, take_over=True)
     parts = (diff_yaml(live[op.kind, op.name], item) for op, item in zip(operations, after, strict=True))
     return "".join(filter(None, parts))

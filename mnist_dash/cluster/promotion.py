@@ -11,7 +11,7 @@ from mnist_dash.cluster.observation import Observation
 from mnist_dash.cluster.operations import Apply, Operation, Site, route_operations
 from mnist_dash.cluster.route_state import Finish, PendingPromotion, SetSelector, SetWeight, Step, next_step
 from mnist_dash.cluster.snapshot import PromotionStatus
-from mnist_dash.domain import Release, Role
+from mnist_dash.domain import Role
 
 INTERRUPTED_SECONDS = 15.0
 """A promotion without progress for so long counts as interrupted."""
@@ -19,16 +19,11 @@ STEP_SECONDS = 10.0
 """How long a step waits for an effect that can only be seen through the gateway."""
 
 
-def pointers(observation: Observation) -> dict[Role, Release]:
-    """The release that each role points at."""
-    return {role: observation.pointer(role) for role in Role}
-
-
 def step_of(observation: Observation, promotion: PendingPromotion) -> Step:
     """Return the next write; while Current gets no answers anyway, its pointer need not wait."""
     if _is_current_dead(observation, promotion):
         return SetSelector(Role.CURRENT, promotion.current)
-    return next_step(pointers(observation), observation.weight, promotion)
+    return next_step(observation.pointers, observation.weight, promotion)
 
 
 def _is_current_dead(observation: Observation, promotion: PendingPromotion) -> bool:
@@ -173,7 +168,7 @@ class Promoter:
 
     def _seconds_stalled(self, observation: Observation) -> float:
         """For how long nothing has changed."""
-        progress = (observation.promotion, tuple(pointers(observation).items()), observation.weight)
+        progress = (observation.promotion, observation.pointers, observation.weight)
         if self._last is None or self._last[0] != progress:
             self._last = (progress, self._clock())
         return self._clock() - self._last[1]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 from mnist_dash.cluster.failure_patterns import Failure
 from mnist_dash.cluster.failures import failure_of
@@ -84,7 +84,6 @@ def deployment_of(
         return None
     check = rollout.find_check(versions.get(release), checks)
     status = _status(rollout, observation)
-    differences = _differing_input(check, observation, versions, checks) if role is Role.NEW else ()
     return Deployment(
         role=role,
         release=release,
@@ -97,18 +96,8 @@ def deployment_of(
         input_shape=check.input_shape if check else (),
         cause=status.cause,
         next_step=status.next_step,
-        warnings=(*(check.warnings if check else ()), *differences),
+        warnings=check.warnings if check else (),
     )
-
-
-def _differing_input(
-    new: ModelCheck | None, observation: Observation, versions: Versions, checks: FindCheck
-) -> Iterator[str]:
-    release = observation.release(Role.CURRENT)
-    rollout = _Rollout.of(release, observation)
-    current = rollout.find_check(versions.get(release), checks) if rollout else None
-    if new and current and (warning := differing_input(current.input_shape, new.input_shape)):
-        yield warning
 
 
 def _status(rollout: _Rollout, observation: Observation) -> Status:
@@ -163,6 +152,8 @@ def snapshot_of(
 ) -> Snapshot:
     """Make the snapshot; `problem` is why the dashboard could not do its own writes."""
     current, new = (deployment_of(role, observation, view.versions, checks) for role in Role)
+    if current and new and (warning := differing_input(current.input_shape, new.input_shape)):
+        new = replace(new, warnings=(*new.warnings, warning))
     state, pending = observation.state, observation.promotion
     interrupted = ""
     if promotion.interrupted:

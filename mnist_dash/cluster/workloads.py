@@ -42,20 +42,6 @@ def _conditions(live: Object) -> Mapping[str, Condition]:
 
 
 @dataclass(frozen=True)
-class Termination:
-    """How a container ended."""
-
-    exit_code: int
-    reason: str
-    message: str
-
-    @classmethod
-    def from_object(cls, ended: Object) -> Termination:
-        """Parse the state `terminated`."""
-        return cls(ended.get("exitCode", 0), ended.get("reason") or "Error", ended.get("message") or "")
-
-
-@dataclass(frozen=True)
 class Container:
     """What the kubelet reports of one container of a Pod."""
 
@@ -69,15 +55,14 @@ class Container:
     waiting_message: str
     started_at: float | None
     """When the present run began, in seconds since the epoch; None if it does not run."""
-    termination: Termination | None
-    """How it ended, or how its last run did."""
+    ended: Object
+    """The kubelet's state `terminated`, of this run or of the last one; empty if neither has ended."""
 
     @classmethod
     def from_status(cls, status: Object, spec: Object) -> Container:
         """Parse an item of `containerStatuses`, and the item of the Pod's spec of the same name."""
         state = status.get("state") or {}
         waiting, running = state.get("waiting"), state.get("running")
-        ended = state.get("terminated") or (status.get("lastState") or {}).get("terminated")
         return cls(
             name=status["name"],
             image=spec.get("image", ""),
@@ -86,7 +71,7 @@ class Container:
             waiting=None if waiting is None else waiting.get("reason", ""),
             waiting_message=(waiting or {}).get("message") or "",
             started_at=None if running is None else parse_time(running.get("startedAt")),
-            termination=Termination.from_object(ended) if ended else None,
+            ended=state.get("terminated") or (status.get("lastState") or {}).get("terminated") or {},
         )
 
 
@@ -215,7 +200,6 @@ class Workload:
 
     @property
     def name(self) -> str:
-        """The name of the Deployment."""
         return deployment_name(self.release)
 
     @property

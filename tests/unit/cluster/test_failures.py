@@ -108,7 +108,7 @@ OTHER_PLATFORM = "rpc error: code = NotFound desc = no match for platform in man
         (DENIED, "needs a login"),
         (FORBIDDEN, "needs a login"),
         (NO_HOST, "cannot be pulled: Head"),
-        (OTHER_PLATFORM, "does not exist for the architecture of the node"),
+        (OTHER_PLATFORM, "cannot be pulled: rpc error: code = NotFound desc = no match for platform"),
     ],
 )
 def test_an_image_that_cannot_be_pulled_is_reported_with_the_registrys_reason(

@@ -223,8 +223,8 @@ def test_new_warns_if_the_models_take_different_input() -> None:
     current = complete()
     new = complete(Release.GREEN, base=OTHER, found=check(OTHER, input_shape=(-1, 784)))
     observation = Observation.from_objects([current, new, pod(current), pod(new), *SERVICES])
-    found = [deployment_of(role, observation, {}, unchecked) for role in Role]
-    warnings = [" ".join(model.warnings) for model in found if model]
+    shown = snapshot_of(observation, GatewayView(), PromotionStatus(), unchecked)
+    warnings = [" ".join(model.warnings) for model in (shown.current, shown.new) if model]
     assert warnings[0] == ""
     assert "fits only one of them" in warnings[1]
 

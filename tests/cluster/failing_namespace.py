@@ -3,42 +3,16 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 
 from mnist_dash.domain import Deployment, ModelCheck, Role, State
-from mnist_dash.factory import open_dashboard
 from mnist_dash.service import Dashboard
-from mnist_dash.settings import RouterKind
 from tests.cluster.bed.api_server import Object
-from tests.cluster.bed.bed import Bed, wait_until
-from tests.contract.environments import Buckets, cluster_settings
-
-PATIENCE = 60.0
-"""Seconds within which everything must be reported."""
+from tests.cluster.bed.bed import wait_until
+from tests.cluster.rollout import APPS, PATIENCE, Rollout
 
 
-@dataclass
-class FailingNamespace:
+class FailingNamespace(Rollout):
     """The namespace; `close()` closes its dashboards."""
-
-    bed: Bed
-    namespace: str
-    shelf: Buckets = field(init=False)
-    _dashboards: list[Dashboard] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.shelf = Buckets(self.bed.storage, self.namespace)
-
-    def dashboard(self, **settings: object) -> Dashboard:
-        """Open a dashboard with other settings than usual."""
-        dash = open_dashboard(cluster_settings(self.bed, self.namespace, RouterKind.INGRESS, **settings))
-        self._dashboards.append(dash)
-        return dash
-
-    def close(self) -> None:
-        """Close the dashboards."""
-        for dash in self._dashboards:
-            dash.close()
 
     def model(self, name: str = "linear") -> ModelCheck:
         """Put a model into the bucket, with the result of its check."""
@@ -52,26 +26,19 @@ class FailingNamespace:
     def create_quota(self, name: str, hard: dict[str, str]) -> str:
         """Create a ResourceQuota, wait until it has effect, and return its path."""
         self.create("v1", "ResourceQuota", name, spec={"hard": hard})
-        path = self.path("resourcequotas", name)
+        path = self.path("v1", "ResourceQuota", name)
         wait_until(lambda: "hard" in self.bed.api.get(path).get("status", {}), f"the quota {name} has effect")
         return path
 
-    def path(self, plural: str, name: str = "", group: str = "") -> str:
-        """Where the objects of a kind are, or one of them."""
-        root = f"/apis/{group}" if group else "/api/v1"
-        return f"{root}/namespaces/{self.namespace}/{plural}/{name}".rstrip("/")
-
     def pods(self) -> list[Object]:
         """The Pods that are not being deleted."""
-        listed = self.bed.api.get(self.path("pods"))["items"]
-        return [pod for pod in listed if "deletionTimestamp" not in pod["metadata"]]
+        return [pod for pod in self.all_live("v1", "Pod") if "deletionTimestamp" not in pod["metadata"]]
 
     def await_rollout(self, name: str) -> None:
         """Wait until Kubernetes counts a rollout as over: its Pods must stay ready for a while."""
-        path = self.path("deployments", name, "apps/v1")
 
         def is_over() -> bool:
-            conditions = self.bed.api.get(path)["status"].get("conditions", ())
+            conditions = self.live(APPS, "Deployment", name)["status"].get("conditions", ())
             return any(item.get("reason") == "NewReplicaSetAvailable" for item in conditions)
 
         wait_until(is_over, f"{name} is rolled out")

@@ -39,13 +39,17 @@ class Rollout:
         return cluster_settings(self.bed, self.namespace, self.router)
 
     @cached_property
+    def shelf(self) -> Buckets:
+        """The namespace's bucket."""
+        return Buckets(self.bed.storage, self.namespace)
+
+    @cached_property
     def models(self) -> tuple[ModelCheck, ModelCheck]:
         """The linear and the convolutional model in the namespace's bucket, with their checks."""
-        shelf = Buckets(self.bed.storage, self.namespace)
         shape = (-1, 28, 28, 1)
         return (
-            ModelCheck(shelf.put("linear"), 1, shape, 0.92),
-            ModelCheck(shelf.put("cnn"), 1, shape, 0.99),
+            ModelCheck(self.shelf.put("linear"), 1, shape, 0.92),
+            ModelCheck(self.shelf.put("cnn"), 1, shape, 0.99),
         )
 
     def open(self, *, interrupted_after: float = INTERRUPTED_SECONDS, **changes: Any) -> Dashboard:

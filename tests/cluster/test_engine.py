@@ -6,6 +6,7 @@ import base64
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -145,26 +146,22 @@ def test_a_cluster_that_is_away_at_the_start_is_found_when_it_comes(
 # How often the API is asked
 
 
-class Viewers:
+@contextmanager
+def viewers(dash: Dashboard, count: int) -> Iterator[None]:
     """Browsers that look all the time."""
+    leave = threading.Event()
 
-    def __init__(self, dash: Dashboard, count: int) -> None:
-        self._dash = dash
-        self._leave = threading.Event()
-        self._threads = [threading.Thread(target=self._look) for _ in range(count)]
+    def look() -> None:
+        while not leave.wait(0.005):
+            dash.snapshot()
 
-    def _look(self) -> None:
-        while not self._leave.wait(0.005):
-            self._dash.snapshot()
-
-    def __enter__(self) -> None:
-        for thread in self._threads:
-            thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._leave.set()
-        for thread in self._threads:
-            thread.join()
+    threads = [threading.Thread(target=look) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    yield
+    leave.set()
+    for thread in threads:
+        thread.join()
 
 
 def polls(proxy: FaultProxy) -> int:
@@ -184,34 +181,24 @@ def test_the_number_of_requests_does_not_depend_on_the_number_of_viewers_and_is_
     """One poller serves them all; the first who looks again after a while is shown what is, at once."""
     monkeypatch.setattr(polling, "VIEWER_SECONDS", 1.0)
     asked = {}
-    for viewers in (1, 5):
-        with Viewers(through_proxy, viewers):
+    for count in (1, 5):
+        with viewers(through_proxy, count):
             await_polls(proxy, 1)
             requests, begun = len(proxy.requests), time.monotonic()
             await_polls(proxy, 6)
-            asked[viewers] = len(proxy.requests) - requests
+            asked[count] = len(proxy.requests) - requests
             assert time.monotonic() - begun > 5 * polling.RESTING_SECONDS
     assert abs(asked[1] - asked[5]) <= 8, "no more than what one look asks for"
 
-    quiet = Quiet(proxy, 5 * polling.RESTING_SECONDS)
-    wait_until(quiet.reached, "the requests end")
+    def is_quiet() -> bool:
+        asked = len(proxy.requests)
+        time.sleep(5 * polling.RESTING_SECONDS)
+        return len(proxy.requests) == asked
+
+    wait_until(is_quiet, "the requests end")
     before = polls(proxy)
     through_proxy.snapshot()
     wait_until(lambda: polls(proxy) > before, "a viewer is back")
-
-
-class Quiet:
-    """Whether no request has come for some time."""
-
-    def __init__(self, proxy: FaultProxy, seconds: float) -> None:
-        self._proxy, self._seconds = proxy, seconds
-        self._last, self._since = 0, time.monotonic()
-
-    def reached(self) -> bool:
-        """Ask again and again."""
-        if len(self._proxy.requests) != self._last:
-            self._last, self._since = len(self._proxy.requests), time.monotonic()
-        return time.monotonic() - self._since > self._seconds
 
 
 def test_what_moves_is_looked_at_more_often(

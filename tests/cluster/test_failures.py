@@ -20,6 +20,7 @@ from tests.cluster.bed.api_server import ApiServerError, Object
 from tests.cluster.bed.bed import Bed, wait_until
 from tests.cluster.bed.kubelet_control import Fault
 from tests.cluster.failing_namespace import FailingNamespace, await_card, await_recovery, checked
+from tests.cluster.rollout import NETWORKING
 from tests.cluster.workload import deployment
 from tests.gcs import answering, write_key
 from tests.load import constant_load
@@ -39,7 +40,7 @@ def failing(bed: Bed, namespace: str) -> Iterator[FailingNamespace]:
 @pytest.fixture
 def dash(failing: FailingNamespace) -> Dashboard:
     """A dashboard on it, with nothing deployed."""
-    return failing.dashboard()
+    return failing.open()
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +58,6 @@ def image() -> Image:
     ("name", "says", "step"),
     [
         (MISSING_IMAGE, "was not found in its registry", "--image"),
-        ("example.com/private/serving:2", "needs a login", "pull secret"),
         ("registry.invalid/serving:2", "no such host", "can reach its registry"),
     ],
 )
@@ -65,7 +65,7 @@ def test_an_image_that_cannot_be_pulled_is_named(
     failing: FailingNamespace, name: str, says: str, step: str
 ) -> None:
     """With the registry's reason."""
-    dash = failing.dashboard(image=name)
+    dash = failing.open(image=name)
     dash.deploy(Role.CURRENT, failing.model())
     card = await_card(dash, State.FAILED, says)
     assert name in card.cause
@@ -77,13 +77,13 @@ def test_a_missing_secret_is_named_and_a_redeploy_writes_it_anew(
     failing: FailingNamespace, tmp_path: Path
 ) -> None:
     """Somebody deleted it before the Pods were there; a quota keeps them away for so long."""
-    dash = failing.dashboard(google_app_creds=write_key(tmp_path / "key.json"))
+    dash = failing.open(google_app_creds=write_key(tmp_path / "key.json"))
     model = failing.model()
     failing.create_quota("none", {"pods": "0"})
     dash.deploy(Role.CURRENT, model)
     await_card(dash, State.FAILED, "quota none")
-    failing.bed.api.delete(failing.path("secrets", "mnist-gcs-credentials"))
-    failing.bed.api.delete(failing.path("resourcequotas", "none"))
+    failing.bed.api.delete(failing.path("v1", "Secret", "mnist-gcs-credentials"))
+    failing.bed.api.delete(failing.path("v1", "ResourceQuota", "none"))
     card = await_card(
         dash, State.FAILED, "The Secret mnist-gcs-credentials with the key to the bucket is missing."
     )
@@ -112,7 +112,7 @@ def test_a_pod_that_no_node_has_room_for_says_what_is_lacking(
     card = await_card(dash, State.FAILED, "No node can take the Pod")
     assert "1 Insufficient cpu, 1 Insufficient memory" in card.cause
     assert "Make room" in card.next_step
-    failing.bed.api.delete(failing.path("pods", "hog"), gracePeriodSeconds=0)
+    failing.bed.api.delete(failing.path("v1", "Pod", "hog"), gracePeriodSeconds=0)
     await_recovery(dash)
 
 
@@ -156,21 +156,6 @@ def test_a_bucket_that_the_pods_may_not_read_is_reported_as_such(
     assert "the role Storage Object Viewer" in card.next_step
     failing.bed.kubelet.reset(failing.namespace)
     await_recovery(dash)
-
-
-COMPLAINT = "2026-08-07 11:01:00.019845: E tensorflow_serving/sources/storage_path/source.cc:353] {}"
-
-
-def test_tensorflow_serving_that_runs_without_a_model_is_explained_by_its_log(
-    failing: FailingNamespace, dash: Dashboard
-) -> None:
-    """It runs for ever, where the project's own model server ends."""
-    path = f"gs://{failing.namespace}/unnumbered/model"
-    line = COMPLAINT.format(f"No versions of servable model found under base path {path}. Did you forget")
-    failing.bed.kubelet.run_instead(failing.namespace, ["sh", "-c", 'echo "$0"; exec sleep 600', line])
-    dash.deploy(Role.CURRENT, failing.model())
-    card = await_card(dash, State.FAILED, f"There is no version in {path}")
-    assert f"{path}/1" in card.next_step
 
 
 # How the container ends, or does not answer
@@ -249,7 +234,7 @@ def test_a_pod_that_others_delete_takes_no_request_with_it(
     await_recovery(dash)
     victim = failing.pods()[0]["metadata"]["name"]
     with constant_load(dash, image) as load:
-        failing.bed.api.delete(failing.path("pods", victim))
+        failing.bed.api.delete(failing.path("v1", "Pod", victim))
         wait_until(lambda: failing.ready_pods() >= 2, "there are two Pods again")
     assert load.failures == []
     assert victim not in {pod["metadata"]["name"] for pod in failing.pods()}
@@ -300,7 +285,7 @@ def policy(failing: FailingNamespace, resource: str, group: str, probe: Object) 
         found = {"apiVersion": api, "kind": f"ValidatingAdmissionPolicy{kind}", "metadata": {"name": name}}
         failing.bed.api.create({**found, "spec": spec})
 
-    where = failing.path(resource, group=f"{group}/v1" if group else "")
+    where = failing.path(probe["apiVersion"], probe["kind"])
 
     def is_heeded() -> bool:
         try:
@@ -331,8 +316,8 @@ def test_a_deployment_that_a_policy_refuses_is_refused_before_anything_has_chang
     assert f"ValidatingAdmissionPolicy '{name}'" in caught.value.problem
     assert "Only images of acme.example may run." in caught.value.problem
     assert "ask whoever wrote it" in caught.value.next_step
-    for plural, group in (("services", ""), ("ingresses", "networking.k8s.io/v1"), ("secrets", "")):
-        assert failing.bed.api.get(failing.path(plural, group=group))["items"] == []
+    for api, kind in (("v1", "Service"), (NETWORKING, "Ingress"), ("v1", "Secret")):
+        assert failing.all_live(api, kind) == []
     assert dash.snapshot().current is None
     wait_until(lambda: _is_accepted(dash, model), "the policy is forgotten")
 
@@ -383,7 +368,7 @@ def test_a_redeploy_that_fails_keeps_the_former_model_serving(
     """Whether the image or the model is missing; and the next one that is well takes over."""
     gone = failing.model()
     failing.bed.storage.delete(gone.base)
-    other_image = failing.dashboard(image=MISSING_IMAGE)
+    other_image = failing.open(image=MISSING_IMAGE)
     dash.wait_settled()
     with constant_load(dash, image, Route.NEW, threads=1) as load:
         for dashboard, model, says in ((other_image, both, MISSING_IMAGE), (dash, gone, gone.base)):

@@ -54,11 +54,11 @@ class InMemoryCluster:
         slices = [self._slice(service) for service in self._of("Service")]
         return observe([*self.objects.values(), *pods, *slices], SITE.routes)
 
-    def answers(self, header: str = "") -> dict[str, int]:
+    def answers(self) -> dict[str, int]:
         """Percent of the requests by the release that answers, as an ingress divides them; 503 for none."""
         observation = self.observe()
         has_new = bool(observation.ready_addresses(Role.NEW))
-        to_new = {"always": 100, "never": 0}.get(header, observation.weight) if has_new else 0
+        to_new = observation.weight if has_new else 0
         shares: dict[str, int] = {}
         for role, share in ((Role.CURRENT, 100 - to_new), (Role.NEW, to_new)):
             release = observation.pointer(role).value if observation.ready_addresses(role) else "503"

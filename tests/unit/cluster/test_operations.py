@@ -55,14 +55,6 @@ def test_the_deployment_is_written_last() -> None:
     ]
 
 
-def test_the_first_current_is_blue_and_the_first_new_is_green() -> None:
-    """Each role points at a release of its own."""
-    cluster = InMemoryCluster()
-    cluster.change(DEPLOY_NEW)
-    assert ("Deployment", "mnist-green") in cluster.objects
-    assert cluster.pointers() == ("blue", "green")
-
-
 @pytest.mark.parametrize("count", range(6))
 def test_an_interrupted_deployment_is_finished_by_deploying_again(count: int) -> None:
     """Until its last write nothing is deployed; after it, everything is."""

@@ -9,35 +9,26 @@ from tests.clock import Clock
 
 
 @pytest.mark.parametrize(
-    ("progress", "seconds"),
+    ("age", "promoting", "driving", "moving", "seconds"),
     [
-        ({"promoting": True, "driving": True, "moving": True}, 0.2),
-        ({"promoting": False, "driving": True, "moving": True}, 1.0),
-        ({"promoting": False, "driving": False, "moving": True}, 1.0),
-        ({"promoting": False, "driving": False, "moving": False}, 5.0),
+        (0, True, True, True, 0.2),
+        (0, False, True, True, 1.0),
+        (0, False, False, True, 1.0),
+        (0, False, False, False, 5.0),
+        (60, False, False, False, None),
+        (60, False, False, True, None),
+        (60, False, True, True, 5.0),
+        (60, True, False, True, 0.2),
     ],
 )
-def test_a_moving_cluster_is_polled_more_often(progress: dict[str, bool], seconds: float) -> None:
-    """As long as there is a viewer."""
-    assert PollInterval(clock=Clock()).seconds(**progress) == seconds
-
-
-@pytest.mark.parametrize("moving", [True, False])
-def test_there_are_no_polls_without_viewers(moving: bool) -> None:
-    """Not even of a moving cluster, if it moves by itself."""
+def test_a_moving_cluster_is_polled_more_often_and_without_viewers_only_for_writes(
+    age: float, promoting: bool, driving: bool, moving: bool, seconds: float | None
+) -> None:
+    """`age` is how long ago, in seconds, there was a viewer."""
     clock = Clock()
     interval = PollInterval(clock=clock)
-    clock.now = 60.0
-    assert interval.seconds(promoting=False, driving=False, moving=moving) is None
-
-
-def test_writes_of_the_dashboard_are_driven_without_viewers() -> None:
-    """A split that waits for New, a promotion."""
-    clock = Clock()
-    interval = PollInterval(clock=clock)
-    clock.now = 60.0
-    assert interval.seconds(promoting=False, driving=True, moving=True) == 5.0
-    assert interval.seconds(promoting=True, driving=False, moving=True) == 0.2
+    clock.now = age
+    assert interval.seconds(promoting=promoting, driving=driving, moving=moving) == seconds
 
 
 def test_only_the_first_viewer_after_a_while_wakes_the_poller() -> None:

@@ -10,7 +10,6 @@ from mnist_dash.cluster.promotion import (
     Promoter,
     is_due,
     obstacle,
-    operations_of_rollback,
     operations_of_step,
     reconcile_split,
     step_of,
@@ -55,15 +54,6 @@ def test_a_promotion_ends_with_the_roles_swapped_and_the_split_0(both: InMemoryC
     assert (state.split, state.can_undo) == (0, True)
 
 
-def test_undoing_it_swaps_them_again(both: InMemoryCluster) -> None:
-    """And then there is nothing to undo."""
-    for change in (Promote(), UndoPromote()):
-        both.change(change)
-        finish(both)
-    assert both.pointers() == ("blue", "green")
-    assert (both.answers(), both.observe().state.can_undo) == ({"blue": 100}, False)
-
-
 @pytest.mark.parametrize("steps", range(6))
 @pytest.mark.parametrize("change", [Promote(), UndoPromote()])
 def test_a_promotion_interrupted_anywhere_is_finished_or_undone(
@@ -80,6 +70,7 @@ def test_a_promotion_interrupted_anywhere_is_finished_or_undone(
     assert both.pointers() == (("green", "blue") if is_promoted else ("blue", "green"))
     undone = {"blue": 100} if is_over else {"blue": 80, "green": 20}
     assert both.answers() == ({"green": 100} if is_promoted else undone)
+    assert both.observe().state.can_undo is is_promoted
 
 
 def test_each_step_waits_for_the_effect_of_the_one_before_it(both: InMemoryCluster) -> None:
@@ -114,17 +105,6 @@ def test_no_step_sends_requests_to_a_release_without_replicas(
     both.unready.add(release)
     assert not is_due(step, both.observe(), PROMOTION, 100, timed_out=True)
     assert obstacle(step, both.observe(), PROMOTION) == reason
-
-
-def test_a_promotion_whose_new_is_lost_sends_everything_back_to_current(both: InMemoryCluster) -> None:
-    """Until New is ready again; then it continues."""
-    both.change(Promote())
-    both.unready.add(Release.GREEN)
-    both.write(operations_of_rollback(both.observe(), PROMOTION, SITE))
-    assert both.observe().weight == 0
-    assert operations_of_rollback(both.observe(), PROMOTION, SITE) == ()
-    both.unready.clear()
-    assert finish(both)[-1] == {"green": 100}
 
 
 def test_undoing_a_promotion_whose_new_died_half_way_brings_current_back(both: InMemoryCluster) -> None:
@@ -251,11 +231,14 @@ def test_a_promotion_that_progresses_is_not_interrupted(
 def test_a_promotion_whose_new_is_lost_counts_as_interrupted(
     promoting: InMemoryCluster, promoter: Promoter, clock: Clock
 ) -> None:
-    """With the reason; all requests are back at Current."""
+    """With the reason; all requests are back at Current until New is ready again."""
     promoting.unready.add(Release.GREEN)
     assert drive(promoting, promoter, observed=100)
     assert promoting.answers() == {"blue": 100}
+    assert not drive(promoting, promoter, observed=0)
     promoter.status(promoting.observe())
     clock.now = INTERRUPTED_SECONDS
     status = promoter.status(promoting.observe())
     assert (status.interrupted, status.obstacle) == (True, "New has no ready replica.")
+    promoting.unready.clear()
+    assert finish(promoting)[-1] == {"green": 100}

@@ -158,7 +158,7 @@ def lost_one(replicas: int = 2) -> Object:
     return deployment(replicas=replicas, status=counts | {"conditions": [rolled_out()]})
 
 
-def test_a_replica_that_is_lost_later_degrades() -> None:
+def test_a_replica_that_is_lost_later_degrades_and_the_last_one_is_a_failure() -> None:
     """The others keep answering; its problem is reported, though it may never come back."""
     live = lost_one()
     found = observed(live, pod(live), pod(live, looping(137, "OOMKilled"), number=2))
@@ -166,10 +166,6 @@ def test_a_replica_that_is_lost_later_degrades() -> None:
     assert found.cause.startswith("1 of 2 replicas ready. The model server ran out of memory")
     found = observed(live, pod(live), pod(live, RUNNING, number=2))
     assert (found.state, found.cause) == (State.DEGRADED, "Loading the model: 1 of 2 replicas ready.")
-
-
-def test_all_replicas_lost_for_good_is_a_failure() -> None:
-    """No request is answered any more."""
     live = lost_one(replicas=1)
     assert observed(live, pod(live, looping(137, "OOMKilled"))).state is State.FAILED
 

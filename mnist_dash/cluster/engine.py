@@ -345,7 +345,7 @@ class KubernetesEngine:
         if key := self._key.replacement(polling.key_hashes(observation)):
             site = replace(self._site(), key=key)
             self._write(api, operations.operations_for_new_key(observation, site), observation)
-            self._key.deployed(key)
+            self._key.deployed = key
 
     def _write_next_step(self, api: KubernetesClient, observation: Observation) -> None:
         writes: Sequence[Operation] = ()

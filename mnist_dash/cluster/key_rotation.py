@@ -15,7 +15,8 @@ class KeyFile:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._deployed: bytes | None = None
+        self.deployed: bytes | None = None
+        """The content that the Pods were last given."""
 
     @property
     def problem(self) -> str:
@@ -44,10 +45,6 @@ class KeyFile:
         content = None if self.problem else self.read()
         if content is None or not hashes:
             return None
-        if self._deployed is None and key_hash(content) in hashes:
-            self._deployed = content
-        return content if content != self._deployed else None
-
-    def deployed(self, content: bytes) -> None:
-        """Note that the Pods were given this content."""
-        self._deployed = content
+        if self.deployed is None and key_hash(content) in hashes:
+            self.deployed = content
+        return content if content != self.deployed else None

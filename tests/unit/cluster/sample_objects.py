@@ -54,12 +54,7 @@ def condition(kind: str, status: str, reason: str, message: str = "") -> Object:
 
 def rolled_out() -> Object:
     """The condition that the controller leaves on a Deployment whose rollout once succeeded."""
-    return condition(
-        "Progressing",
-        "True",
-        "NewReplicaSetAvailable",
-        'ReplicaSet "mnist-blue-6c8b449b8f" has successfully progressed.',
-    )
+    return condition("Progressing", "True", "NewReplicaSetAvailable")
 
 
 @dataclass(frozen=True)

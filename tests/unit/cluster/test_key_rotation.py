@@ -45,7 +45,7 @@ def test_a_key_that_changed_while_no_dashboard_ran_is_given(path: Path) -> None:
     """And one that changes while it runs."""
     key = KeyFile(path)
     assert key.replacement(OTHERS) == path.read_bytes()
-    key.deployed(path.read_bytes())
+    key.deployed = path.read_bytes()
     assert key.replacement(OTHERS) is None
     write_key(path, client_email="other@my-project.iam.gserviceaccount.com")
     assert key.replacement(OTHERS) == path.read_bytes()

@@ -15,7 +15,7 @@ UNKNOWN: Final = "#707784"
 """The colour of an answer of unknown origin."""
 HATCH: Final = {Role.CURRENT: "", Role.NEW: "/"}
 """New's bars are hatched, so that roles differ in more than colour."""
-CONFIG: Final[dict[str, Any]] = {"displayModeBar": False, "staticPlot": True, "responsive": True}
+CONFIG: Final[dict[str, Any]] = {"staticPlot": True, "responsive": True}
 HEIGHT: Final = 506
 """Of the bars and the text above them together, in CSS pixels."""
 INK: Final = "#12151a"
@@ -104,7 +104,6 @@ def _figure(traces: list[go.Bar], ink: str, winners: Iterable[int], paired: bool
             "tickvals": list(range(DIGITS)),
             "ticktext": ticks,
             "tickfont": {"size": 15, "color": ink},
-            "fixedrange": True,
             "showgrid": False,
         },
         yaxis={
@@ -112,7 +111,6 @@ def _figure(traces: list[go.Bar], ink: str, winners: Iterable[int], paired: bool
             "tickvals": [0, 0.5, 1],
             "tickformat": ".0%",
             "tickfont": {"color": ink},
-            "fixedrange": True,
         },
     )
     return figure

@@ -25,24 +25,19 @@ NO_NEW = "No New model is deployed. Deploy a New model first."
 
 def why_not(snapshot: Snapshot, change: Change) -> str:
     """Return why a change cannot be applied."""
+    if snapshot.interrupted_promotion and not isinstance(change, Promote | UndoPromote):
+        return f"{snapshot.interrupted_promotion} Finish it or take it back first."
     match change:
         case Deploy():
-            return _why_not_during_promotion(snapshot)
+            return ""
         case Remove(role):
-            return _why_not_during_promotion(snapshot) or why_not_remove(snapshot, role)
+            return why_not_remove(snapshot, role)
         case SetSplit(percent):
-            strategy = Strategy.from_split(percent)
-            return _why_not_during_promotion(snapshot) or why_not_strategy(snapshot, strategy)
+            return why_not_strategy(snapshot, Strategy.from_split(percent))
         case Promote():
             return why_not_promote(snapshot)
         case UndoPromote():
             return why_not_undo_promote(snapshot)
-
-
-def _why_not_during_promotion(snapshot: Snapshot) -> str:
-    """Return why nothing but the promotion can change: the roles' pointers are half-way."""
-    interrupted = snapshot.interrupted_promotion
-    return f"{interrupted} Finish it or take it back first." if interrupted else ""
 
 
 def why_not_predict(snapshot: Snapshot, route: Route = Route.SPLIT) -> str:
@@ -58,11 +53,6 @@ def why_not_predict(snapshot: Snapshot, route: Route = Route.SPLIT) -> str:
     if route is Route.NEW and snapshot.new is not None and snapshot.new.ready == 0:
         return f"New has no ready replica. {snapshot.new.cause}".strip()
     return ""
-
-
-def why_not_compare(snapshot: Snapshot) -> str:
-    """Return why one drawing cannot be sent to both models."""
-    return why_not_predict(snapshot, Route.NEW)
 
 
 def why_not_strategy(snapshot: Snapshot, strategy: Strategy) -> str:

@@ -8,7 +8,7 @@ import streamlit as st
 
 from mnist_dash.domain import Change, Deploy, Promote, Release, Remove, SetSplit, UndoPromote
 from mnist_dash.errors import EngineError, MnistDashError, ModelError
-from mnist_dash.panels.session import Conflict, Dialog, session, signed_in_user
+from mnist_dash.panels.session import Dialog, session, signed_in_user
 from mnist_dash.panels.theme import describe_split, show_problem
 from mnist_dash.service import Dashboard
 
@@ -25,7 +25,7 @@ def apply_on_click(dash: Dashboard, change: Change, *, take_over: bool = False) 
         _apply(dash, change, take_over=take_over)
     except MnistDashError as error:
         if isinstance(error, EngineError) and error.can_take_over:
-            session().conflict = Conflict(change, error)
+            session().conflict = change, error
         else:
             session().notify(str(error), error=True)
 
@@ -53,17 +53,13 @@ def describe_start(change: Change) -> str:
 
 def show_conflict(dash: Dashboard, *kinds: type[Change]) -> None:
     """Show the conflict of a change of these kinds, if there is one, with the choice to take over."""
-    conflict = session().conflict
-    if not conflict or not isinstance(conflict.change, kinds):
+    change, problem = session().conflict or (None, None)
+    if problem is None or not isinstance(change, kinds):
         return
-    show_problem(conflict.problem)
+    show_problem(problem)
     with st.container(horizontal=True, key="conflict-buttons"):
-        _take_over_button(st.button, apply_on_click, dash, conflict.change)
-        st.button("Leave it", key="leave-it", on_click=_drop_conflict)
-
-
-def _drop_conflict() -> None:
-    session().conflict = None
+        _take_over_button(st.button, apply_on_click, dash, change)
+        st.button("Leave it", key="leave-it", on_click=setattr, args=(session(), "conflict", None))
 
 
 def _take_over_button(button: Button, on_click: Callable[..., None], *args: object, **kwargs: object) -> None:
@@ -75,13 +71,6 @@ def _take_over_button(button: Button, on_click: Callable[..., None], *args: obje
         args=args,
         kwargs={"take_over": True, **kwargs},
     )
-
-
-def show_confirm_buttons(label: str, key: str, icon: str) -> None:
-    """Show the button that confirms the dialog, and the one that cancels it."""
-    with st.container(horizontal=True):
-        st.button(label, key=key, type="primary", icon=icon, on_click=session().confirm)
-        st.button("Cancel", key="cancel", on_click=session().close)
 
 
 def run_dialog(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 import streamlit as st
 
-from mnist_dash.domain import MODEL_NAME, Finding, Route
+from mnist_dash.domain import MODEL_NAME, Route
 from mnist_dash.errors import MnistDashError
 from mnist_dash.panels import snippets
 from mnist_dash.panels.session import session
@@ -34,21 +33,17 @@ def show(dash: Dashboard) -> None:
     seven = snippets.seven_for(dash.snapshot(), route)
     left, right = st.columns(2)
     with left:
-        _show_curl(dash, route, seven)
+        st.markdown("**curl** asks about a seven and shows the whole answer.")
+        st.code(snippets.curl(dash.gateway, route, seven), language="bash", wrap_lines=True)
+        st.markdown(COUNTED_BY_ANSWER if dash.in_cluster else COUNTED_BY_SERVER)
+        counted = snippets.counted(dash.gateway, route, by_answer=dash.in_cluster)
+        st.code(counted, language="bash", wrap_lines=True)
     with right:
         st.markdown("**Python** with the standard library alone, or any TensorFlow Serving client.")
         st.code(snippets.python(dash.gateway, route, seven), language="python", wrap_lines=True)
         metadata = f"{dash.gateway.url}/v1/models/{MODEL_NAME}/metadata"
         st.caption(f"The numbers are nested as in the model's signature: see `{metadata}`.")
     _test_route(dash)
-
-
-def _show_curl(dash: Dashboard, route: Route, seven: str) -> None:
-    st.markdown("**curl** asks about a seven and shows the whole answer.")
-    st.code(snippets.curl(dash.gateway, route, seven), language="bash", wrap_lines=True)
-    st.markdown(COUNTED_BY_ANSWER if dash.in_cluster else COUNTED_BY_SERVER)
-    counted = snippets.counted(dash.gateway, route, by_answer=dash.in_cluster)
-    st.code(counted, language="bash", wrap_lines=True)
 
 
 @st.fragment
@@ -62,11 +57,7 @@ def _test_route(dash: Dashboard) -> None:
                 session().findings = dash.test_route()
         except MnistDashError as error:
             show_problem(error)
-    _show_findings(session().findings)
-
-
-def _show_findings(findings: Sequence[Finding]) -> None:
-    for finding in findings:
+    for finding in session().findings:
         icon = ":green[:material/check_circle:]" if finding.passed else ":red[:material/error:]"
         verdict = "Right" if finding.passed else "Wrong"  # for those who do not see the icon's colour
         text = f"{icon} **{verdict}.** {plain(finding.message)}  \n{plain(finding.next_step)}"

@@ -7,7 +7,7 @@ from typing import Final
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from mnist_dash.domain import MAX_REPLICAS, MIN_REPLICAS, MODEL_NAME, Deploy, Deployment
+from mnist_dash.domain import MAX_REPLICAS, MIN_REPLICAS, MODEL_NAME, Deploy, Suggestion
 from mnist_dash.errors import MnistDashError, ModelError
 from mnist_dash.panels import diff
 from mnist_dash.panels.actions import run_dialog
@@ -22,7 +22,9 @@ MEGABYTE: Final = 1e6
 
 def show(dash: Dashboard, dialog: Dialog) -> None:
     """Show the form, any problem, and on a cluster the preview."""
-    _set_defaults(dash.snapshot().of(dialog.role))
+    deployed = dash.snapshot().of(dialog.role)  # the widgets' keys keep what was typed since
+    st.session_state.setdefault(BASE, deployed.base if deployed else "")
+    st.session_state.setdefault(REPLICAS, deployed.desired if deployed else MIN_REPLICAS)
     above = st.empty()
     _show_suggestions(dash, dialog, above)
     with st.form("deploy-form", border=False):
@@ -39,12 +41,6 @@ def show(dash: Dashboard, dialog: Dialog) -> None:
     if dash.in_cluster and dialog.suggestions is None:  # the last, since a bucket may take seconds to list
         dialog.suggestions = dash.suggestions()
         _show_suggestions(dash, dialog, above)
-
-
-def _set_defaults(deployed: Deployment | None) -> None:
-    """Start from what is deployed; the widgets' keys keep what was typed since."""
-    st.session_state.setdefault(BASE, deployed.base if deployed else "")
-    st.session_state.setdefault(REPLICAS, deployed.desired if deployed else MIN_REPLICAS)
 
 
 def _show_fields(dash: Dashboard) -> None:
@@ -137,7 +133,15 @@ def _show_suggestions(dash: Dashboard, dialog: Dialog, spot: DeltaGenerator) -> 
     """Offer models: as buttons, or on a cluster as a list that waits for the buckets."""
     if not dash.in_cluster:
         with spot.container(horizontal=True, vertical_alignment="center", gap="small"):
-            _show_suggestion_buttons(dash)
+            for number, suggestion in enumerate(dash.suggestions()):
+                st.button(
+                    suggestion.label,
+                    key=f"suggest-{number}",
+                    icon=":material/folder:",
+                    help=f"`{suggestion.base}`",
+                    on_click=_use,
+                    args=(suggestion,),
+                )
         return
     offered, key, placeholder = dialog.suggestions, SUGGESTION, "Choose a model"
     if offered is None:
@@ -153,26 +157,11 @@ def _show_suggestions(dash: Dashboard, dialog: Dialog, spot: DeltaGenerator) -> 
         disabled=not offered,
         key=key,
         label_visibility="collapsed",
-        on_change=_use_chosen,
+        on_change=_use,
     )
 
 
-def _show_suggestion_buttons(dash: Dashboard) -> None:
-    for number, suggestion in enumerate(dash.suggestions()):
-        st.button(
-            suggestion.label,
-            key=f"suggest-{number}",
-            icon=":material/folder:",
-            help=f"`{suggestion.base}`",
-            on_click=_use,
-            args=(suggestion.base,),
-        )
-
-
-def _use_chosen() -> None:
-    if chosen := st.session_state.get(SUGGESTION):
-        _use(chosen.base)
-
-
-def _use(base: str) -> None:
-    st.session_state[BASE] = base
+def _use(suggestion: Suggestion | None = None) -> None:
+    """Fill in a suggestion's base, by default the one chosen in the list."""
+    if chosen := suggestion or st.session_state.get(SUGGESTION):
+        st.session_state[BASE] = chosen.base

@@ -6,7 +6,7 @@ import streamlit as st
 
 from mnist_dash.domain import Change, Deployment, Promote, Remove, Role, SetSplit, Snapshot
 from mnist_dash.panels import deploy_dialog, diff
-from mnist_dash.panels.actions import run_dialog, show_confirm_buttons
+from mnist_dash.panels.actions import run_dialog
 from mnist_dash.panels.session import Dialog, session
 from mnist_dash.panels.theme import role_badge
 from mnist_dash.service import Dashboard
@@ -34,27 +34,28 @@ def _title(dialog: Dialog, model: Deployment | None) -> str:
 def _show(dash: Dashboard, dialog: Dialog) -> None:
     snapshot = dash.snapshot()
     match dialog.change:
+        case None:
+            deploy_dialog.show(dash, dialog)
         case Remove(role) as change:
             st.markdown(f"{role_badge(role)} {_describe(snapshot.of(role))}")
             st.markdown(_effect_of_removal(role, snapshot))
             diff.show_folded(dash, dialog, change)
-            show_confirm_buttons(f"Remove {role.label}", "remove-confirm", ":material/delete:")
-            _run(dash, dialog, change, "Removing")
+            _confirm(dash, dialog, change, f"Remove {role.label}", "remove-confirm", ":material/delete:")
         case Promote() as change:
             _show_swap(snapshot)
             diff.show_folded(dash, dialog, change)
-            show_confirm_buttons("Make New the Current", "promote-confirm", ":material/swap_vert:")
-            _run(dash, dialog, change, "Promoting")
+            _confirm(dash, dialog, change, "Make New the Current", "promote-confirm", ":material/swap_vert:")
         case SetSplit() as change:
             diff.show(dash, dialog, change)
-            show_confirm_buttons("Set strategy", "split-confirm", ":material/alt_route:")
-            _run(dash, dialog, change, "Setting the strategy")
-        case None:
-            deploy_dialog.show(dash, dialog)
+            _confirm(dash, dialog, change, "Set strategy", "split-confirm", ":material/alt_route:")
 
 
-def _run(dash: Dashboard, dialog: Dialog, change: Change, busy: str) -> None:
-    run_dialog(dash, dialog, lambda: change, busy)
+def _confirm(dash: Dashboard, dialog: Dialog, change: Change, label: str, key: str, icon: str) -> None:
+    """Show the button that confirms the dialog, and the one that cancels it."""
+    with st.container(horizontal=True):
+        st.button(label, key=key, type="primary", icon=icon, on_click=session().confirm)
+        st.button("Cancel", key="cancel", on_click=session().close)
+    run_dialog(dash, dialog, lambda: change, "Applying the change")
 
 
 def _effect_of_removal(role: Role, snapshot: Snapshot) -> str:

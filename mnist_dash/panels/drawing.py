@@ -27,13 +27,13 @@ PIXEL: Final = 4
 """Size on the page of one of the 28x28 pixels, in px."""
 
 
-def draw(state: Session) -> Image | DrawingError | None:
-    """Show the canvas; return the prepared picture, why there is none, or None before the first stroke."""
+def draw(state: Session) -> Image | DrawingError:
+    """Show the canvas; return the prepared picture, or why there is none."""
     st.header("Draw a digit", anchor=False)
     drawn = canvas(state)
     if drawn is None:
         if state.sample is None:
-            return None
+            return DrawingError("The drawing is empty.", "Draw a digit first.")
         drawn = np.asarray(_enlarged(state.sample))  # the canvas does not send its initial drawing
     try:
         return prepare(drawn)

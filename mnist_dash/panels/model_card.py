@@ -35,8 +35,15 @@ def show(role: Role, snapshot: Snapshot, obstacle: str = "") -> None:
             st.markdown(state_badge(None))
             st.caption(EMPTY[role])
             return
-        st.markdown(_model_line(model), help=f"`{model.base}/model/{model.version or '<version>'}/`")
-        st.caption(_facts(model))
+        version = f"version {model.version}" if model.version is not None else ""
+        st.markdown(
+            f"{state_badge(model.state)} `{shortened(model.base, 18)}` {version}",
+            help=f"`{model.base}/model/{model.version or '<version>'}/`",
+        )
+        accuracy = (
+            f"{percent(model.accuracy)} of 200 check digits" if model.accuracy is not None else "unchecked"
+        )
+        st.caption(f"{model.ready} of {model.desired} replicas ready · {model.release} · {accuracy}")
         if cause := " ".join(filter(None, [model.cause, model.next_step])):
             st.markdown(f":small[{plain(cause)}]")
         for warning in model.warnings:
@@ -60,13 +67,3 @@ def _show_buttons(role: Role, model: Deployment | None, why_not_deploy: str, why
         disabled=bool(why_not_remove),
         help=why_not_remove or None,
     )
-
-
-def _model_line(model: Deployment) -> str:
-    version = f"version {model.version}" if model.version is not None else ""
-    return f"{state_badge(model.state)} `{shortened(model.base, 18)}` {version}"
-
-
-def _facts(model: Deployment) -> str:
-    accuracy = "unchecked" if model.accuracy is None else f"{percent(model.accuracy)} of 200 check digits"
-    return f"{model.ready} of {model.desired} replicas ready · {model.release} · {accuracy}"

@@ -9,7 +9,7 @@ from typing import Final
 import streamlit as st
 
 from mnist_dash import preconditions
-from mnist_dash.domain import Comparison, Image, Release, Role, Snapshot
+from mnist_dash.domain import Comparison, Image, Release, Role, Route, Snapshot
 from mnist_dash.errors import DrawingError, MnistDashError
 from mnist_dash.panels import answer, drawing
 from mnist_dash.panels.session import FIRST_STROKE_SECONDS, LastAnswer, Outcome, Session, session
@@ -26,7 +26,7 @@ def find_obstacles(snapshot: Snapshot, *, in_cluster: bool) -> tuple[str, str]:
     if snapshot.trouble and not (in_cluster and snapshot.current):
         return TROUBLE, TROUBLE
     snapshot = replace(snapshot, trouble="")
-    return preconditions.why_not_predict(snapshot), preconditions.why_not_compare(snapshot)
+    return preconditions.why_not_predict(snapshot), preconditions.why_not_predict(snapshot, Route.NEW)
 
 
 def basis(snapshot: Snapshot, *, in_cluster: bool) -> tuple[object, ...]:
@@ -59,10 +59,8 @@ def draw_and_ask(dash: Dashboard, snapshot: Snapshot) -> None:
         answer.show(state.answer, compare, outdated, why_not_predict, drawn=picture is not None)
 
 
-def ask(dash: Dashboard, drawn: Image | DrawingError | None, compare: bool) -> Outcome:
+def ask(dash: Dashboard, drawn: Image | DrawingError, compare: bool) -> Outcome:
     """Ask one model as the strategy says, or both; an error is an outcome too."""
-    if drawn is None:
-        return DrawingError("The drawing is empty.", "Draw a digit first.")
     if isinstance(drawn, DrawingError):
         return drawn
     try:

@@ -15,6 +15,7 @@ from mnist_dash.service import Dashboard
 
 REFRESH_SECONDS: Final = 1.0
 DRIFT_SHOWN: Final = 3
+"""How many of others' changes are listed; the rest are counted, so that they never fill the page."""
 
 
 def show(dash: Dashboard, snapshot: Snapshot) -> None:
@@ -43,7 +44,10 @@ def _show_panel(dash: Dashboard, page_snapshot: Snapshot, page_dialog: Dialog | 
     strategy.show(dash, snapshot, obstacle)
     if not snapshot.interrupted_promotion:
         promote.show(dash, snapshot, obstacle)
-    _show_drift(snapshot.drift)
+    for change in snapshot.drift[:DRIFT_SHOWN]:
+        st.caption(f":material/info: {plain(change)}")
+    if (more := len(snapshot.drift) - DRIFT_SHOWN) > 0:
+        st.caption(f"and {more} more changes by others.")
 
 
 def find_obstacle(snapshot: Snapshot, *, in_cluster: bool) -> str:
@@ -53,15 +57,6 @@ def find_obstacle(snapshot: Snapshot, *, in_cluster: bool) -> str:
     if snapshot.interrupted_promotion:
         return "Finish the promotion or take it back first."
     return ""
-
-
-def _show_drift(changes: tuple[str, ...]) -> None:
-    """Show a few of others' changes and count the rest, so that they never fill the page."""
-    more = len(changes) - DRIFT_SHOWN
-    for change in changes[:DRIFT_SHOWN]:
-        st.caption(f":material/info: {plain(change)}")
-    if more > 0:
-        st.caption(f"and {more} more changes by others.")
 
 
 @st.fragment(run_every=REFRESH_SECONDS)

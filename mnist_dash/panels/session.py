@@ -43,14 +43,6 @@ class Preview:
     result: str | MnistDashError
 
 
-@dataclass(frozen=True)
-class Conflict:
-    """A change without a dialog that was refused, because it writes fields that somebody else owns."""
-
-    change: Change
-    problem: EngineError
-
-
 @dataclass
 class Dialog:
     """The dialog that is open."""
@@ -63,9 +55,7 @@ class Dialog:
     confirmed: bool = False
     """Whether its button was pressed, so that the next run applies the change."""
     take_over: bool = False
-    """Whether to take over fields that somebody else owns."""
     allow_unverified: bool = False
-    """Whether to deploy a model that could not be checked."""
     problem: MnistDashError | None = None
     suggestions: tuple[Suggestion, ...] | None = None
     """The model bases to offer; None until they are listed."""
@@ -103,7 +93,8 @@ class Session:
     asked_at: float = field(default=-FIRST_STROKE_SECONDS)
     """When Predict was pressed last, by the monotonic clock."""
     dialog: Dialog | None = None
-    conflict: Conflict | None = None
+    conflict: tuple[Change, EngineError] | None = None
+    """A change without a dialog that was refused, because it writes fields that somebody else owns."""
     split_shown: int | None = None
     """The split that the page last set the strategy's controls to; a visitor's choice differs from it."""
     findings: tuple[Finding, ...] = ()

@@ -57,42 +57,24 @@ def _curl_arguments(gateway: Gateway, route: Route) -> str:
 
 
 def python(gateway: Gateway, route: Route, seven: str) -> str:
-    """Return a script that gets a prediction with the standard library alone."""
+    """Return a script that gets a prediction with the standard library alone, wherever the host resolves."""
+    url = urlsplit(gateway.url)
+    secure = url.scheme == "https"
+    context = f"ssl.create_default_context(cafile={gateway.ca_file or None!r})"
+    extra, connect = (f", context={context}", "") if secure else ("", "")
+    if gateway.address:
+        address = urlsplit(f"//{gateway.address}")
+        sock = f"socket.create_connection({(address.hostname, address.port)!r}, timeout=10)"
+        if secure:
+            sock = f"{context}.wrap_socket({sock}, server_hostname={url.hostname!r})"
+        connect = f"\ngateway.sock = {sock}  # connected already; the host above is only sent as the header"
     headers = {"Content-Type": "application/json", **route.headers}
-    context = f"ssl.create_default_context(cafile={gateway.ca_file!r})" if gateway.ca_file else ""
-    if gateway.address:  # urllib can only connect to the host that the URL names
-        return _python_to_address(gateway, headers, context or "ssl.create_default_context()", seven)
     return f"""\
-import json, {"ssl, " if context else ""}urllib.request
+import http.client, json{", socket" if connect else ""}{", ssl" if secure else ""}
 
 seven = {seven}
-request = urllib.request.Request(
-    {f"{gateway.url}{PATH}"!r},
-    data=json.dumps({{"instances": [seven]}}).encode(),
-    headers={headers!r},
-)
-with urllib.request.urlopen(request, timeout=10{f", context={context}" if context else ""}) as response:
-    print(response.headers[{SERVED_BY_HEADER!r}])
-    print(json.load(response)["predictions"][0])"""
-
-
-def _python_to_address(gateway: Gateway, headers: dict[str, str], context: str, seven: str) -> str:
-    address, host = urlsplit(f"//{gateway.address}"), urlsplit(gateway.url)
-    secure = host.scheme == "https"
-    wrap = ""
-    if secure:
-        wrap = f"\nconnection = {context}.wrap_socket(connection, server_hostname={host.hostname!r})"
-    return f"""\
-import http.client, json, socket{", ssl" if secure else ""}
-
-seven = {seven}
-connection = socket.create_connection({(address.hostname, address.port)!r}, timeout=10){wrap}
-gateway = http.client.HTTPConnection({host.netloc!r})
-gateway.sock = connection  # connected already; the host above is only sent as the header
-gateway.request(
-    "POST",
-    {PATH!r},
-    json.dumps({{"instances": [seven]}}),
-    {headers!r},
-)
-print(json.load(gateway.getresponse())["predictions"][0])"""
+gateway = http.client.{"HTTPS" if secure else "HTTP"}Connection({url.netloc!r}, timeout=10{extra}){connect}
+gateway.request("POST", {PATH!r}, json.dumps({{"instances": [seven]}}), {headers!r})
+response = gateway.getresponse()
+print(response.headers[{SERVED_BY_HEADER!r}])
+print(json.load(response)["predictions"][0])"""

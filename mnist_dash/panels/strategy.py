@@ -30,7 +30,16 @@ def show(dash: Dashboard, snapshot: Snapshot, obstacle: str = "") -> None:
         if pending := describe_pending(snapshot):
             st.caption(pending)
         chosen = st.radio("Strategy", STRATEGIES, key=CHOSEN, horizontal=True, label_visibility="collapsed")
-        _show_slider(chosen)
+        st.session_state.setdefault(CANARY_PERCENT, DEFAULT_CANARY)
+        st.slider(
+            "Percent of the requests that New receives",
+            MIN_CANARY,
+            MAX_CANARY,
+            key=CANARY_PERCENT,
+            format="%d %%",
+            disabled=chosen is not Strategy.CANARY,
+            label_visibility="collapsed",
+        )
         unsent = None if _chosen_split() == snapshot.split_desired else _chosen_split()
         _show_buttons(dash, unsent, obstacle or preconditions.why_not_strategy(snapshot, chosen))
         actions.show_conflict(dash, SetSplit)
@@ -68,19 +77,6 @@ def _chosen_split() -> int:
     percent: int = widgets.get(CANARY_PERCENT, DEFAULT_CANARY)
     ends = {Strategy.CURRENT_ONLY: 0, Strategy.NEW_ONLY: 100}
     return ends.get(widgets.get(CHOSEN, Strategy.CURRENT_ONLY), percent)
-
-
-def _show_slider(chosen: Strategy) -> None:
-    st.session_state.setdefault(CANARY_PERCENT, DEFAULT_CANARY)
-    st.slider(
-        "Percent of the requests that New receives",
-        MIN_CANARY,
-        MAX_CANARY,
-        key=CANARY_PERCENT,
-        format="%d %%",
-        disabled=chosen is not Strategy.CANARY,
-        label_visibility="collapsed",
-    )
 
 
 def _show_buttons(dash: Dashboard, unsent: int | None, why_not: str) -> None:

@@ -68,25 +68,14 @@ def positive(text: str) -> int:
 
 
 def make(product: Product, mnist: Mnist, options: argparse.Namespace) -> str:
-    """Make a product and return a line about it."""
+    """Make the digits, or train, measure and export a SavedModel; return a line about it."""
     if product is Product.DIGITS:
-        return make_digits(mnist, options.out / "digits.npz")
-    folder = options.out / "models" / product / MODEL_NAME / "1"
-    return make_model(product, mnist, folder, options.epochs, options.seed)
-
-
-def make_digits(mnist: Mnist, path: Path) -> str:
-    """Choose labelled test digits and write them to `path`."""
-    chosen = choose_digits(mnist.test)
-    write_digits(chosen, path)
-    return f"digits: {len(chosen.labels):,} in {path.stat().st_size / 1000:.0f} kB -> {path}"
-
-
-def make_model(product: Product, mnist: Mnist, folder: Path, epochs: int | None, seed: int) -> str:
-    """Train a model, measure it on the test digits and export it as a SavedModel to `folder`."""
-    recipe = RECIPES[product]
+        chosen, path = choose_digits(mnist.test), options.out / "digits.npz"
+        write_digits(chosen, path)
+        return f"digits: {len(chosen.labels):,} in {path.stat().st_size / 1000:.0f} kB -> {path}"
+    folder, recipe = options.out / "models" / product / MODEL_NAME / "1", RECIPES[product]
     started = time.monotonic()
-    model = recipes.train(recipe, mnist.train, epochs or recipe.epochs, seed)
+    model = recipes.train(recipe, mnist.train, options.epochs or recipe.epochs, options.seed)
     seconds = time.monotonic() - started
     right = recipes.accuracy(model, mnist.test)
     model.export(folder, verbose=False)

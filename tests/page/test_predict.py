@@ -147,23 +147,19 @@ def test_a_failed_prediction_shows_its_next_step(
     assert "The gateway cannot be reached. See under Objects whether it runs." in page.text
 
 
-def test_compare_asks_both_models_about_one_drawing(page: Page, canvas: Canvas, serving: FakeServing) -> None:
+@pytest.mark.parametrize(
+    ("current", "text"), [(7, "Agree: both say 7"), (1, "Disagree: Current says 1, New says 7")]
+)
+def test_compare_asks_both_models_about_one_drawing(
+    page: Page, canvas: Canvas, serving: FakeServing, current: int, text: str
+) -> None:
     """Both routes are forced, whatever the strategy is."""
+    serving.answers = {Role.CURRENT: sure_of(current), Role.NEW: sure_of(7)}
     canvas.draw_stroke()
     page.switch("compare").click("predict")
     assert {route for _, route in serving.asked} == {Route.CURRENT, Route.NEW}
     assert np.array_equal(serving.asked[0][0], serving.asked[1][0])
-    assert "Agree: both say 7" in page.text
-
-
-def test_compare_names_both_digits_where_the_models_disagree(
-    page: Page, canvas: Canvas, serving: FakeServing
-) -> None:
-    """Each with its model."""
-    serving.answers = {Role.CURRENT: sure_of(1), Role.NEW: sure_of(7)}
-    canvas.draw_stroke()
-    page.switch("compare").click("predict")
-    assert "Disagree: Current says 1, New says 7" in page.text
+    assert text in page.text
 
 
 def test_switching_compare_on_turns_an_answer_into_a_comparison(

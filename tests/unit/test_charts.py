@@ -39,15 +39,10 @@ def test_bars_below_one_percent_have_no_label() -> None:
     assert [text for text in trace.text if text] == ["<b>99.9 %</b>"]
 
 
-@pytest.mark.parametrize("role", list(Role))
-def test_bars_have_the_colour_of_the_role_that_answered(role: Role) -> None:
-    """Current and New each have one colour everywhere."""
-    assert charts.bars(prediction_of(7, role=role)).data[0].marker.color == charts.COLOUR[role]
-
-
-def test_an_answer_of_unknown_origin_has_neither_colour() -> None:
+@pytest.mark.parametrize(("role", "colour"), [*charts.COLOUR.items(), (None, charts.UNKNOWN)])
+def test_bars_have_the_colour_of_the_role_that_answered(role: Role | None, colour: str) -> None:
     """The chart does not guess which model answered."""
-    assert charts.bars(prediction_of(7, role=None)).data[0].marker.color == charts.UNKNOWN
+    assert charts.bars(prediction_of(7, role=role)).data[0].marker.color == colour
 
 
 def test_the_axis_is_the_same_with_and_without_an_answer() -> None:
@@ -60,18 +55,14 @@ def test_the_axis_is_the_same_with_and_without_an_answer() -> None:
 
 
 def test_paired_bars_distinguish_the_models_by_hatching() -> None:
-    """Current comes first and is solid, New is hatched."""
-    current, new = charts.paired_bars(Comparison(prediction_of(1), prediction_of(7))).data
+    """Current comes first and is solid, New is hatched; where they disagree, two digits are marked."""
+    figure = charts.paired_bars(Comparison(prediction_of(1), prediction_of(7)))
+    current, new = figure.data
     assert (current.name, new.name) == ("Current", "New")
     assert list(current.y) == pytest.approx(list(sure_of(1)))
     assert list(new.y) == pytest.approx(list(sure_of(7)))
     assert (current.marker.pattern.shape, new.marker.pattern.shape) == ("", "/")
-
-
-def test_paired_bars_mark_both_winners() -> None:
-    """Where the models disagree, two digits are marked."""
-    ticks = charts.paired_bars(Comparison(prediction_of(1), prediction_of(7))).layout.xaxis.ticktext
-    assert [digit for digit, tick in enumerate(ticks) if "▲" in tick] == [1, 7]
+    assert [n for n, tick in enumerate(figure.layout.xaxis.ticktext) if "▲" in tick] == [1, 7]
 
 
 @pytest.mark.parametrize(
@@ -91,14 +82,6 @@ def test_the_description_names_the_likeliest_digit_first() -> None:
     assert words == "Probabilities of the digits. 7: 96.0 %, 1: 3.5 %."
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("role", list(Role))
-def test_the_theme_has_the_colours_of_the_charts(theme: str, role: Role) -> None:
-    """A role's badge and its bars have one colour, in both themes."""
-    config = tomllib.loads((Path(__file__).parents[2] / ".streamlit" / "config.toml").read_text())
-    assert config["theme"][theme][f"{page_theme.COLOUR_NAME[role]}Color"] == charts.COLOUR[role]
-
-
 def luminance(colour: str) -> float:
     """Relative luminance of "#rrggbb" by WCAG 2.2."""
     parts = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
@@ -115,10 +98,11 @@ def contrast(first: str, second: str) -> float:
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("role", list(Role))
 def test_the_roles_colours_can_be_read_in_both_themes(theme: str, role: Role) -> None:
-    """WCAG AA: 3 to 1 for bars, 4.5 to 1 for text, on the page and on the badge."""
+    """WCAG AA: 3 to 1 for bars, 4.5 to 1 for text, on the page and on the badge of the bars' colour."""
     config = tomllib.loads((Path(__file__).parents[2] / ".streamlit" / "config.toml").read_text())
     colours, name = config["theme"][theme], page_theme.COLOUR_NAME[role]
     assert page_theme.INK[theme] == colours["textColor"]
+    assert charts.COLOUR[role] == colours[f"{name}Color"]
     assert contrast(charts.COLOUR[role], colours["backgroundColor"]) >= 3
     assert contrast(colours[f"{name}TextColor"], colours["backgroundColor"]) >= 4.5
     assert contrast(colours[f"{name}TextColor"], colours[f"{name}BackgroundColor"]) >= 4.5

@@ -18,16 +18,8 @@ def test_the_bundle_has_200_digits_of_each_class() -> None:
     assert bundled.labels.dtype == np.int64
     assert (bundled.images.min(), bundled.images.max()) == (0, 1)
     assert np.bincount(bundled.labels).tolist() == [200] * 10
-
-
-def test_no_digit_is_bundled_twice() -> None:
-    """A digit counted twice would be evidence counted twice."""
-    assert len(np.unique(load_digits().images.reshape(2000, -1), axis=0)) == 2000
-
-
-def test_the_bundle_is_small() -> None:
-    """It is installed with the package, so it stays under 600 kB."""
-    assert dataset.BUNDLED.stat().st_size < 600_000
+    assert len(np.unique(bundled.images.reshape(2000, -1), axis=0)) == 2000  # none counts twice
+    assert dataset.BUNDLED.stat().st_size < 600_000  # it is installed with the package
 
 
 def test_the_bundle_names_its_makers() -> None:
@@ -37,28 +29,20 @@ def test_the_bundle_names_its_makers() -> None:
         assert name in text
 
 
-def test_the_digits_are_loaded_once() -> None:
-    """Every caller shares the same arrays."""
-    assert load_digits() is load_digits()
-
-
 @pytest.mark.parametrize("array", ["images", "labels"])
-def test_the_digits_cannot_be_changed(array: str) -> None:
+def test_the_digits_are_loaded_once_and_cannot_be_changed(array: str) -> None:
     """Shared arrays are read-only, those of a sample too."""
+    assert load_digits() is load_digits()
     for bundled in (load_digits(), load_digits().sample(20)):
         with pytest.raises(ValueError, match="read-only"):
             getattr(bundled, array)[0] = 1
 
 
 @pytest.mark.parametrize("n", [10, 200, 2000])
-def test_a_sample_is_balanced(n: int) -> None:
-    """A tenth of it is of each class."""
+def test_a_sample_is_balanced_and_always_the_same(n: int) -> None:
+    """A tenth of it is of each class, and a larger check of a model includes a smaller check's digits."""
     assert np.bincount(load_digits().sample(n).labels).tolist() == [n // 10] * 10
-
-
-def test_a_sample_is_always_the_same() -> None:
-    """Two checks of a model use the same digits, and a larger check includes those of a smaller check."""
-    np.testing.assert_array_equal(load_digits().sample(200).images, load_digits().sample(500).images[:200])
+    np.testing.assert_array_equal(load_digits().sample(n).images, load_digits().images[:n])
 
 
 @pytest.mark.parametrize("n", [0, -1, 2001])

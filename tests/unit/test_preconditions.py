@@ -22,7 +22,6 @@ from mnist_dash.domain import (
 from mnist_dash.preconditions import (
     differing_input,
     why_not,
-    why_not_compare,
     why_not_predict,
     why_not_promote,
     why_not_remove,
@@ -46,7 +45,6 @@ def test_with_both_models_ready_there_is_no_obstacle() -> None:
     assert {why_not_strategy(BOTH, strategy) for strategy in Strategy} == {""}
     assert {why_not_remove(BOTH, role) for role in Role} == {""}
     assert why_not_promote(BOTH) == ""
-    assert why_not_compare(BOTH) == ""
     assert why_not_undo_promote(replace(BOTH, can_undo_promote=True)) == ""
 
 
@@ -59,7 +57,6 @@ def test_with_both_models_ready_there_is_no_obstacle() -> None:
         (why_not_predict(NO_NEW, Route.NEW), "Deploy a New model first"),
         (why_not_predict(STARTING, Route.NEW), "Loading the model."),
         (why_not_predict(snapshot(trouble="The gateway is starting.")), "The gateway is starting."),
-        (why_not_compare(NO_NEW), "Deploy a New model first"),
         (why_not_strategy(NO_NEW, Strategy.CANARY), "Deploy a New model first"),
         (why_not_strategy(NO_CURRENT, Strategy.NEW_ONLY), "Deploy a Current model first"),
         (why_not_promote(NO_NEW), "Deploy a New model first"),
@@ -67,7 +64,8 @@ def test_with_both_models_ready_there_is_no_obstacle() -> None:
         (why_not_promote(snapshot(new=deployment(Role.NEW, state=State.UPDATING))), "re-deployed"),
         (why_not_undo_promote(BOTH), "no promotion to take back"),
         (why_not_undo_promote(STARTING), "no ready replica"),
-        (why_not_remove(EMPTY, Role.NEW), "No New model is deployed"),
+        (why_not(EMPTY, Remove(Role.NEW)), "No New model is deployed"),
+        (why_not(EMPTY, SetSplit(20)), "Deploy a Current model first"),
     ],
 )
 def test_each_reason_is_given(reason: str, words: str) -> None:
@@ -89,22 +87,9 @@ def test_an_interrupted_promotion_can_be_finished_and_taken_back(change: Change)
     assert why_not(STARTING, change) != ""
 
 
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [(Remove(Role.NEW), "No New model is deployed"), (SetSplit(20), "Deploy a Current model first")],
-)
-def test_a_change_is_refused_by_its_own_rule(change: Change, words: str) -> None:
-    """Page and service use the same rules."""
-    assert words in why_not(EMPTY, change)
-
-
-def test_current_only_can_always_be_set() -> None:
-    """It is the way to roll back."""
+def test_current_only_can_always_be_set_and_a_split_before_new_is_ready() -> None:
+    """The one is the way to roll back; the other is held at 0 until then, and Current answers."""
     assert why_not_strategy(EMPTY, Strategy.CURRENT_ONLY) == ""
-
-
-def test_a_split_may_be_set_before_new_is_ready() -> None:
-    """It is held at 0 until then, and Current answers."""
     assert why_not_strategy(STARTING, Strategy.CANARY) == ""
     assert why_not_predict(STARTING) == ""
 

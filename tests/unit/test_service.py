@@ -80,11 +80,6 @@ def test_a_timeout_names_what_was_waited_for() -> None:
         dashboard(FakeEngine(observed=observed))[0].wait_settled(timeout=0)
 
 
-def test_waiting_returns_the_settled_snapshot() -> None:
-    """The one that ended the wait."""
-    assert dashboard(FakeEngine())[0].wait_settled() == snapshot()
-
-
 def test_a_change_applies_to_the_expected_release_only() -> None:
     """A dialog may have been open while somebody else promoted."""
     engine = FakeEngine()
@@ -102,20 +97,15 @@ def test_a_change_applies_to_the_expected_release_only() -> None:
     assert engine.changes == [Promote(), Remove(Role.NEW)]
 
 
-@pytest.mark.parametrize("replicas", [0, 9])
-def test_the_number_of_replicas_is_one_to_eight(replicas: int) -> None:
+@pytest.mark.parametrize(("replicas", "percent"), [(0, -1), (9, 101)])
+def test_replicas_are_one_to_eight_and_a_split_is_a_percentage(replicas: int, percent: int) -> None:
     """Refused before the model is checked."""
     engine = FakeEngine()
     with pytest.raises(EngineError, match="1 to 8"):
         dashboard(engine)[0].deploy(Role.NEW, CNN, replicas)
-    assert engine.checked == []
-
-
-@pytest.mark.parametrize("percent", [-1, 101])
-def test_a_split_is_a_percentage(percent: int) -> None:
-    """From 0 to 100."""
     with pytest.raises(EngineError, match="0 to 100"):
-        dashboard(FakeEngine())[0].set_split(percent)
+        dashboard(engine)[0].set_split(percent)
+    assert engine.checked == []
 
 
 def test_a_given_check_is_not_repeated() -> None:

@@ -63,7 +63,8 @@ def test_a_shape_that_is_no_digit_is_refused(shape: tuple[int, ...], problem: st
 
 
 def test_probabilities_stay_as_they_are() -> None:
-    """Rows that add up to 1 are not put through softmax a second time."""
+    """Rows that add up to 1 are not put through softmax a second time; an empty batch is a batch."""
+    assert to_probabilities(np.empty((0, 10))).shape == (0, 10)
     rows = np.full((2, 10), 0.05)
     rows[:, 3] = 0.55
     assert np.allclose(to_probabilities(rows), rows, atol=1e-12)
@@ -97,11 +98,6 @@ def test_log_probabilities_become_probabilities() -> None:
     assert np.allclose(to_probabilities(np.log(rows)), rows)
 
 
-def test_no_digits_give_no_rows() -> None:
-    """An empty batch is a batch."""
-    assert to_probabilities(np.empty((0, 10))).shape == (0, 10)
-
-
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_an_answer_that_is_not_finite_is_refused(value: float) -> None:
     """NaN must not be shown as a probability."""
@@ -117,15 +113,11 @@ def test_an_answer_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
     assert caught.value.problem == f"The model answered with shape {show(shape)}, not (n, 10)."
 
 
-def test_the_only_output_of_ten_is_the_answer() -> None:
-    """Other outputs, of other sizes or of whole numbers, do not matter."""
+def test_the_only_output_of_ten_is_the_answer_and_of_several_the_probabilities() -> None:
+    """Other outputs, of other sizes or of whole numbers, do not matter; a name with "prob" in it decides."""
     classes, features = Tensor("c:0", "DT_INT64", (-1, 10)), Tensor("f:0", "DT_FLOAT", (-1, 64))
     adapter = adapter_of(signatures(a=classes, b=features, c=TEN))
     assert (adapter.input_name, adapter.output_name) == ("x", "c")
-
-
-def test_of_several_outputs_the_probabilities_are_the_answer() -> None:
-    """A name with "prob" in it decides."""
     assert adapter_of(signatures(logits=TEN, Probabilities=TEN)).output_name == "Probabilities"
 
 

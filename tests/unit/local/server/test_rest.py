@@ -22,7 +22,7 @@ from mnist_dash.local.server.rest import (
     unpack,
 )
 from mnist_dash.local.server.versions import Versions, VersionState, VersionStatus
-from tests.unit.local.server.fake_model import FakeModel, signature, tensors
+from tests.unit.local.server.fake_model import FakeModel
 
 PREDICT = "/v1/models/model:predict"
 IMAGE = b'{"instances": [[[1, 2], [3, 4]]]}'
@@ -198,14 +198,6 @@ def test_the_json_is_checked_before_the_model_is_looked_up(
         assert (found, [*document]) == (status, ["error"])
 
 
-def test_a_browser_may_ask_before_a_cross_origin_request() -> None:
-    """OPTIONS with an Origin is 200 with an empty body, and 400 without one."""
-    start, end = ask(Versions(), "OPTIONS", PREDICT, origin="https://example.com")
-
-    assert (start["status"], end["body"]) == (200, b"")
-    assert answer(Versions(), "OPTIONS", PREDICT)[0] == 400
-
-
 def test_status_lists_every_version_with_its_error() -> None:
     """The highest first; of one version only that one."""
     versions = serving(FakeModel(1))
@@ -218,27 +210,6 @@ def test_status_lists_every_version_with_its_error() -> None:
 
     assert answer(versions, "GET", "/v1/models/model") == (200, {"model_version_status": [broken, fine]})
     assert answer(versions, "GET", "/v1/models/model/versions/1")[1] == {"model_version_status": [fine]}
-
-
-def test_metadata_describes_every_signature() -> None:
-    """Sizes are strings, -1 is free; the signature that initialises the model has no inputs."""
-    init = signature({}, tensors(__saved_model_init_op=None), name="__saved_model_init_op")
-    model = FakeModel(3, signature(tensors(x=(-1, 28)), {}), init)
-    status, document = answer(serving(model), "GET", "/v1/models/model/metadata")
-    signatures = document["metadata"]["signature_def"]["signature_def"]
-    dim = [{"size": "-1", "name": ""}, {"size": "28", "name": ""}]
-
-    assert (status, document["model_spec"]) == (200, {"name": "model", "signature_name": "", "version": "3"})
-    assert signatures["serving_default"] == {
-        "inputs": {
-            "x": {"dtype": "DT_FLOAT", "tensor_shape": {"dim": dim, "unknown_rank": False}, "name": "x:0"}
-        },
-        "outputs": {},
-        "method_name": "tensorflow/serving/predict",
-        "defaults": {},
-    }
-    (output,) = signatures["__saved_model_init_op"]["outputs"].values()
-    assert output["tensor_shape"] == {"dim": [], "unknown_rank": True}
 
 
 def test_an_error_in_the_server_itself_is_a_500_in_json(capsys: pytest.CaptureFixture[str]) -> None:

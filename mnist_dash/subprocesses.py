@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import IO, Generic, TypeVar
 
@@ -73,16 +73,16 @@ class ChildProcess(Generic[Event]):
         self._on_event = on_event
         self._log: deque[str] = deque(maxlen=LOG_LINES)
         pipe = subprocess.PIPE
-        self._process = subprocess.Popen(
+        process = subprocess.Popen(
             argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True, pass_fds=pass_fds
         )
-        assert self._process.stdin
-        self._stdin = self._process.stdin
-        threading.Thread(target=self._watch, name=f"watch-{name}", daemon=True).start()
+        assert process.stdin and process.stdout and process.stderr  # noqa: PT018
+        self._process, self._stdin = process, process.stdin
+        pipes = (process.stdout, process.stderr)
+        threading.Thread(target=self._watch, args=pipes, name=f"watch-{name}", daemon=True).start()
 
     @property
     def pid(self) -> int:
-        """The process id."""
         return self._process.pid
 
     @property
@@ -115,23 +115,25 @@ class ChildProcess(Generic[Event]):
             self._process.wait(timeout)
         return self._process.poll() is not None
 
-    def _watch(self) -> None:
-        errors = threading.Thread(target=self._read_log, name=f"log-{self.name}", daemon=True)
+    def _watch(self, stdout: IO[bytes], stderr: IO[bytes]) -> None:
+        errors = threading.Thread(target=self._read_log, args=(stderr,), name=f"log-{self.name}", daemon=True)
         errors.start()
-        for line in _lines(self._process.stdout):
-            try:
-                event = self._parse(line)
-            except ValueError:
-                self._log.append(_decode(line))
-            else:
-                self._on_event(self, event)
+        with stdout:
+            for line in stdout:
+                try:
+                    event = self._parse(line)
+                except ValueError:
+                    self._read_log([line])
+                else:
+                    self._on_event(self, event)
         code = self._process.wait()
         errors.join()
+        stderr.close()
         self.close_stdin()
         self._on_event(self, Exited(self._reason(code)))
 
-    def _read_log(self) -> None:
-        self._log.extend(map(_decode, _lines(self._process.stderr)))
+    def _read_log(self, lines: Iterable[bytes]) -> None:
+        self._log.extend(line.decode(errors="replace").rstrip("\n") for line in lines)
 
     def _reason(self, code: int) -> str:
         if code < 0:
@@ -139,13 +141,3 @@ class ChildProcess(Generic[Event]):
             return f"It was ended by signal {known.get(-code, -code)}."
         last_line = next((line for line in reversed(self._log) if line.strip()), "")
         return last_line if code and last_line else f"It ended with exit code {code}."
-
-
-def _lines(stream: IO[bytes] | None) -> Iterator[bytes]:
-    assert stream is not None
-    with stream:
-        yield from stream
-
-
-def _decode(line: bytes) -> str:
-    return line.decode(errors="replace").rstrip("\n")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-import math
 import os
 import tempfile
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mnist_dash.domain import MAX_REPLICAS, MIN_REPLICAS, HistoryEntry, Release, Role
+from mnist_dash.domain import HistoryEntry, Release, Role
 
 BUNDLED = Path(__file__).parents[1] / "data" / "models"
 _BUNDLED_PREFIX = "bundled:"
@@ -105,30 +104,23 @@ class StateFile:
     def __init__(self, folder: Path) -> None:
         self.path = folder / "state.json"
         self.notices: list[str] = []
-        self._lock = self._acquire(folder)
-
-    def _acquire(self, folder: Path) -> int | None:
-        """Lock the folder; returns the lock's descriptor, or None with a notice."""
-        with contextlib.ExitStack() as undo:
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-                lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-                undo.callback(os.close, lock)
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                self._start_afresh(f"Another dashboard uses the state folder {folder}")
-            except OSError as error:
-                self._start_afresh(f"The state folder {folder} cannot be used ({error.strerror})")
-            else:
-                undo.pop_all()
-                return lock
-        return None
+        self._lock: int | None = None
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._start_afresh(f"Another dashboard uses the state folder {folder}")
+        except OSError as error:
+            self._start_afresh(f"The state folder {folder} cannot be used ({error.strerror})")
 
     def _start_afresh(self, reason: str) -> None:
+        """Report why, and write nothing: a state that cannot be read is not overwritten either."""
         self.notices.append(
             f"{reason}: this dashboard starts afresh and will not save its state. "
             "Give it a folder of its own with --state-dir."
         )
+        self.close()
 
     def load(self) -> DesiredState | None:
         """Read the last desired state; None at a first start. A damaged file is set aside with a notice."""
@@ -140,7 +132,6 @@ class StateFile:
             return None
         except OSError as error:
             self._start_afresh(f"The state file {self.path} cannot be read ({error.strerror})")
-            self.close()  # a file that cannot be read is not overwritten either
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             aside = self.path.with_suffix(".damaged.json")
             with contextlib.suppress(OSError):
@@ -167,9 +158,9 @@ class StateFile:
 
     def close(self) -> None:
         """Release the folder for the next dashboard; may be called twice."""
-        lock, self._lock = self._lock, None
-        if lock is not None:
-            os.close(lock)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
 
 def _encode(desired: DesiredState) -> dict[str, Any]:
@@ -181,18 +172,15 @@ def _encode(desired: DesiredState) -> dict[str, Any]:
 
 def _decode(document: dict[str, Any]) -> DesiredState:
     """Raises ValueError, KeyError, TypeError or AttributeError if the document is not a state."""
-    desired = DesiredState(
-        current=Release(document["current"]),
-        specs=_decode_specs(document["specs"]),
-        fallbacks=_decode_specs(document["fallbacks"]),
-        split=_int(document["split"], 0, 100),
-        can_undo=bool(document["can_undo"]),
-        generation=_int(document["generation"], 0),
-        history=tuple(_decode_entry(**entry) for entry in document.get("history", ())),
+    if document.pop("format") != _FORMAT:
+        raise ValueError("written in another format")
+    return DesiredState(
+        current=Release(document.pop("current")),
+        specs=_decode_specs(document.pop("specs")),
+        fallbacks=_decode_specs(document.pop("fallbacks")),
+        history=tuple(HistoryEntry(**entry) for entry in document.pop("history", ())),
+        **document,
     )
-    if document["format"] != _FORMAT:
-        raise ValueError(document["format"])
-    return desired if desired.spec(Role.NEW) else replace(desired, split=0)
 
 
 def _decode_specs(document: dict[str, Any]) -> dict[Release, Spec]:
@@ -202,17 +190,7 @@ def _decode_specs(document: dict[str, Any]) -> dict[Release, Spec]:
 def _decode_spec(base: str, replicas: int, generation: int) -> Spec:
     if base.startswith(_BUNDLED_PREFIX):
         base = str(BUNDLED / base.removeprefix(_BUNDLED_PREFIX))
-    return Spec(base, _int(replicas, MIN_REPLICAS, MAX_REPLICAS), _int(generation, 0))
-
-
-def _decode_entry(at: float, by: str, what: str) -> HistoryEntry:
-    return HistoryEntry(float(at), by.strip(), what.strip())  # raises for anything but a number and texts
-
-
-def _int(value: int, lowest: int, highest: float = math.inf) -> int:
-    if type(value) is not int or not lowest <= value <= highest:
-        raise ValueError(value)
-    return value
+    return Spec(base, replicas, generation)
 
 
 def _portable(base: str) -> str:

@@ -10,7 +10,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -69,8 +69,6 @@ class LocalEngine:
         listener: socket.socket,
         state: StateFile,
         desired: DesiredState,
-        *,
-        check: Callable[[str], ModelCheck] = check_model_isolated,
     ) -> None:
         self._lock = threading.RLock()
         self._closing = threading.Event()
@@ -78,9 +76,8 @@ class LocalEngine:
         self._url = "http://{}:{}".format(*listener.getsockname())
         self._state = state
         self._desired = desired
-        self._check = check
         self._user = _user()
-        self._checks = BackgroundChecks(check)
+        self._checks = BackgroundChecks(check_model_isolated)
         self._supervisor = Supervisor(listener, self._on_event)
         with self._lock:
             self._step()
@@ -117,7 +114,7 @@ class LocalEngine:
                 f"The local engine reads folders, not {base}.",
                 f"Copy it here first: gcloud storage cp -r {base.rstrip('/')} .",
             )
-        return self._check(base)
+        return check_model_isolated(base)
 
     def apply(self, change: Change, context: ChangeContext) -> None:
         with self._changing():

@@ -27,7 +27,7 @@ class Phase(StrEnum):
     """Asked to end."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class ReplicaStatus:
     """A replica as the planner needs it."""
 

@@ -8,7 +8,7 @@ from typing import ClassVar, TypeAlias
 
 from mnist_dash.domain import MODEL_NAME, Release
 from mnist_dash.local.desired_state import Spec
-from mnist_dash.local.plan import Phase, RestartHistory
+from mnist_dash.local.plan import ReplicaStatus, RestartHistory
 from mnist_dash.local.protocol import (
     HEALTH_PATH,
     Applied,
@@ -30,16 +30,14 @@ ChildEvent: TypeAlias = ProcessEvent | Exited
 
 
 @dataclass(eq=False)
-class Process:
+class Process(ReplicaStatus):
     """A child process, from its start to its end."""
 
     child: Child
-    generation: int
     restarts_at_start: RestartHistory
     """How the processes of its generation had ended when it was started."""
     since: float
     """When its phase began, on the monotonic clock."""
-    phase: Phase = Phase.STARTING
     port: int = 0
     kill_reason: str = ""
     health_path: ClassVar[str]
@@ -80,7 +78,7 @@ class Replica(Process):
 
     @property
     def backend(self) -> Backend:
-        return Backend(self.child.name, self.release, f"http://127.0.0.1:{self.port}")
+        return Backend(self.name, self.release, f"http://127.0.0.1:{self.port}")
 
     def record(self, event: ChildEvent) -> None:
         match event:

@@ -39,7 +39,6 @@ class RoutingTable:
     new: tuple[Backend, ...] = ()
 
     def of(self, role: Role) -> tuple[Backend, ...]:
-        """The backends of one role."""
         return self.current if role is Role.CURRENT else self.new
 
 
@@ -51,12 +50,10 @@ class RoutingUpdate:
     table: RoutingTable
 
     def to_line(self) -> bytes:
-        """Write the update as a line."""
         return orjson.dumps(self) + b"\n"
 
     @classmethod
     def from_line(cls, line: bytes) -> RoutingUpdate:
-        """Read an update from a line."""
         update = orjson.loads(line)
         current, new = (tuple(map(_read_backend, update["table"][role])) for role in Role)
         return cls(update["id"], RoutingTable(update["table"]["split"], current, new))

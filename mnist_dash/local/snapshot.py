@@ -56,7 +56,8 @@ def _deployment(
     release = desired.release(role)
     if not (spec := desired.specs.get(release)):
         return None
-    ready = [r for r in supervisor.replicas_of(release) if r.phase is Phase.READY]
+    replicas = supervisor.replicas_of(release)
+    ready = [r for r in replicas if r.phase is Phase.READY]
     fresh = [r for r in ready if r.generation == spec.generation]
     former = [r for r in ready if r not in fresh]
     answering = fresh if len(fresh) >= spec.replicas or not former else former
@@ -65,7 +66,7 @@ def _deployment(
     check = find_check(base, version)
     status = status_of(
         spec,
-        supervisor.statuses_of(release),
+        replicas,
         supervisor.restarts_of(spec.generation),
         failed_redeploy=supervisor.failed_redeploys.get(release, ""),
     )
@@ -90,14 +91,13 @@ def engine_objects_of(
 ) -> tuple[EngineObject, ...]:
     """Return the gateway, then the replicas of Current and of New."""
     gateway = supervisor.gateway
-    process = {"Process": str(gateway.child.pid)} if gateway else {}
     return (
         EngineObject(
             kind="Gateway",
             name="gateway",
             role=None,
             state=gateway.phase.value if gateway else Phase.STARTING.value,
-            details={"Address": gateway_url, **process},
+            details={"Address": gateway_url, **({"Process": str(gateway.child.pid)} if gateway else {})},
             log=gateway.child.log if gateway else supervisor.restarts_of(GATEWAY_GENERATION).reason,
         ),
         *(_replica_object(r, role) for role in Role for r in supervisor.replicas_of(desired.release(role))),
@@ -114,7 +114,7 @@ def _replica_object(replica: Replica, role: Role) -> EngineObject:
     }
     return EngineObject(
         kind="Model server",
-        name=replica.child.name,
+        name=replica.name,
         role=role,
         state=replica.phase.value,
         details={key: value for key, value in details.items() if value},

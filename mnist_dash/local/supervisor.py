@@ -5,12 +5,12 @@ from __future__ import annotations
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from mnist_dash.domain import Release, Role
 from mnist_dash.local.desired_state import DesiredState, Spec
-from mnist_dash.local.plan import Phase, Plan, ReplicaStatus, RestartHistory, delay, plan
+from mnist_dash.local.plan import Phase, Plan, RestartHistory, delay, plan
 from mnist_dash.local.processes import Child, ChildEvent, GatewayProcess, Process, Replica
 from mnist_dash.local.protocol import Backend, Ending, Listening, RoutingTable, RoutingUpdate, parse_event
 from mnist_dash.subprocesses import ChildProcess, Exited
@@ -57,19 +57,12 @@ class Supervisor:
 
     @property
     def processes(self) -> list[Process]:
-        """The gateway and all replicas."""
         return [*([self.gateway] if self.gateway else []), *self.replicas.values()]
 
     def replicas_of(self, release: Release) -> list[Replica]:
-        """The replicas of a release."""
         return [replica for replica in self.replicas.values() if replica.release is release]
 
-    def statuses_of(self, release: Release) -> list[ReplicaStatus]:
-        """The replicas of a release for the pure planner."""
-        return [ReplicaStatus(r.child.name, r.generation, r.phase) for r in self.replicas_of(release)]
-
     def restarts_of(self, generation: int) -> RestartHistory:
-        """How the processes of a generation ended so far."""
         return self._restarts.get(generation, RestartHistory())
 
     def step(self, desired: DesiredState) -> DesiredState:
@@ -93,7 +86,7 @@ class Supervisor:
     def _decide(self, desired: DesiredState, release: Release) -> tuple[DesiredState, Plan]:
         spec, former = desired.specs.get(release), desired.fallbacks.get(release)
         restarts = self.restarts_of(spec.generation) if spec else RestartHistory()
-        decision = plan(spec, self.statuses_of(release), restarts, former)
+        decision = plan(spec, self.replicas_of(release), restarts, former)
         if decision.give_up and spec:
             self.failed_redeploys[release] = f"The re-deploy of {spec.base} failed: {restarts.reason}"
             return self._decide(desired.fall_back(release), release)
@@ -102,40 +95,39 @@ class Supervisor:
         return desired, decision
 
     def _start_replicas(self, release: Release, spec: Spec | None, count: int) -> None:
-        if not spec or not self._may_start(spec.generation):
+        if not spec:
             return
         restarts = self.restarts_of(spec.generation)
         for _ in range(count):
-            self._started += 1
-            name = f"{release}-{self._started}"
+            name = f"{release}-{self._started + 1}"
             flags = ["--supervised", "--port", "0", "--model-base", spec.base]
-            if child := self._start_child(name, "server", flags, spec.generation, restarts):
-                self.replicas[name] = Replica(
-                    child, spec.generation, restarts, self._clock(), release=release, spec=spec
-                )
+            if not (child := self._start_child(name, spec.generation, "server", *flags)):
+                return
+            status = (name, spec.generation, Phase.STARTING)
+            self.replicas[name] = Replica(*status, child, restarts, self._clock(), release=release, spec=spec)
+            self._started += 1
 
     def _keep_gateway(self) -> None:
-        if self.gateway or not self._may_start(GATEWAY_GENERATION):
-            return
         fd = self._listener.fileno()  # inherited, so that the port outlives the process
-        restarts = self.restarts_of(GATEWAY_GENERATION)
-        if child := self._start_child(
-            "gateway", "gateway", ["--fd", str(fd)], GATEWAY_GENERATION, restarts, fd
+        if self.gateway or not (
+            child := self._start_child("gateway", GATEWAY_GENERATION, "gateway", "--fd", str(fd), fds=[fd])
         ):
-            self.gateway = GatewayProcess(child, GATEWAY_GENERATION, restarts, self._clock())
-
-    def _may_start(self, generation: int) -> bool:
-        return self._clock() >= self._next_start.get(generation, 0.0)
+            return
+        status = ("gateway", GATEWAY_GENERATION, Phase.STARTING)
+        self.gateway = GatewayProcess(*status, child, self.restarts_of(GATEWAY_GENERATION), self._clock())
 
     def _start_child(
-        self, name: str, module: str, flags: list[str], generation: int, restarts: RestartHistory, *fds: int
+        self, name: str, generation: int, module: str, *flags: str, fds: Sequence[int] = ()
     ) -> Child | None:
+        """Start a process; None if it is too early after the last end, or cannot be started."""
+        if self._clock() < self._next_start.get(generation, 0.0):
+            return None
         argv = [sys.executable, "-m", f"mnist_dash.local.{module}", *flags]
         try:
             return self._start(name, argv, parse_event, self._on_event, pass_fds=fds)
         except OSError as error:  # too many processes or open files, most likely: try again later
             reason = f"Its process could not be started: {error.strerror}."
-            self._record_restart(generation, restarts, reason, failed_start=True)
+            self._record_restart(generation, self.restarts_of(generation), reason, failed_start=True)
             return None
 
     def _route(self, table: RoutingTable) -> None:
@@ -149,7 +141,9 @@ class Supervisor:
 
     def _end_drained(self) -> None:
         gateway = self.gateway
-        for replica in self._in(Phase.DRAINING):
+        for replica in self.replicas.values():
+            if replica.phase is not Phase.DRAINING:
+                continue
             replica.drained_by = replica.drained_by or self._updates
             is_drained = not (gateway and gateway.port) or gateway.drained >= replica.drained_by
             if is_drained or self._clock() - replica.since > DRAIN_WAIT:
@@ -163,9 +157,6 @@ class Supervisor:
                 process.kill(f"It was not ready after {START_WAIT:g} s.")
             if process.phase is Phase.STOPPING and now - process.since > KILL_WAIT:
                 process.child.kill()
-
-    def _in(self, phase: Phase) -> list[Replica]:
-        return [replica for replica in self.replicas.values() if replica.phase is phase]
 
     def _enter(self, process: Process, phase: Phase) -> None:
         process.phase, process.since = phase, self._clock()

@@ -23,7 +23,6 @@ from mnist_dash.storage.location import MAX_BYTES, Progress
 from mnist_dash.subprocesses import ChildProcess, Exited, exit_with_parent
 
 _MODULE = "mnist_dash.savedmodel.isolated_check"
-_WITH_PARENT = "--with-parent"
 
 
 def check_model_isolated(
@@ -40,7 +39,7 @@ def check_model_isolated(
     `progress` is called in this thread. Raises ModelError also if the process crashes or takes longer than
     `timeout` seconds, the copying included.
     """
-    argv = [sys.executable, "-m", _MODULE, _WITH_PARENT, "--max-bytes", str(max_bytes)]
+    argv = [sys.executable, "-m", _MODULE, "--with-parent", "--max-bytes", str(max_bytes)]
     argv += ["--credentials", str(credentials)] if credentials else []
     deadline = time.monotonic() + timeout
     is_copying = base.strip().startswith("gs:")
@@ -61,17 +60,15 @@ def check_model_isolated(
                     step = "The model's files are probably damaged: copy or export them again."
                     raise ModelError(f"The check of {base} crashed: {reason}", step)
     except queue.Empty:
-        raise _too_long(base, timeout, is_copying) from None
+        problem = f"{base} took longer than {timeout:g} s and was stopped."
+        if is_copying:
+            step = "Check the network, then try again."
+            raise ModelError(f"Reading {problem}", step, unverified=True) from None
+        step = "Try again; if it happens again, export the model again."
+        raise ModelError(f"Checking {problem}", step) from None
     finally:
         child.kill()
         child.wait(timeout=1)
-
-
-def _too_long(base: str, timeout: float, is_copying: bool) -> ModelError:
-    problem = f"{base} took longer than {timeout:g} s and was stopped."
-    if is_copying:
-        return ModelError(f"Reading {problem}", "Check the network, then try again.", unverified=True)
-    return ModelError(f"Checking {problem}", "Try again; if it happens again, export the model again.")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -82,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--credentials", type=Path, metavar="FILE", help="the key file to read a bucket with")
     parser.add_argument("--max-bytes", type=int, default=MAX_BYTES, metavar="N", help="the most to copy")
-    parser.add_argument(_WITH_PARENT, action="store_true", help="end with stdin")
+    parser.add_argument("--with-parent", action="store_true", help="end with stdin")
     options = parser.parse_args(argv)
     if options.with_parent:
         exit_with_parent()
@@ -94,26 +91,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MnistDashError as error:
         # A key file that cannot be used says nothing about the model.
         unverified = getattr(error, "unverified", True)
-        _print({"problem": error.problem, "next_step": error.next_step, "unverified": unverified})
+        _print(problem=error.problem, next_step=error.next_step, unverified=unverified)
         return 1
-    _print(asdict(check))
+    _print(**asdict(check))
     return 0
 
 
 def _progress_printer() -> Progress:
-    """Print the progress of copying once for each percent."""
+    """Print the progress of copying once for each percent: it is called for every few kB."""
     percents: set[int] = set()
 
     def show(done: int, total: int) -> None:
         percent = 100 * done // max(total, 1)
         if percent not in percents:
             percents.add(percent)
-            _print({"done_bytes": done, "total_bytes": total})
+            _print(done_bytes=done, total_bytes=total)
 
     return show
 
 
-def _print(document: dict[str, Any]) -> None:
+def _print(**document: Any) -> None:
     print(json.dumps(document), flush=True)
 
 

@@ -117,22 +117,6 @@ def test_there_is_no_cluster_behind_it(dash: Dashboard) -> None:
     assert dash.manifests() == ""
 
 
-def test_a_damaged_state_file_is_a_notice_and_a_first_start(tmp_path: Path) -> None:
-    """Never a crash."""
-    (tmp_path / "state").mkdir()
-    (tmp_path / "state" / "state.json").write_text("{")
-    with open_dashboard(settings(tmp_path)) as dash:
-        assert "damaged" in dash.snapshot().notices[0]
-        assert dash.wait_settled().split_observed == 20
-
-
-def test_starting_empty_deploys_nothing(tmp_path: Path) -> None:
-    """The option `empty` skips the bundled models."""
-    with open_dashboard(settings(tmp_path, empty=True)) as dash:
-        assert dash.snapshot().current is None
-        assert dash.snapshot().new is None
-
-
 def test_a_replica_that_is_terminated_is_replaced_without_a_lost_request(dash: Dashboard) -> None:
     """Until there is another, Current answers for New."""
     pid = pid_of(dash, "green")

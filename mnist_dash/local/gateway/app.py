@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
 from typing import Any
@@ -12,7 +11,7 @@ import orjson
 from aiohttp import HttpVersion11, hdrs, web
 
 from mnist_dash.domain import ROUTE_HEADER
-from mnist_dash.local.gateway.balancer import RoutingGeneration, UpstreamPool, decide
+from mnist_dash.local.gateway.balancer import UpstreamPool, decide
 from mnist_dash.local.gateway.proxy import (
     MAX_BODY,
     Proxy,
@@ -55,16 +54,9 @@ class GatewayApp(web.Server):
     def apply(self, line: bytes) -> None:
         """Decide every later request by the routing update in a line."""
         update = RoutingUpdate.from_line(line)
-        table = update.table
         self._pool.apply(update)
         self._has_routing.set()
-        log.info(
-            "update %d: split %d, current %d, new %d",
-            update.id,
-            table.split,
-            len(table.current),
-            len(table.new),
-        )
+        log.info("%s", update)
 
     async def answer(self, request: web.BaseRequest) -> web.Response:
         """Answer one request: with a replica's answer, or with a JSON error of the gateway's own."""
@@ -72,34 +64,24 @@ class GatewayApp(web.Server):
             return web.Response()
         try:
             received = await receive(request, self._timeouts.request)
-            return await self._forward(received, request.headers.getall(ROUTE_HEADER, None))
+            return await self._forward(received, ", ".join(request.headers.getall(ROUTE_HEADER, ())))
         except ProxyError as error:
             return error_response(error.status, str(error))
 
-    async def _forward(self, request: ProxyRequest, route: list[str] | None) -> web.Response:
-        routing = await self._routing()
-        table = routing.update.table
-        role = decide(
-            current=bool(table.current),
-            new=bool(table.new),
-            header=", ".join(route) if route else None,
-            split=table.split,
-            dice=self._dice,
-        )
+    async def _forward(self, request: ProxyRequest, route: str) -> web.Response:
+        try:
+            async with asyncio.timeout(self._timeouts.first_update):
+                await self._has_routing.wait()
+        except TimeoutError as error:
+            raise ProxyError(503, "The gateway is starting. Try again in a few seconds.") from error
+        routing = self._pool.routing
+        role = decide(routing.update.table, route, self._dice)
         if role is None:
             raise ProxyError(
                 503, "No Current model is ready to answer. Deploy a Current model, or wait until it is ready."
             )
         with self._pool.decided(routing):
             return await self._proxy.send(request, role, routing.upstreams[role])
-
-    async def _routing(self) -> RoutingGeneration:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._timeouts.first_update):
-                await self._has_routing.wait()
-        if self._pool.routing is None:
-            raise ProxyError(503, "The gateway is starting. Try again in a few seconds.")
-        return self._pool.routing
 
 
 async def receive(request: web.BaseRequest, seconds: float) -> ProxyRequest:

@@ -22,21 +22,20 @@ AVOIDED_SECONDS = 1.0
 _turns = itertools.count(1)
 
 
-def decide(*, current: bool, new: bool, header: str | None, split: int, dice: Random) -> Role | None:
+def decide(table: RoutingTable, header: str, dice: Random) -> Role | None:
     """Return the role that answers a request, or None if there is none.
 
-    `current` and `new` are whether that role has a ready replica, `header` is the value of X-Mnist-Route
-    (repeated ones joined by ", "; None if absent), and `split` the percentage of New. The rules are those
-    of ingress-nginx v1.15's balancer, in its order: without Current no answer, without New Current, then
-    the header, then an independent draw.
+    `header` is the value of X-Mnist-Route (repeated ones joined by ", "; empty if absent). The rules are
+    those of ingress-nginx v1.15's balancer, in its order: without Current no answer, without New Current,
+    then the header, then an independent draw.
     """
-    if not current:
+    if not table.current:
         return None
-    if not new:
+    if not table.new:
         return Role.CURRENT
-    if forced := FORCED.get(header or ""):
+    if forced := FORCED.get(header):
         return forced
-    return Role.NEW if dice.randint(1, 100) <= split else Role.CURRENT
+    return Role.NEW if dice.randint(1, 100) <= table.split else Role.CURRENT
 
 
 @dataclass(eq=False, slots=True)
@@ -93,21 +92,19 @@ class UpstreamPool:
 
     def __init__(self, report: Callable[[Applied | Drained], None]) -> None:
         self._report = report
-        self._generations: deque[RoutingGeneration] = deque()
+        no_routing = RoutingGeneration(RoutingUpdate(0, RoutingTable()), {})
+        self._generations = deque([no_routing])
         """From the oldest that is not drained to the one in force."""
 
     @property
-    def routing(self) -> RoutingGeneration | None:
-        """The routing in force; None before the first update."""
-        return self._generations[-1] if self._generations else None
+    def routing(self) -> RoutingGeneration:
+        """The routing in force; an empty one before the first update."""
+        return self._generations[-1]
 
     def apply(self, update: RoutingUpdate) -> None:
         """Decide every later request by this update."""
-        is_first = not self._generations
         self._generations.append(RoutingGeneration(update, self._upstreams(update.table)))
         self._report(Applied(update.id))
-        if is_first:
-            self._report(Drained(update.id))
         self._report_drained()
 
     @contextmanager
@@ -122,7 +119,7 @@ class UpstreamPool:
 
     def _upstreams(self, table: RoutingTable) -> dict[Role, tuple[Upstream, ...]]:
         """One upstream for each backend, its former one if it had one in either role, and none avoided."""
-        former = self.routing.upstreams.values() if self.routing else ()
+        former = self.routing.upstreams.values()
         known = {upstream.backend: upstream for upstreams in former for upstream in upstreams}
         for backend in (*table.current, *table.new):
             known.setdefault(backend, Upstream(backend)).avoided_until = -math.inf

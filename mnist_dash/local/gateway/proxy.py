@@ -119,7 +119,6 @@ class Proxy:
         )
 
     async def aclose(self) -> None:
-        """Close all connections."""
         await self._session.close()
 
     async def send(self, request: ProxyRequest, role: Role, upstreams: Collection[Upstream]) -> web.Response:
@@ -151,10 +150,8 @@ class Proxy:
                 data=io.BytesIO(body) if len(body) > _ONE_WRITE else body or None,
                 allow_redirects=False,
             ) as response:
-                too_large = f"The replica's answer is larger than {MAX_BODY >> 20} MB."
-                body = await read_body(
-                    response.content, ProxyError(502, f"{too_large} Send fewer images at once.")
-                )
+                problem = f"The replica's answer is larger than {MAX_BODY >> 20} MB. Send fewer images."
+                body = await read_body(response.content, ProxyError(502, problem))
         except (ClientConnectorError, ConnectionTimeoutError):
             raise  # nothing was sent
         except TimeoutError as error:
@@ -164,9 +161,7 @@ class Proxy:
         except ClientError as error:
             log.warning("%s broke off: %r", backend.replica, error)
             problem = f"{who} broke off before it had answered."
-            raise ProxyError(
-                502, f"{problem} It was not asked again, since it may have done the work."
-            ) from error
+            raise ProxyError(502, f"{problem} The request was not repeated.") from error
         headers = end_to_end(response.headers)
         if request.method == hdrs.METH_HEAD and hdrs.CONTENT_LENGTH in response.headers:
             headers[hdrs.CONTENT_LENGTH] = response.headers[hdrs.CONTENT_LENGTH]

@@ -223,12 +223,6 @@ def test_without_current_there_is_no_answer(
     assert green.requests == []
 
 
-def test_without_new_current_answers(gate: Gateway, client: Client, current: Replica) -> None:
-    """Even a request that is forced to New."""
-    gate.route(100, current=[current])
-    assert ask(client, headers=[("X-Mnist-Route", "always")]).replica == "blue-1"
-
-
 @pytest.mark.parametrize(("split", "default"), [(0, "blue-1"), (100, "green-1")])
 def test_the_header_forces_a_model(
     gate: Gateway, client: Client, blue: Replica, green: Replica, split: int, default: str

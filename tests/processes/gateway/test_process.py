@@ -39,14 +39,6 @@ def mortal() -> Iterator[Gateway]:
         yield running
 
 
-def test_an_update_is_applied_and_drained(gate: Gateway, blue: Replica) -> None:
-    """Both are reported with its number, and a later one takes its place."""
-    gate.wait(Drained(gate.route(current=[blue])))
-    assert gate.ask().status == 200
-    gate.route()
-    assert gate.ask().status == 503
-
-
 def test_an_update_is_drained_only_after_the_requests_before_it(
     gate: Gateway, blue: Replica, pool: ThreadPoolExecutor
 ) -> None:

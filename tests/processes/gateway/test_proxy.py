@@ -61,21 +61,6 @@ def silent() -> Iterator[Backend]:
             yield Backend("blue-8", Release.BLUE, f"http://127.0.0.1:{address[1]}")
 
 
-def test_the_least_busy_replica_is_asked(
-    gate: Gateway, client: Client, pair: list[Replica], pool: ThreadPoolExecutor
-) -> None:
-    """While one is at work the other gets everything."""
-    busy, idle = pair
-    busy.free.clear()
-    gate.route(current=[busy])
-    slow = pool.submit(gate.ask)
-    busy.wait_asked()
-    gate.route(current=pair)
-    assert [ask(client).replica for _ in range(5)] == [idle.name] * 5
-    busy.free.set()
-    assert slow.result(PATIENCE).replica == busy.name
-
-
 def test_a_replica_that_refuses_is_passed_over(
     gate: Gateway, client: Client, pair: list[Replica], refusing: Backend
 ) -> None:

@@ -280,7 +280,7 @@ def test_a_gateway_that_dies_is_replaced_and_gets_the_whole_table(both: Stage) -
     dead = both.gateway
     dead.report(KILLED)
     assert both.gateway is not dead
-    assert both.gateway.pass_fds == dead.pass_fds == (7,)
+    assert both.gateway.pass_fds == dead.pass_fds == [7]
     assert both.supervisor.restarts_of(GATEWAY_GENERATION).reason == KILLED.reason
     both.gateway.report(Listening(port=1))
     assert both.routing == (["blue-1"], ["green-2"], 20)

@@ -9,30 +9,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from mnist_dash.cluster.resources import (
-    CHANGE_CAUSE,
-    CHECKED,
-    CONTAINER,
-    CREDENTIALS_HASH,
-    DEPLOYED_AT,
-    DEPLOYMENT,
-    GRPC_PORT,
-    NAMESPACE,
-    POD,
-    RELEASE_LABEL,
-    REST_PORT,
-    SECRET,
-    SECRET_NAME,
-    SERVICE,
-    Kind,
-    Object,
-    annotations_of,
-    deployment_name,
-    labels,
-    labels_of,
-    selector_of,
-    service_name,
-)
+from mnist_dash.cluster import resources
+from mnist_dash.cluster.resources import Kind, Object, labels
 from mnist_dash.domain import MODEL_NAME, ModelCheck, Release, Role
 
 KEY_NAME: Final = "key.json"
@@ -55,7 +33,7 @@ def pod_spec(release: Release, base: str, image: str, *, has_key: bool) -> Objec
     """Return the Pod spec of a release; with `has_key`, the Secret's key file is mounted."""
     scratch = {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}
     # Readable only by the group of the Pod's process.
-    key = {"name": "credentials", "secret": {"secretName": SECRET_NAME, "defaultMode": 0o440}}
+    key = {"name": "credentials", "secret": {"secretName": resources.SECRET_NAME, "defaultMode": 0o440}}
     return {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
@@ -72,7 +50,7 @@ def pod_spec(release: Release, base: str, image: str, *, has_key: bool) -> Objec
                 "maxSkew": 1,
                 "topologyKey": "kubernetes.io/hostname",
                 "whenUnsatisfiable": "ScheduleAnyway",
-                "labelSelector": {"matchLabels": selector_of(release)},
+                "labelSelector": {"matchLabels": resources.selector_of(release)},
             }
         ],
         "containers": [_container(base, image, has_key=has_key)],
@@ -87,12 +65,12 @@ def _container(base: str, image: str, *, has_key: bool) -> Object:
         env["GOOGLE_APPLICATION_CREDENTIALS"] = f"{KEY_FOLDER}/{KEY_NAME}"
         mounts.append({"name": "credentials", "mountPath": KEY_FOLDER, "readOnly": True})
     return {
-        "name": CONTAINER,
+        "name": resources.CONTAINER,
         "image": image,
         "env": [{"name": name, "value": value} for name, value in env.items()],
         "ports": [
-            {"name": "rest", "containerPort": REST_PORT, "protocol": "TCP"},
-            {"name": "grpc", "containerPort": GRPC_PORT, "protocol": "TCP"},
+            {"name": "rest", "containerPort": resources.REST_PORT, "protocol": "TCP"},
+            {"name": "grpc", "containerPort": resources.GRPC_PORT, "protocol": "TCP"},
         ],
         "resources": {
             "requests": {"cpu": "200m", "memory": "256Mi"},
@@ -138,8 +116,8 @@ class ModelSpec:
 def namespace(name: str) -> Object:
     """Return the namespace of all objects."""
     return {
-        "apiVersion": NAMESPACE.api,
-        "kind": NAMESPACE.name,
+        "apiVersion": resources.NAMESPACE.api,
+        "kind": resources.NAMESPACE.name,
         "metadata": {"name": name, "labels": labels("namespace")},
     }
 
@@ -147,7 +125,7 @@ def namespace(name: str) -> Object:
 def secret(key: bytes, namespace: str) -> Object:
     """Return the Secret with the content of a Google key file."""
     return {
-        **_head(SECRET, SECRET_NAME, namespace, labels("credentials")),
+        **_head(resources.SECRET, resources.SECRET_NAME, namespace, labels("credentials")),
         "type": "Opaque",
         "data": {KEY_NAME: base64.b64encode(key).decode()},
     }
@@ -161,13 +139,13 @@ def key_hash(key: bytes) -> str:
 def service(role: Role, release: Release, namespace: str) -> Object:
     """Return the Service of a role; its selector is the pointer to the release."""
     return {
-        **_head(SERVICE, service_name(role), namespace, labels("model")),
+        **_head(resources.SERVICE, resources.service_name(role), namespace, labels("model")),
         "spec": {
             "type": "ClusterIP",
-            "selector": selector_of(release),
+            "selector": resources.selector_of(release),
             "ports": [
                 {"name": name, "port": port, "protocol": "TCP", "targetPort": name}
-                for name, port in (("rest", REST_PORT), ("grpc", GRPC_PORT))
+                for name, port in (("rest", resources.REST_PORT), ("grpc", resources.GRPC_PORT))
             ],
         },
     }
@@ -175,7 +153,7 @@ def service(role: Role, release: Release, namespace: str) -> Object:
 
 def pointer_of(service: Object) -> Release | None:
     """Return the release that a Service selects, or None if it selects none."""
-    label = (service.get("spec", {}).get("selector") or {}).get(RELEASE_LABEL)
+    label = (service.get("spec", {}).get("selector") or {}).get(resources.RELEASE_LABEL)
     return Release(label) if label in set(Release) else None
 
 
@@ -184,15 +162,15 @@ def deployment(release: Release, model: ModelSpec, namespace: str, image: str, k
 
     `key_hash` is that of the key in the Secret; empty where there is no key to mount.
     """
-    head = _head(DEPLOYMENT, deployment_name(release), namespace, _labels(release))
-    head["metadata"]["annotations"] = {CHANGE_CAUSE: model.cause}
+    head = _head(resources.DEPLOYMENT, resources.deployment_name(release), namespace, _labels(release))
+    head["metadata"]["annotations"] = {resources.CHANGE_CAUSE: model.cause}
     return {
         **head,
         "spec": {
             "replicas": model.replicas,
             "revisionHistoryLimit": 3,
             "progressDeadlineSeconds": 2 * START_SECONDS,
-            "selector": {"matchLabels": selector_of(release)},
+            "selector": {"matchLabels": resources.selector_of(release)},
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
             "template": {
                 "metadata": {
@@ -211,13 +189,13 @@ def _head(kind: Kind, name: str, namespace: str, labels: dict[str, str]) -> Obje
 
 
 def _labels(release: Release) -> dict[str, str]:
-    return {**labels("model"), RELEASE_LABEL: release.value}
+    return {**labels("model"), resources.RELEASE_LABEL: release.value}
 
 
 def _pod_annotations(model: ModelSpec, key_hash: str) -> dict[str, str]:
     text = json.dumps(asdict(model.check), ensure_ascii=False, separators=(",", ":"))
-    annotations = {DEPLOYED_AT: model.deployed_at, CHECKED: text}
-    return {**annotations, CREDENTIALS_HASH: key_hash} if key_hash else annotations
+    annotations = {resources.DEPLOYED_AT: model.deployed_at, resources.CHECKED: text}
+    return {**annotations, resources.CREDENTIALS_HASH: key_hash} if key_hash else annotations
 
 
 def model_of(live: Object) -> ModelSpec | None:
@@ -227,23 +205,23 @@ def model_of(live: Object) -> ModelSpec | None:
     if it cannot be read. A Pod is 1 replica.
     """
     spec: dict[str, Any] = live.get("spec") or {}
-    pod = live if live.get("kind") == POD.name else spec.get("template") or {}
+    pod = live if live.get("kind") == resources.POD.name else spec.get("template") or {}
     environment = (_server(pod.get("spec") or {}) or {}).get("env") or ()
     base = next((item.get("value", "") for item in environment if item["name"] == BASE_VARIABLE), None)
     if base is None:
         return None
-    annotations = annotations_of(pod)
+    annotations = resources.annotations_of(pod)
     return ModelSpec(
-        check=_read_check(annotations.get(CHECKED, ""), base),
+        check=_read_check(annotations.get(resources.CHECKED, ""), base),
         replicas=spec.get("replicas", 1),
-        deployed_at=annotations.get(DEPLOYED_AT, ""),
-        cause=annotations_of(live).get(CHANGE_CAUSE, ""),
+        deployed_at=annotations.get(resources.DEPLOYED_AT, ""),
+        cause=resources.annotations_of(live).get(resources.CHANGE_CAUSE, ""),
     )
 
 
 def release_of(live: Object) -> Release | None:
     """Return the release in the label of a Deployment or a Pod, or None if it has none."""
-    label = labels_of(live).get(RELEASE_LABEL)
+    label = resources.labels_of(live).get(resources.RELEASE_LABEL)
     return Release(label) if label in set(Release) else None
 
 
@@ -255,7 +233,7 @@ def image_of(deployment: Object) -> str:
 
 def _server(pod_spec: Object) -> Object | None:
     containers: Iterable[Object] = pod_spec.get("containers") or ()
-    return next((container for container in containers if container["name"] == CONTAINER), None)
+    return next((container for container in containers if container["name"] == resources.CONTAINER), None)
 
 
 def _read_check(text: str, base: str) -> ModelCheck:

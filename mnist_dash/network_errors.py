@@ -11,6 +11,7 @@ from enum import Enum, auto
 from typing import Final
 
 import requests
+import socks  # type: ignore[import-untyped]  # it ships no types
 from urllib3 import exceptions as http
 
 
@@ -61,7 +62,7 @@ def explain_network_error(error: BaseException) -> NetworkFailure:
     """Explain an exception of requests, urllib3, ssl or socket, however often a library wrapped it."""
     chain = list(_chain(error))
     cause = next((e for e in reversed(chain) if isinstance(e, ssl.SSLError)), None)
-    if _includes(chain, http.ProxyError, requests.exceptions.ProxyError):
+    if _includes(chain, http.ProxyError, requests.exceptions.ProxyError, socks.ProxyError):
         return NetworkFailure(NetworkProblem.PROXY, f"the proxy failed ({_system_reason(chain)})")
     if _includes(chain, socket.gaierror, http.NameResolutionError):
         return NetworkFailure(NetworkProblem.DNS, "its name cannot be resolved")
@@ -92,7 +93,8 @@ def _explain_tls(error: ssl.SSLError) -> NetworkFailure:
 
 def _system_reason(chain: list[BaseException]) -> str:
     """Return the innermost system message. Other texts may hold a header, so their class name must do."""
-    messages = [error.strerror for error in chain if isinstance(error, OSError) and error.strerror]
+    messages = [error.msg for error in chain if isinstance(error, socks.ProxyError)]
+    messages += [error.strerror for error in chain if isinstance(error, OSError) and error.strerror]
     messages += [found[0] for error in chain if (found := _TUNNEL.search(str(error)))]
     return messages[-1] if messages else type(chain[-1]).__name__
 
@@ -102,11 +104,12 @@ def _includes(chain: list[BaseException], *types: type[BaseException]) -> bool:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """List an error and its causes, outermost first: arguments, `reason` or `__cause__`."""
+    """List an error and its causes, outermost first: arguments, `reason`, `__cause__` or `__context__`."""
     known: list[BaseException] = []
     inner: object = error
     while isinstance(inner, BaseException) and inner not in known:
         known.append(inner)
         yield inner
         wrapped = (getattr(inner, "reason", None), getattr(inner, "original_error", None), *inner.args)
-        inner = next((item for item in wrapped if isinstance(item, BaseException)), inner.__cause__)
+        nested = next((item for item in wrapped if isinstance(item, BaseException)), None)
+        inner = nested or inner.__cause__ or inner.__context__  # urllib3 raises without `from` for SOCKS

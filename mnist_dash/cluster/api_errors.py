@@ -14,6 +14,7 @@ from mnist_dash.network_errors import NetworkProblem, explain_network_error
 ROLE_HINT: Final = "docs/role.yaml has the Role that the dashboard needs."
 RETRYING: Final = "The dashboard keeps trying; if it lasts, check the cluster's control plane."
 CHECK_SERVER: Final = "Check the address of the cluster in the kubeconfig."
+CHECK_PROXY: Final = "Check HTTPS_PROXY and NO_PROXY, or proxy-url in the kubeconfig."
 FETCH: Final = "gcloud container clusters get-credentials CLUSTER --location LOCATION"
 FETCH_KUBECONFIG: Final = f"Fetch the kubeconfig again (on GKE: {FETCH})."
 INSTALL_GATEWAY_API: Final = (
@@ -35,7 +36,7 @@ _NEXT_STEPS: Final = (
     ("immutable", "Delete it (kubectl delete {kind} {name}{namespace_option}) and deploy again."),
 )
 _NETWORK_STEPS: Final = {
-    NetworkProblem.PROXY: "Check HTTPS_PROXY and NO_PROXY, or proxy-url in the kubeconfig.",
+    NetworkProblem.PROXY: CHECK_PROXY,
     NetworkProblem.READ_TIMEOUT: RETRYING,
     NetworkProblem.CUT: RETRYING,
     NetworkProblem.NOT_TLS: f"{CHECK_SERVER} It may need http instead of https.",

@@ -1,11 +1,10 @@
-"""Connecting to a cluster: kubeconfig files, exec plug-ins, the account of a Pod, and real TLS."""
+"""Connecting to a cluster: kubeconfig files, the account of a Pod, and real TLS."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,97 +12,19 @@ import pytest
 import yaml
 from kubernetes.config import incluster_config
 
-from mnist_dash.cluster import exec_plugin
 from mnist_dash.cluster.kubeconfig import connect
-from mnist_dash.cluster.resources import NAMESPACE
-from mnist_dash.errors import EngineError
 from mnist_dash.settings import Settings
 from tests.cluster.bed.certificates import Authority
-from tests.processes.cluster.fake_api_server import REVIEW, FakeApiServer, FakeResponse, failure_status
-
-EXEC_API = "client.authentication.k8s.io/v1"
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty home folder, outside of any cluster."""
-    home = tmp_path / "home"
-    home.mkdir()
-    monkeypatch.setenv("HOME", str(home))
-    for name in ("KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"):
-        monkeypatch.delenv(name, raising=False)
-    return home
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """Signs the server's certificate."""
-    return Authority(tmp_path_factory.mktemp("pki") / "ca")
-
-
-@pytest.fixture
-def server(authority: Authority) -> Iterator[FakeApiServer]:
-    """An API server with TLS on 127.0.0.1."""
-    server = FakeApiServer(authority.issue("server", "127.0.0.1").context())
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def plain() -> Iterator[FakeApiServer]:
-    """An API server without TLS."""
-    server = FakeApiServer()
-    yield server
-    server.stop()
-
-
-def config(
-    server: str,
-    cluster: dict[str, Any] | None = None,
-    *,
-    user: dict[str, Any] | None = None,
-    name: str = "dev",
-) -> dict[str, Any]:
-    """A kubeconfig with one of each."""
-    return {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": name,
-        "clusters": [{"name": f"{name}-cluster", "cluster": {"server": server, **(cluster or {})}}],
-        "contexts": [{"name": name, "context": {"cluster": f"{name}-cluster", "user": f"{name}-user"}}],
-        "users": [{"name": f"{name}-user", "user": {"token": "t-1"} if user is None else user}],
-    }
-
-
-def write(path: Path, content: Any) -> Path:
-    """A file with YAML, or with a text as it is."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
-    return path
-
-
-def script(path: Path, text: str) -> str:
-    """A program of the shell."""
-    write(path, f"#!/bin/sh\n{text}\n").chmod(0o755)
-    return str(path)
-
-
-def plugged(server: str, command: str, **settings: Any) -> dict[str, Any]:
-    """A kubeconfig whose user logs in with a program."""
-    return config(server, user={"exec": {"command": command, "apiVersion": EXEC_API, **settings}})
-
-
-def printing(**answer: Any) -> str:
-    """Of a plug-in: prints what it gives."""
-    text = json.dumps({"apiVersion": EXEC_API, "kind": "ExecCredential", "status": answer})
-    return f"cat <<'END'\n{text}\nEND"
-
-
-def connect_error(path: Path | str, **settings: Any) -> EngineError:
-    """The error of connecting."""
-    with pytest.raises(EngineError) as caught:
-        connect(Settings(kubeconfig=str(path), **settings))
-    return caught.value
+from tests.processes.cluster.fake_api_server import REVIEW, FakeApiServer, failure_status
+from tests.processes.cluster.kubeconfigs import (
+    EXEC_API,
+    UNVERIFIED,
+    config,
+    connect_error,
+    printing,
+    script,
+    write,
+)
 
 
 def test_a_kubeconfig_connects_over_tls_with_its_token(
@@ -129,13 +50,95 @@ def test_the_default_file_is_found_and_paths_are_relative_to_it(
     connect(Settings()).close()
 
 
-def test_several_files_are_merged_and_a_missing_file_is_skipped(plain: FakeApiServer, tmp_path: Path) -> None:
-    """As in KUBECONFIG."""
-    first = write(tmp_path / "first", config("https://192.0.2.1"))
-    second = write(tmp_path / "second", config(plain.url, name="two", user={"token": "t-2"}))
-    files = os.pathsep.join([str(first), str(tmp_path / "none"), str(second)])
-    connect(Settings(kubeconfig=files, context="two")).close()
-    assert plain.received[0].headers["authorization"] == "Bearer t-2"
+def test_several_files_are_merged_and_the_first_wins(server: FakeApiServer, tmp_path: Path) -> None:
+    """As in KUBECONFIG; a missing or empty file is skipped."""
+    empty = write(tmp_path / "empty", "")
+    first = write(tmp_path / "first", config(server.url, UNVERIFIED, user={"token": "t-2"}, name="two"))
+    second = config("https://192.0.2.1")
+    second["clusters"] += config("https://192.0.2.1", name="two")["clusters"]
+    files = [empty, tmp_path / "none", first, write(tmp_path / "second", second)]
+    connect(Settings(kubeconfig=os.pathsep.join(map(str, files)))).close()
+    assert server.received[0].headers["authorization"] == "Bearer t-2"
+
+
+@pytest.mark.parametrize(
+    "encode",
+    [
+        lambda text: text.encode("utf-16"),
+        lambda text: text.encode("utf-8-sig"),
+        lambda text: f"{text}---\n{text}".encode(),
+        lambda text: text.replace("https:", "HTTPS:").encode(),
+        lambda text: text.replace("https://", "").encode(),
+        lambda text: text.replace("https://", "https://me:hidden@").encode(),
+        lambda text: text.replace("token: t-1", 'token: ""\n    token: "t-1\\n"').encode(),
+        lambda text: text.replace("dev", "7").encode(),
+        lambda text: (text + "- name: other\n-\n").encode(),
+    ],
+    ids=["UTF-16", "BOM", "documents", "capitals", "no scheme", "password", "line end", "numbers", "empty"],
+)
+def test_a_kubeconfig_that_kubectl_takes_connects(
+    server: FakeApiServer, tmp_path: Path, encode: Callable[[str], bytes]
+) -> None:
+    """As PowerShell, people and scripts write it."""
+    path = tmp_path / "config"
+    path.write_bytes(encode(yaml.safe_dump(config(server.url, UNVERIFIED))))
+    api = connect(Settings(kubeconfig=str(path)))
+    assert (api.user, api.server) == ("alice", server.url)
+    api.close()
+    assert server.received[0].headers["authorization"] == "Bearer t-1"
+
+
+def test_a_token_file_is_read_again_and_wins(server: FakeApiServer, tmp_path: Path) -> None:
+    """It is beside the kubeconfig, ends in a line end, and is replaced before its token expires."""
+    token = write(tmp_path / "token", "t-8\n")
+    user = {"token": "stale", "tokenFile": "token"}
+    path = write(tmp_path / "config", config(server.url, UNVERIFIED, user=user))
+    api = connect(Settings(kubeconfig=str(path)))
+    write(token, "t-9\n")
+    api.who_am_i()
+    token.unlink()
+    api.who_am_i()
+    api.close()
+    sent = [request.headers["authorization"] for request in server.received]
+    assert sent == ["Bearer t-8", "Bearer t-9", "Bearer t-9"]
+
+
+@pytest.mark.parametrize("token", ["hidden\nX-Header: 1", "hidden\u20ac"])
+@pytest.mark.parametrize("key", ["token", "tokenFile", "exec"])
+def test_a_token_that_is_no_header_value_is_never_shown(
+    server: FakeApiServer, tmp_path: Path, key: str, token: str
+) -> None:
+    """The libraries quote it in their errors."""
+    file = write(tmp_path / "token", token)
+    command = script(tmp_path / "plugin", printing(token=token))
+    values = {"token": token, "tokenFile": str(file), "exec": {"command": command, "apiVersion": EXEC_API}}
+    content = config(server.url, UNVERIFIED, user={key: values[key]})
+    error = connect_error(write(tmp_path / "config", content))
+    assert error.problem == "The token of dev-user is missing or has invalid characters."
+    assert error.__suppress_context__
+    assert not server.received
+
+
+@pytest.mark.parametrize(
+    "user",
+    [None, {"token": "hidden"}, {"exec": {"command": "none", "apiVersion": EXEC_API}}],
+    ids=["no content", "token", "plug-in"],
+)
+def test_no_credentials_are_sent_without_tls(
+    plain: FakeApiServer, tmp_path: Path, user: dict[str, Any] | None
+) -> None:
+    """As for kubectl, and as for a user without content."""
+    content = config(plain.url)
+    content["users"] = [{"name": "dev-user", "user": user}]
+    connect(Settings(kubeconfig=str(write(tmp_path / "config", content)))).close()
+    assert "authorization" not in plain.received[0].headers
+
+
+def test_a_user_without_content_has_no_credentials(server: FakeApiServer, tmp_path: Path) -> None:
+    """Of which the cluster decides."""
+    content = config(server.url, UNVERIFIED) | {"users": [{"name": "dev-user"}]}
+    connect(Settings(kubeconfig=str(write(tmp_path / "config", content)))).close()
+    assert "authorization" not in server.received[0].headers
 
 
 def test_a_pod_of_the_cluster_connects_with_its_account(
@@ -148,7 +151,7 @@ def test_a_pod_of_the_cluster_connects_with_its_account(
     token = tmp_path / "token"
     monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(token))
     assert "Service token file does not exist" in connect_error("").problem
-    write(token, "pod-token")
+    write(token, "pod-token\n")
     server.respond("POST", REVIEW, failure_status(404, "not found"))
     api = connect(Settings())
     assert api.user == "the service account of this Pod"
@@ -173,9 +176,12 @@ def test_a_missing_kubeconfig_is_reported(tmp_path: Path) -> None:
     ("content", "problem"),
     [
         ("clusters:\n- name: a\n  cluster: {token: hidden\nusers: []\n", "not YAML .* in line 4"),
-        ("", "structure of a kubeconfig"),
+        ("users: [{user: {password: *hidden}}]", r"not YAML \(found undefined alias \.\.\. in line 1"),
+        ("users: [{user: {password: !hidden x}}]", "not YAML .* for the tag"),
+        ("", "names no current context"),
         ("just words", "structure of a kubeconfig"),
-        ("users: [{token: hidden}, {name: b}]", "structure of a kubeconfig"),
+        ("users: {token: hidden}", "structure of a kubeconfig"),
+        ("users: [hidden]", "structure of a kubeconfig"),
         ('{"type": "service_account"}', "names no current context"),
         ("a: \x00", "content is damaged"),
     ],
@@ -203,17 +209,25 @@ def user(**content: Any) -> dict[str, Any]:
     return {"users": [{"name": "dev-user", "user": content}]}
 
 
+def cluster(**content: Any) -> dict[str, Any]:
+    """The part of a kubeconfig with this cluster."""
+    return {"clusters": [{"name": "dev-cluster", "cluster": {"server": "https://192.0.2.1", **content}}]}
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"clusters": []}, "Expected object with name dev-cluster in .*clusters list"),
-        ({"users": []}, "Expected object with name dev-user in .*users list"),
-        ({"users": [{"name": "dev-user", "token": "hidden"}]}, "Expected key user in users"),
-        ({"contexts": [{"name": "dev", "context": {}}]}, "Expected key cluster in contexts"),
-        (
-            {"clusters": [{"name": "dev-cluster", "cluster": {"a": 1}}]},
-            "Expected key server in clusters/cluster",
-        ),
+        ({"clusters": []}, "it lacks the cluster dev-cluster"),
+        ({"users": []}, "it lacks the user dev-user"),
+        ({"contexts": [{"name": "dev"}]}, "it lacks the cluster."),
+        ({"clusters": [{"name": "dev-cluster"}]}, "its cluster has no server"),
+        (cluster(server="https://hidden@127.0.0.1:x"), "an address in it is not a URL"),
+        (cluster(server="ftp://127.0.0.1"), "not an address with http:// or https://"),
+        (cluster(server=["https://127.0.0.1"]), "an address in it is not a URL"),
+        (cluster(**{"proxy-url": "hidden:1"}), "its proxy-url does not start with http://"),
+        (cluster(**{"certificate-authority-data": "hidden"}), "a certificate or key in it is not base64"),
+        (user(exec="hidden"), "structure of a kubeconfig"),
+        (user(exec={"command": "x", "apiVersion": "v1", "args": "hidden"}), "args or env .* is not a list"),
         (user(**{"auth-provider": {"name": "gcp"}}), "has removed its auth-provider gcp"),
         (user(**{"token": "hidden", "as": "boss"}), "impersonates another user, which is not supported"),
         (user(exec={"command": "x"}), "missing key 'apiVersion'"),
@@ -242,87 +256,6 @@ def test_damaged_certificates_are_reported_before_anything_is_sent(
     pair = {"client-certificate": str(first.certificate), "client-key": str(second.key)}
     path = write(tmp_path / "config", config("https://192.0.2.1", user=pair))
     assert "The client-certificate or client-key in the kubeconfig" in connect_error(path).problem
-
-
-def test_a_plug_in_gives_the_token(plain: FakeApiServer, tmp_path: Path) -> None:
-    """It is found beside the kubeconfig, and gets its arguments and variables."""
-    output = tmp_path / "output"
-    script(
-        tmp_path / "plugin", f'echo "$1 $EXTRA $KUBERNETES_EXEC_INFO" > {output}\n' + printing(token="t-9")
-    )
-    env = [{"name": "EXTRA", "value": "more"}]
-    content = plugged(plain.url, "./plugin", args=["get"], env=env, provideClusterInfo=True)
-    extension = {"name": "client.authentication.k8s.io/exec", "extension": {"a": 1}}
-    content["clusters"][0]["cluster"]["extensions"] = [extension]
-    connect(Settings(kubeconfig=str(write(tmp_path / "config", content)))).close()
-    assert plain.received[0].headers["authorization"] == "Bearer t-9"
-    argument, variable, info = output.read_text().split(maxsplit=2)
-    assert (argument, variable) == ("get", "more")
-    spec = {"interactive": False, "cluster": {"server": plain.url, "config": {"a": 1}}}
-    assert json.loads(info) == {"apiVersion": EXEC_API, "kind": "ExecCredential", "spec": spec}
-
-
-@pytest.mark.parametrize(("expires", "expected"), [("2999-01-01T00:00:00Z", 1), ("2020-01-01T00:00:00Z", 3)])
-def test_a_plug_in_runs_again_when_its_token_expires(
-    plain: FakeApiServer, tmp_path: Path, expires: str, expected: int
-) -> None:
-    """Not for each request."""
-    runs = tmp_path / "runs"
-    text = f"echo x >> {runs}\n" + printing(token="t", expirationTimestamp=expires)
-    content = plugged(plain.url, script(tmp_path / "plugin", text))
-    api = connect(Settings(kubeconfig=str(write(tmp_path / "config", content))))
-    plain.respond("GET", "/api/v1/namespaces/mnist", FakeResponse(200, {}))
-    api.get(NAMESPACE, "mnist")
-    api.close()
-    assert runs.read_text().count("x") == expected
-
-
-def test_a_plug_in_may_give_a_client_certificate(
-    authority: Authority, server: FakeApiServer, tmp_path: Path
-) -> None:
-    """In place of a token."""
-    pair = authority.issue("client", "client")
-    status = {"clientCertificateData": pair.certificate.read_text(), "clientKeyData": pair.key.read_text()}
-    content = plugged(server.url, script(tmp_path / "plugin", printing(**status)))
-    content["clusters"][0]["cluster"]["certificate-authority"] = str(authority.file)
-    connect(Settings(kubeconfig=str(write(tmp_path / "config", content)))).close()
-    assert "authorization" not in server.received[0].headers
-
-
-def test_a_missing_plug_in_is_reported_with_the_install_hint(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """That of the kubeconfig, which GKE's has."""
-    monkeypatch.setenv("PATH", str(tmp_path))
-    content = plugged("https://192.0.2.1", "my-login", installHint="Ask   the\nhelp desk.")
-    error = connect_error(write(tmp_path / "config", content))
-    assert str(error) == "The log-in plug-in my-login is not installed. Ask the help desk."
-
-
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
-        ("echo one >&2; echo >&2; echo Log in. >&2; exit 3", "failed with status 3: one Log in."),
-        ("exit 1", "failed with status 1: no message."),
-        ("echo hello", "printed no client.authentication.k8s.io/v1 ExecCredential"),
-        (printing(), "printed no client.authentication.k8s.io/v1 ExecCredential"),
-        (printing(token="t").replace("/v1", "/v1beta1"), "printed no client.authentication.k8s.io/v1 "),
-        ("exec sleep 60", "did not end within 0.5 seconds."),
-        (None, "cannot be run: Exec format error."),
-    ],
-)
-def test_a_plug_in_that_fails_is_reported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, problem: str
-) -> None:
-    """In its own words, or by what is wrong with its output."""
-    monkeypatch.setattr(exec_plugin, "SECONDS", 0.5)
-    command = script(tmp_path / "login", text or "")
-    if text is None:
-        write(tmp_path / "login", "\x00\x01")
-    content = plugged("https://192.0.2.1", command)
-    error = connect_error(write(tmp_path / "config", content))
-    assert error.problem.startswith(f"The log-in plug-in login {problem}")
-    assert error.next_step
 
 
 def test_rejected_credentials_are_reported_at_once(plain: FakeApiServer, tmp_path: Path) -> None:

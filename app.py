@@ -5,6 +5,7 @@ import streamlit as st
 from mnist_dash.panels import api_tab, dialogs, history, lifecycle, objects, predict, rollout, theme
 
 if __name__ == "app":  # imported once, by the server; for each visitor it then runs this file as a script
+    lifecycle.listen_on_localhost()
     lifecycle.start()
     app = st.App(__file__, lifespan=lifecycle.lifespan, on_script_error=lifecycle.show_unexpected_error)
 else:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import gc
 import importlib
 import logging
+import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import streamlit as st
+from streamlit.config import is_manually_set
 
 from mnist_dash.dataset import load_digits
 from mnist_dash.errors import MnistDashError, SettingsError
@@ -29,6 +31,19 @@ log = logging.getLogger("mnist_dash")
 def dashboard() -> Dashboard:
     """Return the server's one dashboard; after a SettingsError or EngineError the next call tries again."""
     return open_dashboard(Settings.from_env())
+
+
+def listen_on_localhost() -> None:
+    """Start the program again with the address localhost, unless the user has set `server.address`.
+
+    Whoever reaches the page can deploy, and without .streamlit/config.toml Streamlit listens everywhere.
+    It binds its socket before it imports app.py, so that changing its option here would be too late.
+    """
+    if "run" in sys.orig_argv and not is_manually_set("server.address"):
+        end = sys.orig_argv.index("run") + 1
+        os.closerange(3, 1024)  # its socket, which a new program would inherit
+        flags = ["--server.address", "localhost"]
+        os.execv(sys.executable, [*sys.orig_argv[:end], *flags, *sys.orig_argv[end:]])
 
 
 def start() -> None:

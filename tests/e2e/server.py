@@ -27,7 +27,7 @@ START_SECONDS = 60.0
 class Server:
     """A running dashboard; `page` is its address, `output` its log file."""
 
-    def __init__(self, output: Path, *flags: str, script: Path = APP, **env: str) -> None:
+    def __init__(self, output: Path, *flags: str, script: Path = APP, cwd: Path = ROOT, **env: str) -> None:
         with socket.create_server(("127.0.0.1", 0)) as probe:
             port = probe.getsockname()[1]
         self.page = f"http://localhost:{port}"
@@ -37,7 +37,7 @@ class Server:
         with output.open("ab") as log:
             self.process = subprocess.Popen(
                 [*streamlit, *options, "--", *flags],
-                cwd=ROOT,
+                cwd=cwd,
                 env=os.environ | env,
                 stdout=log,
                 stderr=log,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.e2e.server import ROOT, serve
+from tests.e2e.server import ROOT, Server, serve
 
 GRACE_SECONDS = 3.0
 
@@ -34,6 +35,26 @@ def test_two_dashboards_do_not_disturb_each_other(tmp_path: Path) -> None:
         psutil.wait_procs(mine, timeout=GRACE_SECONDS)
         assert all(child.is_running() for child in theirs)
         assert second.serving() == theirs
+
+
+@pytest.mark.parametrize(
+    ("env", "address"),
+    [({}, "127.0.0.1"), ({"STREAMLIT_SERVER_ADDRESS": "0.0.0.0"}, "0.0.0.0")],
+    ids=["default", "set"],
+)
+def test_app_py_alone_listens_on_localhost_only(tmp_path: Path, env: dict[str, str], address: str) -> None:
+    """Without .streamlit beside it or in the working directory; unless the user has set another address."""
+    script = shutil.copy(ROOT / "app.py", tmp_path)
+    flags = ["--state-dir", str(tmp_path / "state"), "--gateway-port", "0"]
+    server = Server(tmp_path / "log", *flags, script=Path(script), cwd=tmp_path, PYTHONPATH=str(ROOT), **env)
+    try:
+        server.wait_for_serving(3)
+        server.wait_until_up()
+        sockets = psutil.Process(server.process.pid).net_connections("tcp")
+        listening = [socket.laddr for socket in sockets if socket.status == psutil.CONN_LISTEN]
+        assert {ip for ip, port in listening if server.page.endswith(f":{port}")} == {address}
+    finally:
+        server.end(signal.SIGTERM)
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from mnist_dash.errors import SettingsError
 from mnist_dash.storage.key_file import client_for, read_key
 from tests.gcs import private_key, service_account, write_key
 from tests.models import forbidden
 
+NOT_ENCRYPTED = serialization.NoEncryption()
 DAMAGED = "The key file /k is incomplete or damaged."
 USER = {"type": "authorized_user", "client_id": "id", "client_secret": "hush", "refresh_token": "hush"}
 
@@ -36,6 +40,16 @@ def account(**changes: object) -> Callable[[Path], None]:
     return make
 
 
+def pem(
+    key: PrivateKeyTypes,
+    form: serialization.PrivateFormat = serialization.PrivateFormat.PKCS8,
+    encryption: serialization.KeySerializationEncryption = NOT_ENCRYPTED,
+) -> str:
+    """A private key in PEM."""
+    return key.private_bytes(serialization.Encoding.PEM, form, encryption).decode()
+
+
+RSA = serialization.load_pem_private_key(private_key().encode(), None)
 TYPE = "The key file /k has the type"
 NOT_JSON = "The key file /k is not JSON."
 # Mistake -> (how to make it, problem); /k is the file.
@@ -53,6 +67,16 @@ MISTAKES: dict[str, tuple[Callable[[Path], None], str]] = {
     "workload identity federation": (account(type="external_account"), f"{TYPE} 'external_account', not"),
     "a type that is a list": (account(type=["service_account"]), f"{TYPE} ['service_account'], not"),
     "fields lacking": (account(client_email=None, token_uri=None), DAMAGED),
+    "private_key_id lacking, which TensorFlow needs": (account(private_key_id=None), DAMAGED),
+    "client_id that is no text": (account(client_id=1), DAMAGED),
+    "elliptic private key": (
+        account(private_key=pem(ec.generate_private_key(ec.SECP256R1()))),
+        "The private key in /k is not an RSA key.",
+    ),
+    "private key with a password": (
+        account(private_key=pem(RSA, encryption=serialization.BestAvailableEncryption(b"hush"))),
+        "The private key in /k has a password.",
+    ),
     "private key lacking": (account(private_key=None), DAMAGED),
     "private key that is no text": (account(private_key=7), DAMAGED),
     "fields of a user lacking": (text('{"type": "authorized_user", "client_secret": "hush"}'), DAMAGED),
@@ -99,6 +123,33 @@ def test_a_key_is_read_as_it_is(tmp_path: Path) -> None:
     content = f" {json.dumps(service_account(more='field'), indent=2)}\r\n".encode()
     path.write_bytes(content)
     assert read_key(path) == content
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_a_key_in_another_encoding_becomes_utf_8(tmp_path: Path, encoding: str) -> None:
+    """As PowerShell and editors write it; TensorFlow reads UTF-8 without a byte order mark only."""
+    path = tmp_path / "key.json"
+    path.write_bytes(json.dumps(service_account()).encode(encoding))
+    assert read_key(path) == json.dumps(service_account()).encode()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text.replace("\n", ""),
+        lambda text: text.replace("\n", " "),
+        lambda text: text.replace("\n", "\n  "),
+        lambda text: f"  {text}",
+        lambda text: f"a comment\n{text}",
+        lambda _: pem(RSA, serialization.PrivateFormat.TraditionalOpenSSL),
+    ],
+    ids=["no line ends", "blanks", "indented", "leading blanks", "comment", "PKCS #1"],
+)
+def test_a_private_key_becomes_plain_pem(tmp_path: Path, damage: Callable[[str], str]) -> None:
+    """OpenSSL, with which TensorFlow reads it, is strict about its lines."""
+    path = write_key(tmp_path / "key.json", private_key=damage(private_key()))
+    assert json.loads(read_key(path)) == service_account()
+    assert client_for(path) is not None
 
 
 def test_the_key_of_a_user_is_a_key(tmp_path: Path) -> None:

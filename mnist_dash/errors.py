@@ -30,7 +30,8 @@ class DrawingError(MnistDashError):
 class ModelError(MnistDashError):
     """The SavedModel is missing, unreadable, or not a model of MNIST digits.
 
-    `unverified` means that it may be fit, but cannot be read from here: access denied, no network.
+    `unverified` means that it may be fit, but cannot be read from here (access denied, no network), or cannot
+    be run here although TensorFlow Serving may run it.
     """
 
     def __init__(self, problem: str, next_step: str = "", *, unverified: bool = False) -> None:

@@ -18,8 +18,9 @@ DIGIT: Final = 20
 CENTRE: Final = 14.5
 # Anti-aliased rims and an image file's noise are not part of the digit's box.
 FAINTEST: Final = 0.25
-# A click leaves a dot as large as the brush, 20 of the canvas's 280 pixels; every digit is larger.
-SMALLEST: Final = 1 / 12
+# A click leaves a dot of the brush's size, 20 of the canvas's 280 pixels, or more if the mouse moves; digits
+# are larger. A dot that far away from the rest is no part of the digit.
+SMALLEST: Final = 1 / 8
 # Pillow's box filter takes source pixels whole or not at all. With 8 or more of them per pixel of the field,
 # that is area averaging to a sixteenth of a pixel; a smaller drawing is first divided into finer pixels.
 FINENESS: Final = 8
@@ -34,7 +35,8 @@ def prepare(image_data: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     light strokes on a black or transparent background. The ink's longest side becomes 20 pixels with the
     aspect kept, by area averaging, and its centre of mass the centre of the field, as the MNIST page
     (LeCun, Cortes, Burges) describes; the strongest ink becomes 1, as in MNIST, however thin the brush. A
-    lopsided drawing is moved towards the centre only as far as all of it stays in the field.
+    lopsided drawing is moved towards the centre only as far as all of it stays in the field. A dot far from
+    the rest is left out.
 
     Raises DrawingError if there is no digit (nothing, a few specks, a dot), or if the array has another shape
     or dtype.
@@ -56,17 +58,40 @@ def ink_of(image_data: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
 
 
 def ink_box(ink: npt.NDArray[np.float32]) -> tuple[slice, slice]:
-    """Return the rows and columns that hold all ink of (H, W); raises DrawingError if it is no digit."""
+    """Return the rows and columns that hold the digit of (H, W) ink; raises DrawingError if there is none."""
     inked = ink >= FAINTEST
-    rows, columns = np.flatnonzero(inked.any(axis=1)), np.flatnonzero(inked.any(axis=0))
-    if not len(rows):
+    if not inked.any():
         raise DrawingError("The drawing is empty.", "Draw a digit first.")
-    height, width = rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1
-    if max(height, width) < SMALLEST * max(ink.shape):
-        raise DrawingError("The drawing is only a dot.", "Draw a digit first, about as large as the canvas.")
-    if inked.sum() < max(height, width) / 2:
+    if inked.sum() < longest_side(inked) / 2:
         raise DrawingError("The drawing is only a few specks.", "Draw a digit first, with a thicker stroke.")
+    inked = without_far_dots(inked)
+    if longest_side(inked) < SMALLEST * max(ink.shape):
+        raise DrawingError("The drawing is only a dot.", "Draw a digit first, about as large as the canvas.")
+    return box_of(inked)
+
+
+def box_of(inked: npt.NDArray[np.bool_]) -> tuple[slice, slice]:
+    """Return the rows and columns that hold all that is True; there must be some."""
+    rows, columns = np.flatnonzero(inked.any(axis=1)), np.flatnonzero(inked.any(axis=0))
     return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+
+
+def longest_side(inked: npt.NDArray[np.bool_]) -> int:
+    """Return the height or width, in pixels, of the box that holds all that is True."""
+    return int(max(inked[box_of(inked)].shape))
+
+
+def without_far_dots(inked: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return the ink without dots that an empty strip of their size separates from the rest."""
+    far = SMALLEST * max(inked.shape)
+    kept = inked.copy()
+    for quarter_turns in range(8):  # twice each side
+        turned = np.rot90(kept, quarter_turns)  # a view
+        rows = np.flatnonzero(turned.any(axis=1))
+        gaps = np.flatnonzero(np.diff(rows) > far)
+        if len(gaps) and longest_side(top := turned[: rows[gaps[0]] + 1]) < far:
+            top[:] = False
+    return kept
 
 
 def fit(ink: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -13,11 +13,19 @@ from mnist_dash.errors import ModelError
 
 SERVING_DEFAULT = "serving_default"
 """The signature that TensorFlow Serving uses when a request names no other."""
-FLOATS = frozenset({"DT_FLOAT", "DT_DOUBLE", "DT_HALF"})
+UNKNOWN_RANK = (-1, 784)
+"""The shape that is taken for an input of unknown rank, as in TensorFlow Serving's own example for MNIST."""
+FLOATS = frozenset({"DT_FLOAT", "DT_DOUBLE"})
+"""The floats that TensorFlow Serving reads from JSON and writes as JSON."""
+JSON_DTYPES = FLOATS | {"DT_BOOL", "DT_STRING", "DT_INT8", "DT_INT16", "DT_INT32", "DT_INT64"}
+JSON_DTYPES |= {"DT_UINT8", "DT_UINT16", "DT_UINT32", "DT_UINT64"}
 SUM_TOLERANCE = 1e-2
-"""How far the sum of ten probabilities may be from 1; half-precision numbers stay well below."""
+"""How far the sum of ten probabilities may be from 1 (of percentages: from 100), relatively."""
+DIVERGED = "Its weights are probably damaged, or its training diverged: export it again."
 
 _DIGIT_SHAPES = ((28, 28, 1), (28, 28), (784,), (1, 28, 28), (784, 1), (1, 784))
+_ANSWER_NAMES = ("prob", "softmax", "logit")
+"""Parts of the names of the outputs that are the answer, the most certain first."""
 _EXPORT_SHAPE = "Export it with an input of shape (None, 28, 28, 1), (None, 28, 28) or (None, 784)."
 
 
@@ -47,6 +55,7 @@ class Signature:
 class Adapter:
     """How digits are passed to a signature, and which of its outputs holds the answer."""
 
+    signature: str
     input_name: str
     input_shape: tuple[int, ...]
     """With the leading batch; -1 where a size is free."""
@@ -59,24 +68,40 @@ class Adapter:
         return {self.input_name: shape_for(images, self.input_shape, self.where)}
 
     def probabilities(self, outputs: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
-        """Return the (n, 10) probabilities from the outputs, as `to_probabilities` does."""
+        """Return the (n, 10) probabilities from the outputs, as `to_probabilities` does.
+
+        Raises ModelError also if another output has another batch: a row of JSON holds a row of each output.
+        """
+        batch = np.shape(outputs[self.output_name])[:1]
+        for name, output in outputs.items():
+            if np.shape(output)[:1] != batch:
+                shape = np.shape(output)
+                problem = (
+                    f"{self.where} has an output `{name}` of shape {shape}, without a row for each digit."
+                )
+                raise ModelError(problem, "Export it without this output.")
         return to_probabilities(outputs[self.output_name], self.where)
 
 
 def adapter_of(signatures: Mapping[str, Signature], where: str = "The model") -> Adapter:
-    """Return how MNIST digits fit the signature `serving_default`; `where` starts the errors' sentences.
+    """Return how MNIST digits fit a signature, preferably `serving_default`; `where` starts the errors.
 
-    Raises ModelError unless there is a single float input of 784 values with a free leading batch, and an
-    output of ten. Of several such outputs, the output with "prob" in its name is the answer.
+    A signature fits with a single float input of 784 values and a leading batch, and an output of ten. Of
+    several such outputs, their names tell the answer: probabilities, softmax or logits. Raises ModelError if
+    no signature fits.
     """
-    if SERVING_DEFAULT not in signatures:
-        names = ", ".join(f"`{name}`" for name in sorted(signatures)) or "none"
-        problem = f"{where} has no signature `{SERVING_DEFAULT}`; its signatures: {names}."
-        step = "Export it with model.export(...) in Keras or tf.saved_model.save(..., signatures=...)."
-        raise ModelError(problem, step)
-    signature = signatures[SERVING_DEFAULT]
-    name, shape = _input_of(signature, where)
-    return Adapter(name, shape, _output_of(signature, where), where)
+    errors: dict[str, ModelError] = {}
+    for name in sorted(signatures, key=lambda name: (name != SERVING_DEFAULT, name)):
+        try:
+            return _adapter(name, signatures[name], where)
+        except ModelError as error:
+            errors[name] = error
+    if SERVING_DEFAULT in errors:
+        raise errors[SERVING_DEFAULT]
+    names = ", ".join(f"`{name}`" for name in sorted(signatures)) or "none"
+    problem = f"{where} has no signature `{SERVING_DEFAULT}`; its signatures: {names}."
+    step = "Export it with model.export(...) in Keras or tf.saved_model.save(..., signatures=...)."
+    raise ModelError(problem, step)
 
 
 def shape_for(
@@ -84,8 +109,8 @@ def shape_for(
 ) -> NDArray[np.float32]:
     """Reshape (n, 28, 28) digits for an input of `input_shape`, without copying where possible.
 
-    An input without a leading batch, or with a fixed batch, is refused: a request may hold any number of
-    digits, and TensorFlow Serving's row format always adds the batch. Raises ModelError.
+    An input without a leading batch is refused, because TensorFlow Serving's row format always adds the
+    batch, and so is a fixed batch other than 1. Raises ModelError.
     """
     return images.reshape(len(images), *_digit_shape(input_shape, where))
 
@@ -93,10 +118,11 @@ def shape_for(
 def to_probabilities(outputs: ArrayLike, where: str = "The model") -> NDArray[np.float64]:
     """Turn a model's output, (n, 10) probabilities or logits, into float64 probabilities.
 
-    The output counts as probabilities if every number of the batch is in [0, 1] and every row adds up to 1
-    within SUM_TOLERANCE; then each row is only divided by its sum. Anything else counts as logits and goes
-    through softmax, the whole batch alike, which is right for log-probabilities, too. Independent sigmoids
-    keep their order but look less certain. Raises ModelError if it is not (n, 10) finite numbers.
+    The output counts as probabilities if no number of the batch is negative and every row adds up to 1, or
+    every row to 100, within SUM_TOLERANCE; then each row is only divided by its sum. Anything else counts as
+    logits and goes through softmax, the whole batch alike, which is right for log-probabilities, too.
+    Independent sigmoids keep their order but look less certain. Raises ModelError if it is not (n, 10) finite
+    numbers.
     """
     values = np.asarray(outputs, np.float64)
     if values.ndim != 2 or values.shape[1] != DIGITS:
@@ -104,12 +130,17 @@ def to_probabilities(outputs: ArrayLike, where: str = "The model") -> NDArray[np
         raise ModelError(problem, "Its output must be ten probabilities or logits for each digit.")
     if not np.isfinite(values).all():
         problem = f"{where} answered with numbers that are not finite (NaN or infinity)."
-        step = "Its weights are probably damaged, or its training diverged: export it again."
-        raise ModelError(problem, step)
+        raise ModelError(problem, DIVERGED)
     if not _are_probabilities(values):
         values = np.exp(values - values.max(axis=1, keepdims=True))
     rows: NDArray[np.float64] = values / values.sum(axis=1, keepdims=True)
     return rows
+
+
+def choose_outputs(names: list[str]) -> list[str]:
+    """Return the outputs that are the answer by their names, out of those with ten values, or all of them."""
+    choices = ([name for name in names if part in name.lower()] for part in _ANSWER_NAMES)
+    return next(filter(None, choices), names)
 
 
 def show(shape: tuple[int, ...] | None) -> str:
@@ -123,8 +154,18 @@ def show(shape: tuple[int, ...] | None) -> str:
 
 
 def _are_probabilities(values: NDArray[np.float64]) -> bool:
-    in_range = values.min(initial=0) >= 0 and values.max(initial=0) <= 1 + SUM_TOLERANCE
-    return bool(in_range and (np.abs(values.sum(axis=1) - 1) <= SUM_TOLERANCE).all())
+    sums = values.sum(axis=1)
+    is_sum = any((np.abs(sums / total - 1) <= SUM_TOLERANCE).all() for total in (1, 100))
+    return bool(values.min(initial=0) >= 0 and is_sum)
+
+
+def _adapter(name: str, signature: Signature, where: str) -> Adapter:
+    input_name, shape = _input_of(signature, where)
+    for key, tensor in signature.outputs.items():
+        if tensor.dtype not in JSON_DTYPES:
+            problem = f"{where} answers with {tensor.dtype} in its output `{key}`, which JSON cannot hold."
+            raise ModelError(problem, "Export it with a float32 output, with tf.cast(..., tf.float32).")
+    return Adapter(name, input_name, shape, _output_of(signature, where), where)
 
 
 def _input_of(signature: Signature, where: str) -> tuple[str, tuple[int, ...]]:
@@ -134,19 +175,18 @@ def _input_of(signature: Signature, where: str) -> tuple[str, tuple[int, ...]]:
         raise ModelError(problem, "Export it with the digit as its only input.")
     ((name, tensor),) = signature.inputs.items()
     if tensor.dtype not in FLOATS:
-        problem = f"{where} takes {tensor.dtype} for its input `{name}`, not floats."
+        problem = f"{where} takes {tensor.dtype} for its input `{name}`, not float32."
         step = "Export it with a float32 input from 0 to 1; let the model itself scale it."
         raise ModelError(problem, step)
-    if tensor.shape is None:
-        raise ModelError(f"{where} does not say the shape of its input `{name}`.", _EXPORT_SHAPE)
-    _digit_shape(tensor.shape, where)
-    return name, tensor.shape
+    shape = UNKNOWN_RANK if tensor.shape is None else tensor.shape
+    _digit_shape(shape, where)
+    return name, shape
 
 
 def _digit_shape(input_shape: tuple[int, ...], where: str) -> tuple[int, ...]:
     """Return the shape of a digit in a batch of `input_shape`; raises ModelError if it has no free batch."""
     rest = _arrangement(input_shape[1:])
-    if rest and input_shape[0] < 0:
+    if rest and input_shape[0] in (-1, 1):
         return rest
     shape = show(input_shape)
     misfit = f"takes an input of shape {shape}, which does not fit the 28x28 pixels of a digit."
@@ -166,9 +206,7 @@ def _arrangement(shape: tuple[int, ...]) -> tuple[int, ...] | None:
 
 
 def _output_of(signature: Signature, where: str) -> str:
-    found = _outputs_of_ten(signature)
-    if len(found) > 1:
-        found = [name for name in found if "prob" in name.lower()] or found
+    found = choose_outputs(_outputs_of_ten(signature))
     if len(found) == 1:
         return found[0]
     if found:

@@ -16,9 +16,11 @@ from mnist_dash.savedmodel.proto import saved_model_class
 
 DATA = Path(__file__).parent / "data"
 FLAT, ROWS, SAME, FROZEN, INVERTED, PYTHON = "flat", "rows", "same", "frozen", "inverted", "python"
+BRANCHES, BATCHED, EXAMPLE = "branches", "batched", "example"
 """(n, 784) to logits; (n, 28, 28) to `classes` and `probabilities`, and FLAT as its signature `pixels`; half
 precision, one key for input and output; no variables, (n, 28, 28, 1) to four outputs; wants black ink on
-white; runs Python, which only TensorFlow can."""
+white; runs Python, which only TensorFlow can; scales pixels from 0 to 255 in a branch; subtracts the mean of
+the batch; TensorFlow Serving's own example, with a signature `predict_images` of unknown shapes."""
 NOBODY = 65534
 
 
@@ -48,6 +50,11 @@ def change(folder: Path, edit: Callable[[Any], None]) -> None:
     message.ParseFromString(path.read_bytes())
     edit(message.meta_graphs[0])
     path.write_bytes(message.SerializeToString())
+
+
+def use_foreign_operation(graph: Any) -> None:
+    """Make the softmax of EXAMPLE an operation that TensorFlow Serving has and OpenVINO lacks."""
+    next(node for node in graph.graph_def.node if node.op == "Softmax").op = "XlaCallModule"
 
 
 def signature_in(graph: Any, name: str = "serving_default") -> Any:
@@ -84,6 +91,13 @@ def _declare(info: Any, shape: tuple[int, ...], dtype: int) -> None:
     info.tensor_shape.SetInParent()
     for size in shape:
         info.tensor_shape.dim.add(size=size)
+
+
+def set_weight(folder: Path, index: int, *values: float) -> None:
+    """Write float32 weights into the only shard of a version folder, from the number `index` on."""
+    with (folder / "variables" / "variables.data-00000-of-00001").open("r+b") as shard:
+        shard.seek(4 * index)
+        shard.write(np.array(values, np.float32).tobytes())
 
 
 def cut_off(path: Path, keep: float = 0.5) -> None:

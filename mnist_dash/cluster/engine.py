@@ -50,7 +50,7 @@ from mnist_dash.serving.client import ServingClient
 from mnist_dash.settings import RouterKind, Settings
 from mnist_dash.storage.discovery import bases_in_buckets
 from mnist_dash.storage.key_file import client_for
-from mnist_dash.storage.location import Progress
+from mnist_dash.storage.location import FolderLocation, Progress, location_of
 
 FIRST_POLL_SECONDS = 2.0
 """How long the start waits for the cluster; it then continues without."""
@@ -117,14 +117,16 @@ class KubernetesEngine:
         return True
 
     def check(self, base: str, progress: Progress | None = None) -> ModelCheck:
-        """Check a model in a bucket; the `unverified` of the result says why it could not be read from here.
+        """Check a model in a bucket; the `unverified` of the result says why it could not be done here.
 
         Raises ModelError if the address is wrong, or the model is unfit.
         """
-        if not base.startswith("gs:"):
+        location = location_of(base)
+        if isinstance(location, FolderLocation):
+            copy = f"gcloud storage cp -r {location}/model gs://BUCKET/PATH/"
             raise ModelError(
-                f"A cluster reads models from Cloud Storage, not {base}.",
-                f"Copy it to a bucket: gcloud storage cp -r {base}/model gs://BUCKET/PATH/ and give gs://BUCKET/PATH.",
+                f"A cluster reads models from Cloud Storage, not {location}.",
+                f"Copy it to a bucket: {copy} and give gs://BUCKET/PATH.",
             )
         key = self._settings.google_app_creds
         try:
@@ -135,7 +137,7 @@ class KubernetesEngine:
             if not error.unverified:
                 raise
             warning = f"Deployed unchecked: {error.problem}"
-            return ModelCheck(base.rstrip("/"), None, (), None, (warning,), unverified=str(error))
+            return ModelCheck(str(location), None, (), None, (warning,), unverified=str(error))
 
     def apply(self, change: Change, context: ChangeContext) -> None:
         try:

@@ -44,7 +44,7 @@ from mnist_dash.route_check import diagnose_route
 from mnist_dash.savedmodel.background_checks import BackgroundChecks
 from mnist_dash.savedmodel.isolated_check import check_model_isolated
 from mnist_dash.settings import Settings
-from mnist_dash.storage.location import Progress
+from mnist_dash.storage.location import BucketLocation, Progress, location_of
 
 HOST = "127.0.0.1"
 TICK_SECONDS = 0.1
@@ -109,10 +109,11 @@ class LocalEngine:
         return False
 
     def check(self, base: str, _: Progress | None = None) -> ModelCheck:
-        if base.startswith("gs:"):
+        location = location_of(base)
+        if isinstance(location, BucketLocation):
             raise ModelError(
-                f"The local engine reads folders, not {base}.",
-                f"Copy it here first: gcloud storage cp -r {base.rstrip('/')} .",
+                f"The local engine reads folders, not {location}.",
+                f"Copy it here first: gcloud storage cp -r {location} .",
             )
         return check_model_isolated(base)
 

@@ -114,7 +114,7 @@ def show_model_input(picture: Image | None) -> None:
             alt="The drawing as 28 by 28 grey pixels" if picture is not None else "Empty picture",
         )
         st.caption(
-            "What the model sees: 28x28 pixels, cropped, scaled and centred as MNIST's digits are.",
+            "What the model sees: 28x28 pixels, without far dots, scaled and centred as MNIST's digits are.",
             width=SIDE - 28 * PIXEL - 16,
         )
 

@@ -16,9 +16,9 @@ from mnist_dash.domain import MODEL_NAME, ModelCheck
 from mnist_dash.errors import ModelError
 from mnist_dash.savedmodel.model import Model
 from mnist_dash.savedmodel.proto import read_signatures
-from mnist_dash.signature import adapter_of
-from mnist_dash.storage.base_diagnosis import find_newest, version_folders
-from mnist_dash.storage.location import MAX_BYTES, Location, Progress, location_of
+from mnist_dash.signature import SERVING_DEFAULT, adapter_of
+from mnist_dash.storage.base_diagnosis import find_newest, parse_version, version_folders
+from mnist_dash.storage.location import MAX_BYTES, FolderLocation, Location, Progress, location_of
 
 if TYPE_CHECKING:
     from google.cloud.storage import Client  # type: ignore[import-untyped]  # it ships no types
@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 CHECK_DIGITS = 200
 LOW_ACCURACY = 0.5
 """A less accurate model is deployed with a warning, because that may be intended."""
+GOOD_ACCURACY = 0.9
+"""The pixels of a more accurate model have the convention that it was trained with."""
+CLEARLY_BETTER = 0.1
+BATCH_TOLERANCE = 0.02
+"""The rounding of a larger batch may change a close answer."""
 
 
 def check_model(
@@ -39,19 +44,22 @@ def check_model(
 
     `client` talks to Cloud Storage for a `gs://` base, from which at most `max_bytes` are copied, reporting
     `progress`. A model that is wrong about most digits is returned with a warning. Raises ModelError if
-    it cannot be served at all, or (then it is `unverified`) cannot be read from here.
+    it cannot be served at all, or (then it is `unverified`) cannot be read or run here.
     """
     location = location_of(base, client)
     version, folder = find_newest(location)
     with tempfile.TemporaryDirectory(prefix="mnist-dash-") as into:
         local = folder.fetch(Path(into) / MODEL_NAME / str(version), progress, max_bytes)
         with _named(folder, local):
-            shape = adapter_of(read_signatures(local), str(local)).input_shape
+            adapter = adapter_of(read_signatures(local), str(local))
             model = Model.load(local)
             digits = load_digits().sample(CHECK_DIGITS)
             accuracy = _accuracy(model, digits.images, digits.labels)
-            warnings = (*_warn_of_ignored(location, version), *_warn_of_accuracy(model, digits, accuracy))
-    return ModelCheck(str(location), version, shape, accuracy, warnings)
+            warnings = [*_warn_of_ignored(location, version), *_warn_of_accuracy(model, digits, accuracy)]
+            warnings += _warn_of_signature(adapter.signature)
+            if adapter.input_shape[0] < 0:
+                warnings += _warn_of_batches(model, digits, accuracy)
+    return ModelCheck(str(location), version, adapter.input_shape, accuracy, tuple(warnings))
 
 
 @contextmanager
@@ -61,28 +69,42 @@ def _named(folder: Location, copy: Path) -> Iterator[None]:
         yield
     except ModelError as err:
         texts = (text.replace(str(copy), str(folder)) for text in (err.problem, err.next_step))
-        raise ModelError(*texts, unverified=err.unverified) from err
+        # A folder is served by OpenVINO itself, a bucket by TensorFlow Serving, which can run more models.
+        unverified = err.unverified and not isinstance(folder, FolderLocation)
+        raise ModelError(*texts, unverified=unverified) from err
 
 
 def _accuracy(model: Model, images: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
-    return float((model.probabilities(images).argmax(axis=1) == labels).mean())
+    """Return the share of right answers to one digit at a time, as the dashboard sends them."""
+    answers = [model.probabilities(image[np.newaxis])[0].argmax() for image in images]
+    return float((np.array(answers) == labels).mean())
 
 
 def _warn_of_ignored(base: Location, version: int) -> list[str]:
-    """Warn of folders beside the versions that TensorFlow Serving ignores, such as `v4`."""
+    """Warn of folders beside the versions that TensorFlow Serving ignores: `v4`, or `01` beside `1`."""
     entries = (base / MODEL_NAME).entries()
     ignored = sorted(set(entries.folders) - set(version_folders(entries).values()))
-    if not ignored:
+    doubled = [name for name in ignored if parse_version(name) is not None]
+    warnings = [f"`{name}` is also version {int(name)}: remove one of the two folders." for name in doubled]
+    if others := [f"`{name}`" for name in ignored if name not in doubled]:
+        names = ", ".join(others[:3])
+        text = f"Version {version} is served; only folders named by a number are versions, unlike {names}."
+        warnings.append(text)
+    return warnings
+
+
+def _warn_of_signature(name: str) -> list[str]:
+    if name == SERVING_DEFAULT:
         return []
-    names = ", ".join(f"`{name}`" for name in ignored[:3])
-    return [f"Version {version} is served; only folders named by a number are versions, unlike {names}."]
+    return [f'Digits fit only its signature `{name}`: other programs must send "signature_name": "{name}".']
 
 
 def _warn_of_accuracy(model: Model, digits: Digits, accuracy: float) -> list[str]:
     """Warn of low accuracy, naming the convention of pixels that the model seems to be trained with."""
-    if accuracy >= LOW_ACCURACY:
+    if accuracy >= GOOD_ACCURACY:
         return []
     conventions = {
+        "pixels less 0.1307 and divided by 0.3081": (digits.images - 0.1307) / 0.3081,
         "pixels from 0 to 255": digits.images * 255,
         "black ink on white": 1 - digits.images,
         "pixels from -1 to 1": digits.images * 2 - 1,
@@ -91,4 +113,15 @@ def _warn_of_accuracy(model: Model, digits: Digits, accuracy: float) -> list[str
     name, best = max(accuracies.items(), key=lambda item: item[1])
     text = f"It gets only {accuracy:.0%} of {len(digits)} known digits right."
     hint = f" With {name} it would get {best:.0%}; it is given white ink on black, from 0 to 1."
-    return [text + hint if best >= max(LOW_ACCURACY, 2 * accuracy) else text]
+    if best >= max(LOW_ACCURACY, accuracy + CLEARLY_BETTER):
+        return [text + hint]
+    return [text] if accuracy < LOW_ACCURACY else []
+
+
+def _warn_of_batches(model: Model, digits: Digits, accuracy: float) -> list[str]:
+    """Warn of answers that depend on the other digits of a request, as with statistics of the batch."""
+    together = float((model.probabilities(digits.images).argmax(axis=1) == digits.labels).mean())
+    if abs(together - accuracy) <= BATCH_TOLERANCE:
+        return []
+    text = f"It gets {accuracy:.0%} of the digits right, but {together:.0%} of {len(digits)} in one request."
+    return [f"{text} Export it for inference, with training=False."]

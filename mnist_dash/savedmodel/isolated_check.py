@@ -19,7 +19,7 @@ from mnist_dash.domain import ModelCheck
 from mnist_dash.errors import MnistDashError, ModelError
 from mnist_dash.savedmodel.check import check_model
 from mnist_dash.storage.key_file import client_for
-from mnist_dash.storage.location import MAX_BYTES, Progress
+from mnist_dash.storage.location import MAX_BYTES, BucketLocation, Progress, location_of
 from mnist_dash.subprocesses import ChildProcess, Exited, exit_with_parent
 
 _MODULE = "mnist_dash.savedmodel.isolated_check"
@@ -42,7 +42,7 @@ def check_model_isolated(
     argv = [sys.executable, "-m", _MODULE, "--with-parent", "--max-bytes", str(max_bytes)]
     argv += ["--credentials", str(credentials)] if credentials else []
     deadline = time.monotonic() + timeout
-    is_copying = base.strip().startswith("gs:")
+    is_copying = isinstance(location_of(base), BucketLocation)
     events: queue.SimpleQueue[Any] = queue.SimpleQueue()
     child = ChildProcess("check", [*argv, "--", base], json.loads, lambda _, event: events.put(event))
     try:

@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from mnist_dash.errors import ModelError
-from mnist_dash.signature import SERVING_DEFAULT, Signature, Tensor
+from mnist_dash.signature import FLOATS, SERVING_DEFAULT, UNKNOWN_RANK, Signature, Tensor
 
 FILE_NAME = "saved_model.pb"
 SERVE = {"serve"}
@@ -35,7 +35,14 @@ _FIELDS: dict[str, dict[int, tuple[str, str, bool]]] = {
     },
     "MetaInfoDef": {4: ("tags", "string", True)},
     "GraphDef": {1: ("node", "NodeDef", True)},
-    "NodeDef": {2: ("op", "string", False)},
+    "NodeDef": {
+        1: ("name", "string", False),
+        2: ("op", "string", False),
+        3: ("input", "string", True),
+        5: ("attr", "AttrEntry", True),
+    },
+    "AttrEntry": {1: ("key", "string", False), 2: ("value", "AttrValue", False)},
+    "AttrValue": {6: ("type", "int32", False), 7: ("shape", "TensorShapeProto", False)},
     "SignatureEntry": {1: ("key", "string", False), 2: ("value", "SignatureDef", False)},
     "SignatureDef": {
         1: ("inputs", "TensorEntry", True),
@@ -100,6 +107,7 @@ class ServingGraph:
         whole: Any = saved_model_class()()
         graph = whole.meta_graphs.add()
         graph.CopyFrom(self._graph)
+        _cut_at_inputs(graph.graph_def, new.value.inputs)
         del graph.signature_def[:]
         graph.signature_def.append(new)
         return bytes(whole.SerializeToString())
@@ -125,6 +133,25 @@ def read_graph(folder: Path) -> ServingGraph:
     ops = {node.op for node in graph.graph_def.node}
     signatures = {signature.name: signature for signature in _signatures(graph)}
     return ServingGraph(signatures, bool(ops & VARIABLE_OPS), graph)
+
+
+def _cut_at_inputs(graph: Any, inputs: Any) -> None:
+    """Make placeholders of inputs that the graph computes, which TensorFlow can feed and OpenVINO cannot.
+
+    Floats of unknown rank get the shape UNKNOWN_RANK: OpenVINO multiplies no matrices of unknown rank.
+    """
+    nodes = {f"{node.name}:0": node for node in graph.node}
+    for info in (entry.value for entry in inputs):
+        node, shape = nodes.get(info.name), _shape(info)
+        is_open = shape is None and _dtype(info.dtype) in FLOATS
+        if node and (is_open or node.op != "Placeholder"):
+            node.op = "Placeholder"
+            del node.input[:], node.attr[:]
+            node.attr.add(key="dtype").value.type = info.dtype
+            sizes = node.attr.add(key="shape").value.shape
+            sizes.unknown_rank = shape is None and not is_open
+            for size in UNKNOWN_RANK if is_open else shape or ():
+                sizes.dim.add(size=size)
 
 
 def _parse(path: Path) -> Any:

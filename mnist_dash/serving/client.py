@@ -28,7 +28,16 @@ from mnist_dash.domain import (
 )
 from mnist_dash.errors import ModelError, ServingError
 from mnist_dash.serving.http_errors import raise_for_status, translate_network_error
-from mnist_dash.signature import shape_for, to_probabilities
+from mnist_dash.signature import (
+    SERVING_DEFAULT,
+    Adapter,
+    Signature,
+    Tensor,
+    adapter_of,
+    choose_outputs,
+    shape_for,
+    to_probabilities,
+)
 
 CONNECTIONS: Final = 16
 CONNECT_SECONDS: Final = 3.0
@@ -69,7 +78,7 @@ class ServingClient:
         self._session.mount(gateway.url, transport or AddressAdapter(gateway))
         if gateway.address:  # else the Host header would name the address
             self._session.headers["Host"] = urlsplit(gateway.url).netloc
-        self._shapes: dict[Route, tuple[int, ...]] = {}
+        self._adapters: dict[Route, Adapter] = {}
 
     def close(self) -> None:
         """Close the kept-alive connections."""
@@ -78,21 +87,21 @@ class ServingClient:
     def predict(self, image: Image, route: Route = Route.SPLIT) -> Prediction:
         """Predict one digit, (28, 28) float32 in [0, 1]; raises ServingError.
 
-        The model's signature decides the shape of the request. On the split the body fits Current; if the
+        The model's signatures decide the shape of the request. On the split the body fits Current; if the
         gateway chose a New model that needs another shape, the request is repeated to New by header, so that
         the choice stays the gateway's.
         """
         destination = route
         model: Route = Route.CURRENT if route is Route.SPLIT else route
         for _ in range(ATTEMPTS):  # models may change roles between a request and its answer
-            shape = self._input_shape(model)
+            adapter = self._adapter(model)
             started = time.perf_counter()
-            response = self._post(image, shape, destination)
+            response = self._post(image, adapter, destination)
             milliseconds = (time.perf_counter() - started) * 1000
             if response.status_code != requests.codes.bad_request:
                 break
             destination = model = _route_to_answering_model(response, destination)
-            self._shapes.pop(model, None)
+            self._adapters.pop(model, None)
         raise_for_status(response)
         return read_prediction(response, milliseconds)
 
@@ -109,21 +118,22 @@ class ServingClient:
         except ServingError as error:
             return None, str(error)
 
-    def _post(self, image: Image, shape: tuple[int, ...], route: Route) -> requests.Response:
-        try:
-            instances = np.ascontiguousarray(shape_for(image[np.newaxis], shape), dtype=np.float32)
-        except ModelError as error:  # an unchecked model: a newer version in the folder, or another program's
-            raise ServingError(error.problem, error.next_step) from error
-        body = orjson.dumps({"instances": instances}, option=orjson.OPT_SERIALIZE_NUMPY)
-        return self._send("POST", ":predict", route, body)
+    def _post(self, image: Image, adapter: Adapter, route: Route) -> requests.Response:
+        instances = shape_for(image[np.newaxis], adapter.input_shape)
+        document: dict[str, Any] = {"instances": np.ascontiguousarray(instances, dtype=np.float32)}
+        if adapter.signature != SERVING_DEFAULT:
+            document["signature_name"] = adapter.signature
+        return self._send(
+            "POST", ":predict", route, orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+        )
 
-    def _input_shape(self, route: Route) -> tuple[int, ...]:
-        """Return the input shape that the model on this route declares, read once and kept until a 400."""
-        if not (shape := self._shapes.get(route)):
+    def _adapter(self, route: Route) -> Adapter:
+        """Return how digits fit the model on this route by its metadata, read once and kept until a 400."""
+        if not (adapter := self._adapters.get(route)):
             response = self._send("GET", "/metadata", route)
             raise_for_status(response)
-            shape = self._shapes[route] = read_input_shape(response)
-        return shape
+            adapter = self._adapters[route] = read_adapter(response)
+        return adapter
 
     def _send(
         self, method: str, verb: str, route: Route, body: bytes | None = None, seconds: float = READ_SECONDS
@@ -156,14 +166,32 @@ def read_prediction(response: requests.Response, milliseconds: float) -> Predict
     )
 
 
-def read_input_shape(response: requests.Response) -> tuple[int, ...]:
-    """Read the input shape from a model's metadata, -1 for a free dimension; MNIST's usual one by default."""
+def read_adapter(response: requests.Response) -> Adapter:
+    """Read how digits fit a model from its metadata; MNIST's usual input by default. Raises ServingError."""
     try:
         signatures = _parse_json(response)["metadata"]["signature_def"]["signature_def"]
-        (tensor,) = signatures["serving_default"]["inputs"].values()
-        return tuple(int(dim["size"]) for dim in tensor["tensor_shape"]["dim"])
+        return adapter_of({name: _read_signature(name, entry) for name, entry in signatures.items()})
+    except ModelError as error:  # an unchecked model: a newer version in the folder, or another program's
+        raise ServingError(error.problem, error.next_step) from error
     except (KeyError, TypeError, ValueError, AttributeError):
-        return (-1, 28, 28, 1)
+        return Adapter(SERVING_DEFAULT, "", (-1, 28, 28, 1), "")
+
+
+def _read_signature(name: str, entry: Any) -> Signature:
+    inputs, outputs = (
+        {
+            key: Tensor(key, tensor["dtype"], _read_shape(tensor.get("tensor_shape")))
+            for key, tensor in part.items()
+        }
+        for part in (entry["inputs"], entry["outputs"])
+    )
+    return Signature(name, inputs, outputs, "")
+
+
+def _read_shape(shape: Any) -> tuple[int, ...] | None:
+    if not shape or shape.get("unknown_rank"):
+        return None
+    return tuple(int(dim["size"]) for dim in shape.get("dim", []))
 
 
 def read_version(response: requests.Response) -> tuple[int | None, str]:
@@ -208,7 +236,7 @@ def _read_probabilities(answer: Any) -> NDArray[np.float64]:
     try:
         row = answer["predictions"][0]
         values = np.asarray(_choose_output(row) if isinstance(row, dict) else row, dtype=np.float64)
-    except (KeyError, IndexError, TypeError, ValueError, StopIteration):
+    except (KeyError, IndexError, TypeError, ValueError):
         raise ServingError("The answer holds no predictions.", check_model) from None
     if values.shape != (DIGITS,):
         raise ServingError(f"The answer has the shape {values.shape}, not ten probabilities.", check_model)
@@ -218,6 +246,6 @@ def _read_probabilities(answer: Any) -> NDArray[np.float64]:
 
 
 def _choose_output(outputs: dict[str, Any]) -> Any:
-    """Return the output with ten values; of several, the one that is called probabilities."""
-    ten = {name: value for name, value in outputs.items() if np.shape(value) == (DIGITS,)}
-    return next((value for name, value in ten.items() if "prob" in name.lower()), next(iter(ten.values())))
+    """Return the output with ten values; of several, the answer by its name."""
+    ten = [name for name, value in outputs.items() if np.shape(value) == (DIGITS,)]
+    return outputs[choose_outputs(ten)[0]]

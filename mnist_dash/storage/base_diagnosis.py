@@ -17,12 +17,16 @@ MAX_FOLDERS = 40
 """The most folders that are searched for a model base: enough for a tidy disk, quick in a bucket."""
 
 
-def version_folders(entries: Entries) -> dict[int, str]:
-    """Return the folders that are named by a number, as TensorFlow Serving names versions.
+def parse_version(name: str) -> int | None:
+    """Return the number of a version's folder, `0002` being 2, or None if TensorFlow Serving ignores it."""
+    is_number = name.isascii() and name.isdecimal() and int(name) < 2**63
+    return int(name) if is_number else None
 
-    A name such as `0002` is the number 2; anything else is ignored, as TensorFlow Serving does.
-    """
-    return {int(name): name for name in entries.folders if name.isascii() and name.isdecimal()}
+
+def version_folders(entries: Entries) -> dict[int, str]:
+    """Return the folders that are versions by their number; of `01` and `1`, the last in order."""
+    numbers = {name: parse_version(name) for name in entries.folders}
+    return {number: name for name, number in numbers.items() if number is not None}
 
 
 def find_versions(base: Location) -> dict[int, Location]:

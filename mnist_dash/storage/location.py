@@ -112,10 +112,11 @@ class FolderLocation:
 def location_of(base: str, client: Client | None = None) -> Location:
     """Return the location that a path, absolute or not, with `~` or `file://`, or `gs://bucket/path` names.
 
-    Nothing is read yet. `client` talks to Cloud Storage; without it, a client with the user's own credentials
-    is made when it is first needed. Raises ModelError if the text cannot be a location.
+    Quotes around it are dropped, as pasted from a shell, and `$HOME` is read as `~`. Nothing is read yet.
+    `client` talks to Cloud Storage; without it, a client with the user's own credentials is made when it is
+    first needed. Raises ModelError if the text cannot be a location.
     """
-    text = base.strip()
+    text = re.sub(r"""^(["'])(.*)\1$""", r"\2", base.strip())
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/", text)
     if not scheme:
         return FolderLocation(_folder(text, base))
@@ -125,6 +126,9 @@ def location_of(base: str, client: Client | None = None) -> Location:
 
 
 def _folder(text: str, base: str) -> Path:
+    text = re.sub(r"^\$(HOME|{HOME})(?=/|$)", "~", text)
+    if text.startswith("$"):
+        raise ModelError(f"{base} starts with a variable, which is not replaced.", "Give the whole path.")
     try:
         if not text or "\0" in text:
             raise ValueError(text)

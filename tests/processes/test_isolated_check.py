@@ -14,19 +14,27 @@ from pathlib import Path
 import psutil
 import pytest
 
+from mnist_dash.cluster.engine import KubernetesEngine
 from mnist_dash.errors import ModelError
 from mnist_dash.savedmodel.check import check_model
 from mnist_dash.savedmodel.isolated_check import check_model_isolated
+from mnist_dash.settings import EngineKind, Settings
 from tests.gcs import answering, emulating, needs_emulator, write_key
-from tests.models import INVERTED, PYTHON, ROWS, make_base
+from tests.models import EXAMPLE, INVERTED, PYTHON, ROWS, change, make_base, use_foreign_operation
+
+CLUSTER = Settings(EngineKind.KUBERNETES, ingress_host="mnist.example.com")
 
 
 @pytest.fixture(scope="module")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of an emulator with the model bases `mnist` and `broken` in the bucket `models`."""
+    """The address of an emulator with `mnist`, `broken` and `foreign` in the bucket `models`.
+
+    `foreign` has an operation that only TensorFlow has.
+    """
     data = tmp_path_factory.mktemp("gcs")
     make_base(data / "models" / "mnist", ROWS, "1", "2")
     make_base(data / "models" / "broken", PYTHON)
+    change(make_base(data / "models" / "foreign", EXAMPLE) / "model" / "1", use_foreign_operation)
     with emulating(data) as url:
         yield url
 
@@ -69,6 +77,37 @@ def test_a_model_that_was_refused_is_not_unverified(base: str) -> None:
     with pytest.raises(ModelError) as caught:
         check_model_isolated(base)
     assert not caught.value.unverified
+
+
+@needs_emulator
+@pytest.mark.usefixtures("bucket")
+def test_a_model_that_only_tensorflow_can_run_is_unverified_on_a_cluster() -> None:
+    """TensorFlow Serving runs it there, so it can be deployed unchecked."""
+    with contextlib.closing(KubernetesEngine(CLUSTER)) as engine:
+        check = engine.check("'gs://models/foreign/'")
+    assert (check.base, check.version) == ("gs://models/foreign", None)
+    assert "/model/1 uses operations that OpenVINO does not have: XlaCallModule." in check.unverified
+
+
+@pytest.mark.parametrize(
+    ("base", "next_step"),
+    [
+        ("https://console.cloud.google.com/storage/browser/bucket/m", "Did you mean gs://bucket/m?"),
+        ("'/m'", "gcloud storage cp -r /m/model gs://BUCKET/PATH/ and give gs://BUCKET/PATH."),
+    ],
+)
+def test_what_is_no_bucket_is_refused_on_a_cluster(base: str, next_step: str) -> None:
+    """Another address of a bucket, or a folder; the next step can be followed as it is written."""
+    with contextlib.closing(KubernetesEngine(CLUSTER)) as engine, pytest.raises(ModelError) as caught:
+        engine.check(base)
+    assert caught.value.next_step.endswith(next_step)
+
+
+@pytest.mark.parametrize("base", ["a\0b", "file:///a%00b"])
+def test_a_path_with_a_null_character_is_refused(base: str) -> None:
+    """It cannot even be given to a process."""
+    with pytest.raises(ModelError, match="is not a model base"):
+        check_model_isolated(base)
 
 
 @needs_emulator

@@ -218,8 +218,8 @@ def test_no_free_port_is_an_error_that_names_the_flag() -> None:
 
 def test_a_bucket_is_refused_with_a_next_step(dash: Dashboard) -> None:
     """Replicas here read folders."""
-    with pytest.raises(ModelError, match=r"reads folders, not gs://b/m\. Copy it here first"):
-        dash.deploy(Role.NEW, "gs://b/m")
+    with pytest.raises(ModelError, match=r"reads folders, not gs://bucket/m\. Copy it here first"):
+        dash.deploy(Role.NEW, "'gs://bucket/m/'")
 
 
 def test_the_bundled_models_are_suggested(dash: Dashboard) -> None:

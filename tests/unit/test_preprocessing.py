@@ -138,6 +138,19 @@ def test_faint_noise_does_not_widen_the_digit() -> None:
     assert ink_box(np.maximum(drawing, ink_of(noise))) == ink_box(drawing)
 
 
+@pytest.mark.parametrize("dots", [[(260, 260)], [(140, 250)], [(250, 40)], [(40, 250), (250, 250)]], ids=str)
+def test_a_dot_far_from_the_digit_is_left_out(dots: list[tuple[int, int]]) -> None:
+    """A stray click on any side would make a small digit still smaller."""
+    clicks = canvas(*((x, y, x + 4, y) for x, y in dots))
+    np.testing.assert_array_equal(prepare(np.maximum(seven(90, 60, 60), clicks)), prepare(seven(90, 60, 60)))
+
+
+def test_a_dot_near_the_digit_is_part_of_it() -> None:
+    """As a stroke that was not drawn to its end."""
+    with_dot = np.maximum(seven(60, 60, 150), canvas((180, 210, 180, 210)))
+    assert not np.array_equal(prepare(with_dot), prepare(seven(60, 60, 150)))
+
+
 @pytest.mark.parametrize(
     ("drawing", "problem"),
     [
@@ -145,6 +158,8 @@ def test_faint_noise_does_not_widen_the_digit() -> None:
         pytest.param(canvas(), "empty", id="black"),
         pytest.param(canvas((140, 140, 140, 140)), "a dot", id="click with the brush"),
         pytest.param(canvas((140, 140, 140, 140), brush=4), "a dot", id="click with a thin brush"),
+        pytest.param(canvas((140, 140, 144, 144)), "a dot", id="click with a moving mouse"),
+        pytest.param(canvas((40, 40, 40, 40), (250, 250, 250, 250)), "a dot", id="two clicks"),
         pytest.param(canvas((20, 20, 20, 20), (250, 250, 250, 250), brush=2), "specks", id="specks"),
     ],
 )

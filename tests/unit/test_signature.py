@@ -31,6 +31,7 @@ def signatures(*inputs: Tensor, **outputs: Tensor) -> dict[str, Signature]:
         ((-1, -1, -1, 1), (3, 28, 28, 1)),
         ((-1, -1, -1), (3, 28, 28)),
         ((-1, -1), (3, 784)),
+        ((1, 28, 28), (3, 28, 28)),
     ],
 )
 def test_digits_are_reshaped(desired: tuple[int, ...], given: tuple[int, ...]) -> None:
@@ -45,7 +46,6 @@ def test_digits_are_reshaped(desired: tuple[int, ...], given: tuple[int, ...]) -
     [
         ((28, 28), "takes one digit alone: its input is (28, 28), without a leading batch."),
         ((784,), "takes one digit alone: its input is (784,), without a leading batch."),
-        ((1, 28, 28), "takes a fixed batch of 1: its input is (1, 28, 28)."),
         ((8, 784), "takes a fixed batch of 8: its input is (8, 784)."),
         *(
             (shape, f"takes an input of shape {show(shape)}, which does not fit the 28x28 pixels of a digit.")
@@ -76,6 +76,12 @@ def test_half_precision_probabilities_are_known_as_such() -> None:
     answer = to_probabilities(rows)
     assert np.allclose(answer.sum(axis=1), 1, atol=1e-12)
     assert np.abs(answer - rows).max() < 0.01
+
+
+def test_percentages_are_probabilities() -> None:
+    """Softmax would be certain of each."""
+    rows = np.random.default_rng(0).dirichlet(np.ones(10), 5)
+    assert np.allclose(to_probabilities(rows * 100), rows)
 
 
 def test_logits_become_probabilities() -> None:
@@ -114,11 +120,28 @@ def test_an_answer_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
 
 
 def test_the_only_output_of_ten_is_the_answer_and_of_several_the_probabilities() -> None:
-    """Other outputs, of other sizes or of whole numbers, do not matter; a name with "prob" in it decides."""
+    """Other outputs, of other sizes or of whole numbers, do not matter; among several, their names decide."""
     classes, features = Tensor("c:0", "DT_INT64", (-1, 10)), Tensor("f:0", "DT_FLOAT", (-1, 64))
     adapter = adapter_of(signatures(a=classes, b=features, c=TEN))
     assert (adapter.input_name, adapter.output_name) == ("x", "c")
     assert adapter_of(signatures(logits=TEN, Probabilities=TEN)).output_name == "Probabilities"
+    assert adapter_of(signatures(logits=TEN, softmax=TEN)).output_name == "softmax"
+    assert adapter_of(signatures(logits=TEN, features=TEN)).output_name == "logits"
+
+
+def test_another_signature_is_used_if_the_default_does_not_fit() -> None:
+    """TensorFlow Serving calls it by its name; unknown shapes are taken for rows of pixels."""
+    text, unknown = Tensor("t:0", "DT_STRING", None), Tensor("x:0", "DT_FLOAT", None)
+    fit = Signature("predict_images", {"images": unknown}, {"scores": unknown}, "")
+    adapter = adapter_of({**signatures(text, y=TEN), "predict_images": fit})
+    assert (adapter.signature, adapter.input_shape) == ("predict_images", (-1, 784))
+    assert adapter_of({**signatures(y=TEN), "a": fit}).signature == "serving_default"
+
+
+def test_outputs_without_a_row_for_each_digit_are_refused() -> None:
+    """TensorFlow Serving could not write them as predictions."""
+    with pytest.raises(ModelError, match=r"an output `loss` of shape \(\), without a row"):
+        adapter_of(signatures(y=TEN)).probabilities({"y": np.zeros((3, 10)), "loss": 1.0})
 
 
 @pytest.mark.parametrize("shape", [None, (-1, -1)])
@@ -132,19 +155,23 @@ def test_an_output_of_open_shape_may_be_the_answer(shape: tuple[int, ...] | None
     [
         ({}, "has no signature `serving_default`; its signatures: none."),
         (
-            {"other": Signature("other", {"x": PIXELS}, {"y": TEN}, "")},
+            {"other": Signature("other", {"x": PIXELS}, {}, "")},
             "has no signature `serving_default`; its signatures: `other`.",
         ),
         ({"serving_default": Signature("s", {}, {"y": TEN}, "")}, "takes 0 inputs (none) in `s`."),
         (signatures(PIXELS, PIXELS, y=TEN), "takes 2 inputs (`x`, `x1`) in `serving_default`."),
         (signatures(Tensor("x:0", "DT_UINT8", (-1, 784)), y=TEN), "takes DT_UINT8 for its input `x`"),
-        (signatures(Tensor("x:0", "DT_FLOAT", None), y=TEN), "does not say the shape of its input `x`."),
+        (signatures(Tensor("x:0", "DT_HALF", (-1, 784)), y=TEN), "takes DT_HALF for its input `x`"),
         (signatures(Tensor("x:0", "DT_FLOAT", (28, 28)), y=TEN), "takes one digit alone"),
         (
             signatures(y=Tensor("y:0", "DT_FLOAT", (-1, 1000))),
             "does not answer with ten values for each digit; its output is `y` of shape (n, 1000)",
         ),
         (signatures(y=Tensor("y:0", "DT_INT64", (-1,))), "does not answer with ten values for each digit"),
+        (
+            signatures(y=TEN, z=Tensor("z:0", "DT_BFLOAT16", (-1,))),
+            "answers with DT_BFLOAT16 in its output `z`",
+        ),
         (signatures(y=TEN, z=TEN), "has 2 outputs of ten values (`y`, `z`), so the answer is ambiguous."),
     ],
 )

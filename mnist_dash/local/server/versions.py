@@ -14,6 +14,8 @@ from typing import TypeAlias
 from mnist_dash.errors import ModelError
 from mnist_dash.local.protocol import VersionFailed, VersionServed
 from mnist_dash.local.server.predictor import Predictor, Runnable
+from mnist_dash.storage.base_diagnosis import version_folders
+from mnist_dash.storage.location import FolderLocation
 
 POLL_SECONDS = 0.25
 COPY_SECONDS = 2.0
@@ -160,14 +162,10 @@ class VersionWatcher:
     def _list(self) -> Mapping[int, Path] | None:
         """Return the numbered versions and their folders, or None if the folder cannot be read."""
         try:
-            with os.scandir(self._folder) as entries:
-                return {
-                    int(entry.name): Path(entry.path)
-                    for entry in entries
-                    if entry.name.isascii() and entry.name.isdecimal() and entry.is_dir()
-                }
-        except OSError:
+            versions = version_folders(FolderLocation(self._folder).entries())
+        except (OSError, ModelError):
             return None
+        return {number: self._folder / name for number, name in versions.items()}
 
     def _pursue(self, version: int, folder: Path) -> None:
         """Load a version once its files rest for one poll; report it if they rest and it does not load."""

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mnist_dash import dataset
 from mnist_dash.domain import ModelCheck
 from mnist_dash.errors import ModelError
 from mnist_dash.savedmodel.check import check_model
-from tests.models import FLAT, INVERTED, ROWS, change, make_base
+from mnist_dash.signature import UNKNOWN_RANK
+from tests.models import (
+    BATCHED,
+    BRANCHES,
+    EXAMPLE,
+    FLAT,
+    INVERTED,
+    ROWS,
+    change,
+    make_base,
+    set_weight,
+    use_foreign_operation,
+    with_input,
+    with_output,
+)
 
 BUNDLED = Path(dataset.__file__).parent / "data" / "models"
 
@@ -39,6 +55,80 @@ def test_a_model_that_is_mostly_wrong_is_a_warning(tmp_path: Path) -> None:
         "It gets only 10% of 200 known digits right. With black ink on white it would get 76%; it is "
         "given white ink on black, from 0 to 1.",
     )
+
+
+@pytest.mark.parametrize(
+    ("mean", "deviation", "accuracy", "hint"),
+    [
+        (0.1307, 0.3081, 0.1, "With pixels less 0.1307 and divided by 0.3081 it would get 76%"),
+        (0.011, 1, 0.505, "With pixels from 0 to 255 it would get 64%"),
+    ],
+)
+def test_the_convention_of_pixels_that_is_clearly_better_is_a_warning(
+    mean: float, deviation: float, accuracy: float, hint: str, tmp_path: Path
+) -> None:
+    """The model is made for pixels less their mean and divided by their deviation."""
+    folder = make_base(tmp_path, FLAT) / "model" / "1"
+    shard = np.fromfile(folder / "variables" / "variables.data-00000-of-00001", np.float32, 500)
+    w, b = shard[:490].reshape(49, 10), shard[490:]
+    set_weight(folder, 0, *(deviation * w).ravel(), *(b + mean * w.sum(axis=0)))
+    found = check_model(str(tmp_path))
+    assert found.accuracy == accuracy
+    assert hint in found.warnings[0]
+
+
+def test_a_fixed_batch_of_1_is_fit(tmp_path: Path) -> None:
+    """The dashboard sends one digit at a time."""
+    with_input(make_base(tmp_path, FLAT) / "model" / "1", 1, 784)
+    assert check_model(str(tmp_path)) == ModelCheck(str(tmp_path), 1, (1, 784), 0.755)
+
+
+def test_a_model_is_judged_by_one_digit_at_a_time(tmp_path: Path) -> None:
+    """As the dashboard sends them; answers that depend on the rest of the batch are a warning."""
+    found = check_model(str(make_base(tmp_path, BATCHED)))
+    assert found.accuracy == 0.1
+    assert found.warnings[1].startswith("It gets 10% of the digits right, but 6")
+    assert found.warnings[1].endswith("of 200 in one request. Export it for inference, with training=False.")
+
+
+def test_a_model_is_judged_by_the_signature_that_fits(tmp_path: Path) -> None:
+    """TensorFlow Serving's own example takes text by default, and digits as `predict_images`."""
+    found = check_model(str(make_base(tmp_path, EXAMPLE)))
+    assert (found.input_shape, found.accuracy) == (UNKNOWN_RANK, 0.875)
+    assert found.warnings[0].endswith('other programs must send "signature_name": "predict_images".')
+
+
+def test_branches_are_judged_by_what_is_served(tmp_path: Path) -> None:
+    """The first batch is right."""
+    assert check_model(str(make_base(tmp_path, BRANCHES))).accuracy == 0.985
+
+
+@pytest.mark.parametrize(
+    ("declare", "problem"),
+    [
+        (lambda folder: with_input(folder, -1, 784, dtype=19), "takes DT_HALF for its input `pixels`"),
+        (lambda folder: with_output(folder, -1, 10, dtype=19), "answers with DT_HALF in its output `logits`"),
+    ],
+)
+def test_what_has_no_json_is_refused(declare: Callable[[Path], object], problem: str, tmp_path: Path) -> None:
+    """TensorFlow Serving would refuse every prediction."""
+    declare(make_base(tmp_path, FLAT) / "model" / "1")
+    with pytest.raises(ModelError, match=problem):
+        check_model(str(tmp_path))
+
+
+def test_a_folder_with_an_operation_that_openvino_lacks_is_refused(tmp_path: Path) -> None:
+    """It would be served by OpenVINO, so deploying it unchecked is no way out."""
+    change(make_base(tmp_path, EXAMPLE) / "model" / "1", use_foreign_operation)
+    with pytest.raises(ModelError, match="OpenVINO does not have: XlaCallModule") as caught:
+        check_model(str(tmp_path))
+    assert not caught.value.unverified
+
+
+def test_two_folders_of_a_version_are_a_warning(tmp_path: Path) -> None:
+    """Which of them TensorFlow Serving loads is left to chance."""
+    make_base(tmp_path, ROWS, "01", "1")
+    assert check_model(str(tmp_path)).warnings == ("`01` is also version 1: remove one of the two folders.",)
 
 
 def test_ignored_folders_are_a_warning(tmp_path: Path) -> None:

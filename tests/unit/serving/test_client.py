@@ -48,10 +48,13 @@ class Transport(BaseAdapter):
         pass
 
 
+def tensor(*shape: int, dtype: str = "DT_FLOAT") -> dict[str, Any]:
+    return {"dtype": dtype, "tensor_shape": {"dim": [{"size": str(n), "name": ""} for n in shape]}}
+
+
 def metadata(*shape: int) -> dict[str, Any]:
-    tensor = {"dtype": "DT_FLOAT", "tensor_shape": {"dim": [{"size": str(n), "name": ""} for n in shape]}}
-    signature = {"serving_default": {"inputs": {"x": tensor}, "outputs": {}}}
-    return {"metadata": {"signature_def": {"signature_def": signature}}}
+    signature = {"inputs": {"x": tensor(*shape)}, "outputs": {"y": tensor(-1, 10)}}
+    return {"metadata": {"signature_def": {"signature_def": {"serving_default": signature}}}}
 
 
 def model(
@@ -112,6 +115,22 @@ def test_the_signature_decides_the_shape(shape: tuple[int, ...]) -> None:
     np.testing.assert_array_equal(instances.ravel().astype(np.float32), IMAGE.ravel())
 
 
+def test_a_signature_that_fits_digits_is_named() -> None:
+    """As of TensorFlow Serving's own example, whose `serving_default` takes text; its shapes are unknown."""
+    unknown = {"dtype": "DT_FLOAT", "tensor_shape": {"dim": [], "unknown_rank": True}}
+    text = {"inputs": {"inputs": unknown | {"dtype": "DT_STRING"}}, "outputs": {"scores": unknown}}
+    fit = {"inputs": {"images": unknown}, "outputs": {"scores": unknown}}
+    document = metadata()
+    document["metadata"]["signature_def"]["signature_def"] = {"serving_default": text, "predict_images": fit}
+    serving, transport = client(
+        lambda r: (200, document if r.method == "GET" else {"predictions": [TEN]}, {})
+    )
+    assert serving.predict(IMAGE).digit == 7
+    body = json.loads(transport.requests[-1].body or b"")
+    assert body["signature_name"] == "predict_images"
+    assert np.shape(body["instances"]) == (1, 784)
+
+
 @pytest.mark.parametrize(
     ("route", "header"), [(Route.SPLIT, None), (Route.CURRENT, "never"), (Route.NEW, "always")]
 )
@@ -168,6 +187,8 @@ def test_the_probabilities_are_chosen_and_computed() -> None:
     assert prediction.digit == 3
     assert prediction.probabilities.sum() == pytest.approx(1)
     answer = {"predictions": [{"features": [1.0, 2.0], "probabilities": TEN}]}
+    assert client(model(answer=answer))[0].predict(IMAGE).digit == 7
+    answer = {"predictions": [{"logits": [0.0] * 10, "softmax": TEN}]}
     assert client(model(answer=answer))[0].predict(IMAGE).digit == 7
 
 

@@ -101,9 +101,9 @@ def test_the_search_for_a_base_is_bounded(tmp_path: Path) -> None:
 
 
 def test_versions_are_numbers(tmp_path: Path) -> None:
-    """They are compared numerically; a file, a name with a sign and any other name are ignored."""
+    """They are compared numerically; a file, more than 64 bits, a sign and any other name are ignored."""
     base = FolderLocation(make_base(tmp_path, FLAT, "9", "10", "0002"))
-    for name in ("v3", "+4", "1_0", "\u0665", "-1"):
+    for name in ("v3", "+4", "1_0", "\u0665", "-1", str(2**63), "9" * 200):
         (tmp_path / "model" / name).mkdir()
     (tmp_path / "model" / "77").touch()
     assert {number: version.name for number, version in find_versions(base).items()} == {

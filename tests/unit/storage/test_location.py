@@ -15,12 +15,21 @@ CONSOLE = "https://console.cloud.google.com/storage/browser/bucket/m;tab=objects
 
 
 def test_a_folder_may_be_written_in_several_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Absolute, relative, from home, as a URL, with spaces around it."""
+    """Absolute, relative, from home, as a URL, with spaces or quotes around it."""
     base = tmp_path / "my mnist"
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     url = f"file://{tmp_path}/my%20mnist"
-    spellings = [str(base), "my mnist", "./my mnist/", "~/my mnist", url, f" {base}\n"]
+    spellings = [
+        str(base),
+        "my mnist",
+        "./my mnist/",
+        "~/my mnist",
+        "$HOME/my mnist",
+        "${HOME}/my mnist",
+        url,
+    ]
+    spellings += [f" {base}\n", f"'{base}'", f' "{base}"', "'$HOME/my mnist'"]
     assert {str(location_of(text)) for text in spellings} == {str(base)}
 
 
@@ -30,6 +39,7 @@ def test_a_folder_may_be_written_in_several_ways(tmp_path: Path, monkeypatch: py
         (" ", "No model base was given.", GIVE),
         ("a\0b", "'a\\x00b' is not a model base.", GIVE),
         ("~nobody-9/m", "'~nobody-9/m' is not a model base.", GIVE),
+        ("$DATA/m", "$DATA/m starts with a variable, which is not replaced.", "Give the whole path."),
         ("s3://b/m", "s3://b/m is not a folder or a gs:// address.", GIVE),
         ("GS://bucket/m", "GS://bucket/m is not a folder or a gs:// address.", "Did you mean gs://bucket/m?"),
         (CONSOLE, f"{CONSOLE} is not a folder or a gs:// address.", "Did you mean gs://bucket/m?"),
@@ -52,7 +62,7 @@ def test_a_text_that_names_no_location_is_refused(base: str, problem: str, next_
 @pytest.mark.parametrize("name", ["abc", "a.b", "a_b", "0-0", "my-bucket.example.com", "123"])
 def test_a_bucket_path_is_read_without_its_last_slash(name: str) -> None:
     """The name of the bucket follows Google's rules."""
-    assert str(location_of(f"gs://{name}/my mnist/")) == f"gs://{name}/my mnist"
+    assert str(location_of(f"'gs://{name}/my mnist/'")) == f"gs://{name}/my mnist"
 
 
 @pytest.mark.parametrize(

@@ -119,9 +119,9 @@ def bench(tmp_path: Path) -> Bench:
 
 
 def test_the_highest_version_is_loaded_first(tmp_path: Path) -> None:
-    """By number, not by name; other names and files are no versions."""
+    """By number, not by name; other names, files and more than 64 bits are no versions."""
     bench = Bench(tmp_path)
-    for name in (9, 10, "11a", "-12", "tmp", "٣"):
+    for name in (9, 10, "11a", "-12", "tmp", "٣", 2**63):
         bench.put(name)
     (tmp_path / "99").write_text("a file")
     bench.watcher.load_first()

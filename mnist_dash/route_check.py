@@ -11,20 +11,9 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-from mnist_dash import attribution
+from mnist_dash import attribution, domain
 from mnist_dash.dataset import load_digits
-from mnist_dash.domain import (
-    FORCING,
-    ROUTE_HEADER,
-    Finding,
-    Image,
-    Prediction,
-    Probe,
-    Role,
-    Route,
-    Snapshot,
-    State,
-)
+from mnist_dash.domain import Finding, Image, Prediction, Probe, Role, Route, Snapshot, State
 from mnist_dash.errors import MnistDashError
 
 REQUESTS: Final = {Route.CURRENT: 5, Route.NEW: 5, Route.SPLIT: 100}
@@ -139,7 +128,7 @@ def _why_unidentified(answers: Sequence[Prediction], snapshot: Snapshot) -> Attr
 
 NOT_READY: Final = "New has no ready replica"
 _WHERE: Final = {
-    **{route: f"With the header {ROUTE_HEADER}: {value}" for route, value in FORCING.items()},
+    **{route: f"With the header {domain.ROUTE_HEADER}: {value}" for route, value in domain.FORCING.items()},
     Route.SPLIT: "Without the header",
 }
 _HEADER_IGNORED: Final = "The gateway, or a proxy before it, ignores or removes the header."
@@ -169,7 +158,7 @@ def judge_answers(tally: Tally, snapshot: Snapshot) -> tuple[Finding, ...]:
 def _judge_unidentified(tally: Tally, snapshot: Snapshot) -> Finding:
     current, new = snapshot.current, snapshot.new
     count = sum(map(len, tally.roles.values()))
-    same = f"All {count} answers are the same, with and without the header {ROUTE_HEADER}"
+    same = f"All {count} answers are the same, with and without the header {domain.ROUTE_HEADER}"
     match tally.attribution, snapshot.has_ready_new:
         case Attribution.CHANGING, _:
             step = "Test again when both models are ready."
@@ -183,7 +172,7 @@ def _judge_unidentified(tally: Tally, snapshot: Snapshot) -> Finding:
             return Finding(False, f"{same}: either no request reaches New, or both models answer alike.")
         case _, False:
             return Finding(False, f"The answers differ, though {NOT_READY}.", _OTHER_ROUTE)
-    effect = f"The header {ROUTE_HEADER} makes no difference: both models answer requests with it."
+    effect = f"The header {domain.ROUTE_HEADER} makes no difference: both models answer requests with it."
     return Finding(False, effect, _HEADER_IGNORED)
 
 

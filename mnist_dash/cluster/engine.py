@@ -23,11 +23,9 @@ from mnist_dash.cluster.observation import Observation
 from mnist_dash.cluster.operations import Operation, Site
 from mnist_dash.cluster.polling import PROMOTING_SECONDS, PollInterval, observe, poll
 from mnist_dash.cluster.promotion import INTERRUPTED_SECONDS, STEP_SECONDS, Promoter
-from mnist_dash.cluster.route_diagnosis import RouteController, diagnose
-from mnist_dash.cluster.route_faults import published_addresses
-from mnist_dash.cluster.routes import Routes
+from mnist_dash.cluster.routes import Routes, diagnose
 from mnist_dash.cluster.snapshot import is_swapped, route_faults, snapshot_of
-from mnist_dash.cluster.traffic_probe import AppliedRoutes, GatewayMonitor
+from mnist_dash.cluster.traffic_probe import GatewayMonitor
 from mnist_dash.cluster.yaml_diff import to_yaml
 from mnist_dash.domain import (
     Change,
@@ -198,7 +196,7 @@ class KubernetesEngine:
         writes = operations.route_operations(observation, self._site(), state)
         self._write(api, writes, observation, take_over=take_over)
         deadline = time.monotonic() + STEP_SECONDS
-        while self._monitor.probe(_applied_routes(self._observation)).pending:
+        while self._monitor.probe(self._observation).pending:
             if time.monotonic() > deadline or self._closing.wait(PROMOTING_SECONDS):
                 return
             self._replace_observation(poll(api, self._routes, reasons=self._observation))
@@ -235,13 +233,7 @@ class KubernetesEngine:
         api = self._connection()
         observation = poll(api, self._routes, reasons=self._observation)
         live = [*observation.routes, *polling.list_neighbours(api, self._settings)]
-        controller = (
-            RouteController.of_gateway(self._settings.gateway)
-            if self._settings.router is RouterKind.GATEWAY
-            else RouteController.of_class(self._settings.ingress_class)
-        )
-        faults, addresses = self._routes.find_faults(live), published_addresses(live)
-        return diagnose(probes, self._snapshot, faults, controller, addresses)
+        return diagnose(probes, self._snapshot, self._routes, live)
 
     def suggestions(self) -> tuple[Suggestion, ...]:
         try:
@@ -297,7 +289,7 @@ class KubernetesEngine:
                 with self._lock:
                     self._write_what_is_due(api)
                     observation = self._observation
-                self._monitor.probe(_applied_routes(observation))
+                self._monitor.probe(observation)
             with self._lock:
                 self._publish_snapshot()
             self._interval.failures = 0
@@ -350,7 +342,7 @@ class KubernetesEngine:
     def _write_next_step(self, api: KubernetesClient, observation: Observation) -> None:
         writes: Sequence[Operation] = ()
         if observation.promotion:
-            split_observed = self._monitor.record_applied(_applied_routes(observation)).split
+            split_observed = self._monitor.record_applied(observation).split
             writes = self._promoter.due(observation, self._site(), split_observed)
         elif self._routes.is_weight_ours(observation.routes):
             writes = promotion.reconcile_split(observation, self._site())
@@ -363,18 +355,13 @@ class KubernetesEngine:
         observation = self._observation
         self._snapshot = snapshot_of(
             observation,
-            self._monitor.record_applied(_applied_routes(observation)),
+            self._monitor.record_applied(observation),
             self._promoter.status(observation),
             self._checks.find,
             drift=(*find_drift(observation.applied), *route_faults(observation, self._routes)),
             problem=self._problem,
             notices=tuple(filter(None, [self._key.problem])),
         )
-
-
-def _applied_routes(observation: Observation) -> AppliedRoutes:
-    ready = [role for role in Role if observation.ready_addresses(role)]
-    return AppliedRoutes(observation.route, observation.pointers, ready)
 
 
 def routes_for(settings: Settings) -> Routes:

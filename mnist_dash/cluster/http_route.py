@@ -28,6 +28,13 @@ class GatewayRoutes:
     namespace: str
     kinds: tuple[Kind, ...] = (resources.HTTP_ROUTE,)
     state_name: str = resources.ROUTE_NAME
+    reads: str = "weights and header matches"
+    advice: str = "See with kubectl describe httproute whether the Gateway has accepted the route mnist."
+
+    @property
+    def controller(self) -> str:
+        """Name the program that divides the traffic."""
+        return f"the controller of the Gateway {self.gateway}"
 
     def objects(self, config: RouteConfig) -> list[Object]:
         """Return the HTTPRoute; where New cannot answer, even requests forced to it go to Current."""

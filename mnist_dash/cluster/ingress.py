@@ -40,6 +40,13 @@ class IngressRoutes:
     scheme: str = "http"
     kinds: tuple[Kind, ...] = (resources.INGRESS,)
     state_name: str = resources.CANARY_NAME
+    reads: str = "canary annotations"
+    advice: str = CANARY_CONTROLLERS
+
+    @property
+    def controller(self) -> str:
+        """Name the program that divides the traffic."""
+        return f"the controller of the ingress class {self.ingress_class}"
 
     def objects(self, config: RouteConfig) -> list[Object]:
         """Return both Ingresses; the canary is switched off by weight 0, never deleted."""

@@ -11,6 +11,7 @@ from mnist_dash.cluster.ingress import WEIGHT
 from mnist_dash.cluster.manifests import pointer_of
 from mnist_dash.cluster.observation import Observation
 from mnist_dash.cluster.resources import Object
+from mnist_dash.cluster.route_faults import published_addresses
 from mnist_dash.cluster.workloads import Pod, Workload
 from mnist_dash.cluster.yaml_diff import to_yaml
 from mnist_dash.domain import EngineObject, Gateway, Role
@@ -54,8 +55,7 @@ def _ingress(ingress: Object, observation: Observation, gateway: Gateway) -> Eng
     rules = spec.get("rules") or []
     paths = [path for rule in rules for path in (rule.get("http") or {}).get("paths") or []]
     services = [str((path["backend"].get("service") or {}).get("name", "")) for path in paths]
-    load_balancer = (ingress.get("status", {}).get("loadBalancer") or {}).get("ingress") or []
-    published = ", ".join(item.get("ip") or item.get("hostname") or "" for item in load_balancer)
+    published = ", ".join(published_addresses([ingress]))
     return _applied(
         ingress,
         observation,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from mnist_dash.attribution import is_same_model
+from mnist_dash.cluster.observation import Observation
 from mnist_dash.cluster.route_state import RouteConfig
 from mnist_dash.domain import Image, Prediction, Release, Role, Route
 from mnist_dash.errors import ServingError
@@ -98,18 +99,6 @@ class SplitTracker:
 
 
 @dataclass(frozen=True)
-class AppliedRoutes:
-    """The routes in the cluster, and the releases behind them."""
-
-    config: RouteConfig | None
-    """None while there are no routes."""
-    pointers: Mapping[Role, Release]
-    """The release that each role's Service selects."""
-    ready: Collection[Role] = ()
-    """The roles that have a ready replica."""
-
-
-@dataclass(frozen=True)
 class GatewayView:
     """The last observation through the gateway."""
 
@@ -136,40 +125,40 @@ class GatewayMonitor:
         self._versions: Mapping[Release, int | None] = {}
         self._problem = ""
 
-    def record_applied(self, routes: AppliedRoutes) -> GatewayView:
+    def record_applied(self, observation: Observation) -> GatewayView:
         """Record the routes in the cluster, and return the last view; sends no request."""
-        config = routes.config or RouteConfig(weight=0, has_new=False)
-        self._tracker.record_applied(config.weight, config.has_new, *(routes.pointers[role] for role in Role))
+        route = observation.route or RouteConfig(weight=0, has_new=False)
+        self._tracker.record_applied(route.weight, route.has_new, *map(observation.pointer, Role))
         return GatewayView(self._tracker.observed, self._tracker.pending, self._problem, self._versions)
 
-    def probe(self, routes: AppliedRoutes) -> GatewayView:
+    def probe(self, observation: Observation) -> GatewayView:
         """Ask for the versions, and sample the traffic if it is not yet seen to follow the routes."""
         with self._lock:
-            self.record_applied(routes)
+            self.record_applied(observation)
             applied = self._tracker.applied
-            self._ask_versions(routes)
+            self._ask_versions(observation)
             if self._tracker.pending and not self._problem:
-                both = len(routes.ready) == len(Role)
+                both = all(map(observation.ready_addresses, Role))
                 sample = sample_traffic(self._serving.predict) if both else TrafficSample()
                 if self._tracker.applied == applied:  # else the sample is of former routes
                     self._tracker.record_sample(sample)
                 if not self._tracker.pending:  # only now is it New that answers for New
-                    self._ask_versions(routes)
+                    self._ask_versions(observation)
             return GatewayView(self._tracker.observed, self._tracker.pending, self._problem, self._versions)
 
-    def _ask_versions(self, routes: AppliedRoutes) -> None:
+    def _ask_versions(self, observation: Observation) -> None:
         """Ask for the version of each release, and remember the first problem.
 
         While a promotion swaps the pointers, an answer by role does not tell the release. Nor does one of New
         before the gateway is seen to lead to it: until then Current may answer for it.
         """
-        if routes.config and routes.config.state.promotion:
+        if observation.promotion:
             self._problem = ""
             return
         versions: dict[Release, int | None] = {}
         problems = []
-        for role in routes.ready:
-            release = routes.pointers[role]
+        for role in filter(observation.ready_addresses, Role):
+            release = observation.pointer(role)
             version, problem = self._serving.status(Route(role.value))
             is_unsure = role is Role.NEW and self._tracker.pending
             versions[release] = self._versions.get(release) if is_unsure else version

@@ -35,19 +35,8 @@ class Labelled:
     labels: npt.NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
-class Mnist:
-    """The two parts of MNIST: 60,000 training digits and 10,000 test digits."""
-
-    train: Labelled
-    test: Labelled
-
-
-def read_mnist(folder: Path) -> Mnist:
-    """Read the four files of `FILES` in `folder`.
-
-    Raises SettingsError with what is missing or unfit and where to download the files.
-    """
+def read_mnist(folder: Path) -> tuple[Labelled, Labelled]:
+    """Read the 60,000 training digits and the 10,000 test digits of MNIST; raises SettingsError."""
     missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
         raise SettingsError(
@@ -55,7 +44,7 @@ def read_mnist(folder: Path) -> Mnist:
             f"Put {', '.join(FILES)} from {SOURCE} in it, or give their folder with --mnist.",
         )
     train_images, train_labels, test_images, test_labels = (folder / name for name in FILES)
-    return Mnist(read_labelled(train_images, train_labels), read_labelled(test_images, test_labels))
+    return read_labelled(train_images, train_labels), read_labelled(test_images, test_labels)
 
 
 def read_labelled(images_path: Path, labels_path: Path) -> Labelled:

@@ -40,10 +40,6 @@ _ROUTES = {
 }
 
 
-class DisconnectedError(Exception):
-    """The client went away before it had sent its whole request."""
-
-
 @dataclass(frozen=True)
 class ModelRequest:
     """The model that a path names, and the action on it."""
@@ -98,7 +94,7 @@ class RestApi:
             status, body, version = await self._respond(scope, receive)
         except HttpError as error:
             status, body, version = error.status, encode_error(error.problem), None
-        except DisconnectedError:
+        except ConnectionResetError:
             return
         if version is not None:
             headers.append((b"x-model-version", b"%d" % version))
@@ -172,7 +168,7 @@ def _answer(
 
 
 async def read_body(receive: Receive) -> bytes:
-    """Return the whole body; raises HttpError (413) if it is too large, and DisconnectedError.
+    """Return the whole body; raises HttpError (413) if it is too large, and ConnectionResetError.
 
     A body that is too large is read to its end without being kept: the connection stays usable.
     """
@@ -181,7 +177,7 @@ async def read_body(receive: Receive) -> bytes:
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise DisconnectedError
+            raise ConnectionResetError
         more = message.get("more_body", False)
         chunks.append(message.get("body", b""))
         size += len(chunks[-1])

@@ -46,15 +46,13 @@ from mnist_dash.savedmodel.background_checks import BackgroundChecks
 from mnist_dash.savedmodel.isolated_check import check_model_isolated
 from mnist_dash.serving.client import ServingClient
 from mnist_dash.settings import RouterKind, Settings
-from mnist_dash.storage.discovery import bases_in_buckets
-from mnist_dash.storage.key_file import client_for
+from mnist_dash.storage.base_diagnosis import bases_in_buckets
+from mnist_dash.storage.cloud_storage import client_for
 from mnist_dash.storage.location import Progress
 
 FIRST_POLL_SECONDS = 2.0
 """How long the start waits for the cluster; it then continues without."""
 CHECK_SECONDS = 120.0
-MAX_BYTES = 500_000_000
-"""A larger model is deployed unchecked; usual models of MNIST are a hundred times smaller."""
 DETAILS_SECONDS = 3.0
 """How long events and logs are read after a request for them, and how long the first request waits."""
 SUGGESTIONS_SECONDS = 5.0
@@ -126,9 +124,7 @@ class KubernetesEngine:
             )
         key = self._settings.google_app_creds
         try:
-            return check_model_isolated(
-                base, timeout=CHECK_SECONDS, credentials=key, max_bytes=MAX_BYTES, progress=progress
-            )
+            return check_model_isolated(base, CHECK_SECONDS, credentials=key, progress=progress)
         except ModelError as error:
             if not error.unverified:
                 raise

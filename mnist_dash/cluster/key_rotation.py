@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mnist_dash.cluster.manifests import key_hash
 from mnist_dash.errors import EngineError, SettingsError
-from mnist_dash.storage.key_file import read_key
+from mnist_dash.storage.cloud_storage import read_key
 
 
 class KeyFile:

@@ -18,7 +18,7 @@ from mnist_dash.savedmodel.model import Model
 from mnist_dash.savedmodel.proto import read_signatures
 from mnist_dash.signature import adapter_of
 from mnist_dash.storage.base_diagnosis import find_newest, version_folders
-from mnist_dash.storage.location import MAX_BYTES, Location, Progress, location_of
+from mnist_dash.storage.location import Location, Progress, location_of
 
 if TYPE_CHECKING:
     from google.cloud.storage import Client  # type: ignore[import-untyped]  # it ships no types
@@ -28,23 +28,17 @@ LOW_ACCURACY = 0.5
 """A less accurate model is deployed with a warning, because that may be intended."""
 
 
-def check_model(
-    base: str,
-    *,
-    client: Client | None = None,
-    max_bytes: int = MAX_BYTES,
-    progress: Progress | None = None,
-) -> ModelCheck:
+def check_model(base: str, *, client: Client | None = None, progress: Progress | None = None) -> ModelCheck:
     """Load the highest version of a model base, and try it on 200 bundled digits.
 
-    `client` talks to Cloud Storage for a `gs://` base, from which at most `max_bytes` are copied, reporting
+    `client` talks to Cloud Storage for a `gs://` base, whose files are copied, reporting
     `progress`. A model that is wrong about most digits is returned with a warning. Raises ModelError if
     it cannot be served at all, or (then it is `unverified`) cannot be read from here.
     """
     location = location_of(base, client)
     version, folder = find_newest(location)
     with tempfile.TemporaryDirectory(prefix="mnist-dash-") as into:
-        local = folder.fetch(Path(into) / MODEL_NAME / str(version), progress, max_bytes)
+        local = folder.fetch(Path(into) / MODEL_NAME / str(version), progress)
         with _named(folder, local):
             shape = adapter_of(read_signatures(local), str(local)).input_shape
             model = Model.load(local)

@@ -18,8 +18,8 @@ from typing import Any
 from mnist_dash.domain import ModelCheck
 from mnist_dash.errors import MnistDashError, ModelError
 from mnist_dash.savedmodel.check import check_model
-from mnist_dash.storage.key_file import client_for
-from mnist_dash.storage.location import MAX_BYTES, Progress
+from mnist_dash.storage.cloud_storage import client_for
+from mnist_dash.storage.location import Progress
 from mnist_dash.subprocesses import ChildProcess, Exited, exit_with_parent
 
 _MODULE = "mnist_dash.savedmodel.isolated_check"
@@ -30,7 +30,6 @@ def check_model_isolated(
     timeout: float = 60,
     *,
     credentials: Path | None = None,
-    max_bytes: int = MAX_BYTES,
     progress: Progress | None = None,
 ) -> ModelCheck:
     """Run `check_model` in a process of its own.
@@ -39,7 +38,7 @@ def check_model_isolated(
     `progress` is called in this thread. Raises ModelError also if the process crashes or takes longer than
     `timeout` seconds, the copying included.
     """
-    argv = [sys.executable, "-m", _MODULE, "--with-parent", "--max-bytes", str(max_bytes)]
+    argv = [sys.executable, "-m", _MODULE, "--with-parent"]
     argv += ["--credentials", str(credentials)] if credentials else []
     deadline = time.monotonic() + timeout
     is_copying = base.strip().startswith("gs:")
@@ -74,20 +73,15 @@ def check_model_isolated(
 def main(argv: Sequence[str] | None = None) -> int:
     """Check a model base; print its progress and then the ModelCheck, or the error, as lines of JSON."""
     parser = argparse.ArgumentParser(f"python -m {_MODULE}", description="Check a model base.")
-    parser.add_argument(
-        "base", metavar="BASE", help="a folder or gs://bucket/path that holds model/<version>/"
-    )
+    parser.add_argument("base", metavar="BASE", help="a model base: a folder or gs://bucket/path")
     parser.add_argument("--credentials", type=Path, metavar="FILE", help="the key file to read a bucket with")
-    parser.add_argument("--max-bytes", type=int, default=MAX_BYTES, metavar="N", help="the most to copy")
     parser.add_argument("--with-parent", action="store_true", help="end with stdin")
     options = parser.parse_args(argv)
     if options.with_parent:
         exit_with_parent()
     try:
         client = client_for(options.credentials)
-        check = check_model(
-            options.base, client=client, max_bytes=options.max_bytes, progress=_progress_printer()
-        )
+        check = check_model(options.base, client=client, progress=_progress_printer())
     except MnistDashError as error:
         # A key file that cannot be used says nothing about the model.
         unverified = getattr(error, "unverified", True)

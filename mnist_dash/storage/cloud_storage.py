@@ -1,16 +1,18 @@
-"""Requests to Google Cloud Storage, and the translation of its library's errors."""
+"""Clients of Google Cloud Storage, their key files, and the translation of the library's errors."""
 
 from __future__ import annotations
 
+import json
 import re
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mnist_dash.errors import ModelError
+from mnist_dash.errors import ModelError, SettingsError
 
 if TYPE_CHECKING:
     from google.cloud.storage import Client  # type: ignore[import-untyped]  # it ships no types
@@ -25,6 +27,13 @@ READ_ONLY = "https://www.googleapis.com/auth/devstorage.read_only"
 LOGIN = "To log in, run `gcloud auth application-default login` where the dashboard runs."
 OTHER_KEY = "Use the key of an account that may read it."
 _CHECK_NETWORK = "Check the network, then try again."
+KEY_TYPES = ("service_account", "authorized_user")
+MAX_KEY_BYTES = 100_000
+"""A key file has about 2,400 bytes."""
+_GIVE_KEY = (
+    "Give the JSON key of a service account, unchanged: "
+    "`gcloud iam service-accounts keys create key.json --iam-account ACCOUNT` makes one."
+)
 
 
 class Access:
@@ -68,13 +77,11 @@ class Access:
 
     def list_buckets(self, limit: int) -> list[str]:
         """Return the names of at most `limit` buckets of the project; none if they cannot be listed."""
-        try:
-            with translated_errors("the list of buckets", "", self.login_step):
-                options = {"project": self._project(), "fields": "items(name),nextPageToken"}
-                listed = self.client.list_buckets(max_results=limit, **options, **self.call_options())
-                return [bucket.name for bucket in islice(listed, limit)]  # emulators return more
-        except ModelError:
-            return []
+        with suppress(ModelError), translated_errors("the list of buckets", "", self.login_step):
+            options = {"project": self._project(), "fields": "items(name),nextPageToken"}
+            listed = self.client.list_buckets(max_results=limit, **options, **self.call_options())
+            return [bucket.name for bucket in islice(listed, limit)]  # emulators return more
+        return []
 
     def _project(self) -> str | None:
         """Return the project of the credentials, if they belong to a project."""
@@ -85,38 +92,67 @@ class Access:
         return google.auth.default()[1]
 
 
-def client_with_key(key: Mapping[str, Any]) -> Client:
-    """Return a read-only client with the credentials of a parsed key file.
-
-    Where the environment names an emulator, the credentials are left out: it needs none, and no request for a
-    token should go to Google. Raises ValueError if the library cannot use the key.
-    """
-    from google.auth.credentials import AnonymousCredentials
-    from google.cloud.storage import Client
-
-    credentials = credentials_from_key(key)
-    project = key.get("project_id") or key.get("quota_project_id")
-    anonymous = Client(project, AnonymousCredentials())  # type: ignore[no-untyped-call]  # the library's
-    return anonymous if _is_emulator(anonymous) else Client(project, credentials)
-
-
 def _is_emulator(client: Client) -> bool:
     """Whether the client uses plain HTTP, as emulators do; a token must never be sent over it."""
     return not client.api_endpoint.startswith("https://")
 
 
-def credentials_from_key(key: Mapping[str, Any]) -> Any:
-    """Return Google's credentials from a parsed key file; raises ValueError if the library cannot use it."""
+def client_for(path: Path | None) -> Client | None:
+    """Return a read-only client with the key in a file; raises as `read_key` does.
+
+    Without a file return None, which selects the environment's own credentials wherever a client is taken.
+    Where the environment names an emulator, the key is not used: no request for a token should go to Google.
+    """
+    if path is None:
+        return None
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud.storage import Client
+
+    key, credentials = _parse_key(path, read_key(path))
+    project = key.get("project_id") or key.get("quota_project_id")
+    anonymous = Client(project, AnonymousCredentials())  # type: ignore[no-untyped-call]  # the library's
+    return anonymous if _is_emulator(anonymous) else Client(project, credentials)
+
+
+def read_key(path: Path) -> bytes:
+    """Return the content of a key file, byte by byte, if it is the key of a service account or of a user.
+
+    Raises SettingsError, which never shows anything secret, if it is not, or cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_KEY_BYTES)
+    except FileNotFoundError:
+        raise SettingsError(f"There is no key file {path}.", "Check the path.") from None
+    except (OSError, ValueError) as err:
+        reason = getattr(err, "strerror", None) or err
+        step = "Give a file that the user who runs the dashboard may read."
+        raise SettingsError(f"The key file {path} cannot be read: {reason}.", step) from None
+    _parse_key(path, content)
+    return content
+
+
+def _parse_key(path: Path, content: bytes) -> tuple[dict[str, Any], Any]:
+    """Return the key and Google's credentials with it."""
     from google.auth.exceptions import GoogleAuthError
     from google.oauth2 import credentials, service_account
 
-    is_service = key["type"] == "service_account"
-    kind: Any = service_account.Credentials if is_service else credentials.Credentials
-    make = kind.from_service_account_info if is_service else kind.from_authorized_user_info
     try:
-        return make(key, scopes=[READ_ONLY])
-    except GoogleAuthError as err:
-        raise ValueError(str(err)) from err
+        key = json.loads(content)
+    except (ValueError, RecursionError):
+        raise SettingsError(f"The key file {path} is not JSON.", _GIVE_KEY) from None
+    kind = key.get("type") if isinstance(key, dict) else None
+    if kind not in KEY_TYPES:
+        problem = f"The key file {path} has the type {kind!r:.40}, not {' or '.join(KEY_TYPES)}."
+        raise SettingsError(problem, _GIVE_KEY)
+    is_service = kind == "service_account"
+    source: Any = service_account.Credentials if is_service else credentials.Credentials
+    make = source.from_service_account_info if is_service else source.from_authorized_user_info
+    try:
+        return key, make(key, scopes=[READ_ONLY])
+    except (GoogleAuthError, ValueError, TypeError, AttributeError):
+        # Without the library's message, which may hold parts of the key.
+        raise SettingsError(f"The key file {path} is incomplete or damaged.", _GIVE_KEY) from None
 
 
 @contextmanager

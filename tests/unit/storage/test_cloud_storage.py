@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mnist_dash.errors import SettingsError
-from mnist_dash.storage.key_file import client_for, read_key
+from mnist_dash.storage.cloud_storage import client_for, read_key
 from tests.gcs import private_key, service_account, write_key
 from tests.models import forbidden
 

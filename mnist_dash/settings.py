@@ -198,10 +198,8 @@ def _argument_parser() -> _Parser:
     )
     for flag in FLAGS:
         text = f"{flag.help} (default: {flag.default}; environment: {flag.variable})"
-        if flag.value:
-            parser.add_argument(f"--{flag.name}", metavar=flag.value, help=text)
-        else:
-            parser.add_argument(f"--{flag.name}", action="store_const", const="1", help=text)
+        kind: Any = {"metavar": flag.value} if flag.value else {"action": "store_const", "const": "1"}
+        parser.add_argument(f"--{flag.name}", help=text, **kind)
     return parser
 
 

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -79,9 +80,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if options.with_parent:
         exit_with_parent()
+
+    def show(done: int, total: int) -> None:
+        _print_progress(100 * done // max(total, 1), total)
+
     try:
-        client = client_for(options.credentials)
-        check = check_model(options.base, client=client, progress=_progress_printer())
+        check = check_model(options.base, client=client_for(options.credentials), progress=show)
     except MnistDashError as error:
         # A key file that cannot be used says nothing about the model.
         unverified = getattr(error, "unverified", True)
@@ -91,17 +95,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _progress_printer() -> Progress:
-    """Print the progress of copying once for each percent: it is called for every few kB."""
-    percents: set[int] = set()
-
-    def show(done: int, total: int) -> None:
-        percent = 100 * done // max(total, 1)
-        if percent not in percents:
-            percents.add(percent)
-            _print(done_bytes=done, total_bytes=total)
-
-    return show
+@cache
+def _print_progress(percent: int, total: int) -> None:
+    """Print the progress of copying, once for each percent, thanks to the cache."""
+    _print(done_bytes=total * percent // 100, total_bytes=total)
 
 
 def _print(**document: Any) -> None:

@@ -43,7 +43,7 @@ class Predictor:
         try:
             outputs = self._run(inputs, name)
         except ModelError as error:  # 400, as for errors of TensorFlow's kernels
-            raise codec.bad_request(str(error)) from error
+            raise codec.HttpError(str(error)) from error
         return codec.encode_predictions(form, outputs)
 
     def warm_up(self) -> None:
@@ -58,7 +58,7 @@ class Predictor:
         document = codec.parse(body)
         name = codec.signature_name(document)
         if name not in self.model.signatures:
-            raise codec.bad_request(f'Serving signature name: "{name}" not found in signature def')
+            raise codec.HttpError(f'Serving signature name: "{name}" not found in signature def')
         return name, codec.decode_inputs(document, self.model.signatures[name])
 
     def _run(self, inputs: codec.Arrays, name: str) -> codec.Arrays:

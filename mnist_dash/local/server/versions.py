@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -198,9 +199,7 @@ def _list_files(folder: Path) -> frozenset[tuple[str, int, int]]:
     found = set()
     for parent, _, names in os.walk(folder):
         for path in (os.path.join(parent, name) for name in names):
-            try:
+            with contextlib.suppress(OSError):
                 status = os.stat(path)
-            except OSError:
-                continue
-            found.add((path, status.st_size, status.st_mtime_ns))
+                found.add((path, status.st_size, status.st_mtime_ns))
     return frozenset(found)

@@ -60,17 +60,15 @@ def _differences(expected: Any, live: Any, path: str, ignored: str) -> Iterator[
 
 
 def _list_differences(expected: list[Any], live: list[Any], path: str, ignored: str) -> Iterator[str]:
-    """Compare each expected item with the live item that is most like it, whatever the order."""
+    """Pair the items that are equal, whatever their order, and compare the others one by one."""
 
-    def compare(item: Any, other: Any, path: str = "") -> list[str]:
-        return list(_differences(item, other, path, ignored))
+    def differ(item: Any, other: Any) -> bool:
+        return any(_differences(item, other, "", ignored))
 
-    spare = [other for other in live if all(compare(item, other) for item in expected)]
+    spare = iter([other for other in live if all(differ(item, other) for item in expected)])
     for index, item in enumerate(expected):
-        if all(compare(item, other) for other in live):
-            nearest = min(spare, key=lambda other: len(compare(item, other)), default=None)
-            spare = [other for other in spare if other is not nearest]
-            yield from compare(item, nearest, f"{path}[{index}]")
+        if all(differ(item, other) for other in live):
+            yield from _differences(item, next(spare, None), f"{path}[{index}]", ignored)
     if path.endswith(_NOT_EXTENSIBLE) and len(live) > len(expected):
         yield f"{resources.describe_field(path)} has {len(live)} entries instead of {len(expected)}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from mnist_dash.attribution import is_same_model
@@ -25,34 +26,18 @@ CANARY_SECONDS = 5.0
 Predict = Callable[[Image, Route], Prediction]
 
 
-@dataclass(frozen=True)
-class TrafficSample:
-    """Which models answered some requests on the split."""
-
-    current: int = 0
-    """Requests that were answered as Current answers."""
-    new: int = 0
-    is_conclusive: bool = False
-    """Whether both models were asked and gave different answers."""
-    problem: str = ""
-    """Why there was no answer."""
+Sample = Mapping[Role, int] | None
+"""How many requests on the split each model answered; None if both give the same answer."""
 
 
-def sample_traffic(predict: Predict) -> TrafficSample:
-    """Ask each model by header, then `PROBES` times on the split, and count whose answers come back."""
+def sample_traffic(predict: Predict) -> Sample:
+    """Ask each model by header, then `PROBES` times on the split; raises ServingError."""
     image = ambiguous_image()
-    try:
-        current, new = (predict(image, route) for route in (Route.CURRENT, Route.NEW))
-        if is_same_model(current, new):
-            return TrafficSample()
-        answers = [predict(image, Route.SPLIT) for _ in range(PROBES)]
-    except ServingError as error:
-        return TrafficSample(problem=str(error))
-    return TrafficSample(
-        current=sum(is_same_model(answer, current) for answer in answers),
-        new=sum(is_same_model(answer, new) for answer in answers),
-        is_conclusive=True,
-    )
+    models = {role: predict(image, Route(role.value)) for role in Role}
+    if is_same_model(models[Role.CURRENT], models[Role.NEW]):
+        return None
+    answers = [predict(image, Route.SPLIT) for _ in range(PROBES)]
+    return {role: sum(is_same_model(answer, models[role]) for answer in answers) for role in Role}
 
 
 class SplitTracker:
@@ -80,22 +65,20 @@ class SplitTracker:
         elif self.applied != before:
             self.pending, self._since = True, self._clock()
 
-    def record_sample(self, sample: TrafficSample) -> None:
+    def record_sample(self, sample: Sample) -> None:
         """Record a sample of the traffic, which may show that the gateway follows."""
         if self.pending and self._shows(sample):
             self.observed, self.pending = self._weight, False
 
-    def _shows(self, sample: TrafficSample) -> bool:
+    def _shows(self, sample: Sample) -> bool:
         waited = self._clock() - self._since
-        if sample.problem:
-            return False
-        if not sample.is_conclusive:
+        if sample is None:
             return waited >= BLIND_SECONDS
         if self._weight in (0, 100):
-            return (sample.current if self._weight == 0 else sample.new) == PROBES
+            return sample[Role.NEW if self._weight else Role.CURRENT] == PROBES
         # Few requests cannot tell two canaries apart, but one answer shows that a former 0 or 100 is over.
-        left_the_former = {0: sample.new, 100: sample.current}.get(self.observed, 0)
-        return left_the_former > 0 or waited >= CANARY_SECONDS
+        former = {0: Role.CURRENT, 100: Role.NEW}.get(self.observed)
+        return any(sample[role] for role in Role if former not in (None, role)) or waited >= CANARY_SECONDS
 
 
 @dataclass(frozen=True)
@@ -139,9 +122,10 @@ class GatewayMonitor:
             self._ask_versions(observation)
             if self._tracker.pending and not self._problem:
                 both = all(map(observation.ready_addresses, Role))
-                sample = sample_traffic(self._serving.predict) if both else TrafficSample()
-                if self._tracker.applied == applied:  # else the sample is of former routes
-                    self._tracker.record_sample(sample)
+                with suppress(ServingError):  # the next probe follows soon
+                    sample = sample_traffic(self._serving.predict) if both else None
+                    if self._tracker.applied == applied:  # else the sample is of former routes
+                        self._tracker.record_sample(sample)
                 if not self._tracker.pending:  # only now is it New that answers for New
                     self._ask_versions(observation)
             return GatewayView(self._tracker.observed, self._tracker.pending, self._problem, self._versions)

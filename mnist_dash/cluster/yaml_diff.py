@@ -77,12 +77,9 @@ def _ordered(value: Any) -> Any:
     """Return the value without defaults, its keys in a stable order."""
     if isinstance(value, dict):
         keys = sorted(value, key=lambda key: (_ORDER.index(key) if key in _ORDER else len(_ORDER), key))
-        return {key: _ordered(value[key]) for key in keys if not _is_noise(key, value[key])}
+        noise = {key for key in keys if key in _ASSIGNED or value[key] in (None, _DEFAULTS.get(key))}
+        return {key: _ordered(value[key]) for key in keys if key not in noise}
     return [_ordered(item) for item in value] if isinstance(value, list) else value
-
-
-def _is_noise(key: str, value: Any) -> bool:
-    return key in _ASSIGNED or value is None or (key in _DEFAULTS and value == _DEFAULTS[key])
 
 
 def _dump(item: Object) -> str:

@@ -10,37 +10,22 @@ from dataclasses import replace
 
 from kubernetes.utils import is_conflict, retry_on_conflict
 
-from mnist_dash import preconditions
+from mnist_dash import domain, preconditions
 from mnist_dash.cluster import operations, polling, promotion
 from mnist_dash.cluster.api_client import KubernetesClient
 from mnist_dash.cluster.drift import find_drift
 from mnist_dash.cluster.http_route import GatewayRoutes
 from mnist_dash.cluster.ingress import IngressRoutes
 from mnist_dash.cluster.inventory import engine_objects
-from mnist_dash.cluster.key_rotation import KeyFile
 from mnist_dash.cluster.kubeconfig import connect
 from mnist_dash.cluster.observation import Observation
-from mnist_dash.cluster.operations import Operation, Site
+from mnist_dash.cluster.operations import KeyFile, Operation, Site
 from mnist_dash.cluster.polling import PROMOTING_SECONDS, PollInterval, observe, poll
 from mnist_dash.cluster.promotion import INTERRUPTED_SECONDS, STEP_SECONDS, Promoter
 from mnist_dash.cluster.routes import Routes, diagnose
 from mnist_dash.cluster.snapshot import is_swapped, route_faults, snapshot_of
 from mnist_dash.cluster.traffic_probe import GatewayMonitor
 from mnist_dash.cluster.yaml_diff import to_yaml
-from mnist_dash.domain import (
-    Change,
-    ChangeContext,
-    EngineObject,
-    Finding,
-    Gateway,
-    HistoryEntry,
-    ModelCheck,
-    Probe,
-    Remove,
-    Role,
-    Snapshot,
-    Suggestion,
-)
 from mnist_dash.errors import EngineError, MnistDashError, ModelError, SettingsError
 from mnist_dash.savedmodel.background_checks import BackgroundChecks
 from mnist_dash.savedmodel.isolated_check import check_model_isolated
@@ -67,6 +52,8 @@ class KubernetesEngine:
     at 0 until New is ready, and drives promotions. One lock serialises all writes; polls do not hold it.
     """
 
+    in_cluster = True
+
     def __init__(
         self,
         settings: Settings,
@@ -80,8 +67,8 @@ class KubernetesEngine:
         self._routes = routes_for(settings)
         self._key = KeyFile(settings.google_app_creds)
         url = f"{settings.scheme}://{settings.ingress_host}"
-        self._gateway = Gateway(url, settings.ingress_address, str(settings.ca_file or ""))
-        self._serving = ServingClient(self._gateway)
+        self.gateway = domain.Gateway(url, settings.ingress_address, str(settings.ca_file or ""))
+        self._serving = ServingClient(self.gateway)
         self._monitor = GatewayMonitor(self._serving)
         self._checks = BackgroundChecks(self.check)
         self._api: KubernetesClient | None = None
@@ -93,7 +80,7 @@ class KubernetesEngine:
         """Counts the observations after writes here: an older poll must not replace one."""
         self._problem = ""
         self._details_until = 0.0
-        self._snapshot = Snapshot(time.time(), trouble="The cluster has not answered yet.")
+        self._snapshot = domain.Snapshot(time.time(), trouble="The cluster has not answered yet.")
         self._thread = threading.Thread(target=self._keep_reconciling, name="cluster", daemon=True)
 
     @classmethod
@@ -104,15 +91,7 @@ class KubernetesEngine:
         engine._polled.wait(FIRST_POLL_SECONDS)
         return engine
 
-    @property
-    def gateway(self) -> Gateway:
-        return self._gateway
-
-    @property
-    def in_cluster(self) -> bool:
-        return True
-
-    def check(self, base: str, progress: Progress | None = None) -> ModelCheck:
+    def check(self, base: str, progress: Progress | None = None) -> domain.ModelCheck:
         """Check a model in a bucket; the `unverified` of the result says why it could not be read from here.
 
         Raises ModelError if the address is wrong, or the model is unfit.
@@ -129,9 +108,9 @@ class KubernetesEngine:
             if not error.unverified:
                 raise
             warning = f"Deployed unchecked: {error.problem}"
-            return ModelCheck(base.rstrip("/"), None, (), None, (warning,), unverified=str(error))
+            return domain.ModelCheck(base.rstrip("/"), None, (), None, (warning,), unverified=str(error))
 
-    def apply(self, change: Change, context: ChangeContext) -> None:
+    def apply(self, change: domain.Change, context: domain.ChangeContext) -> None:
         try:
             with self._lock:
                 api = self._connection()
@@ -141,14 +120,14 @@ class KubernetesEngine:
         finally:
             self._wake.set()
 
-    def _apply(self, api: KubernetesClient, change: Change, context: ChangeContext) -> None:
+    def _apply(self, api: KubernetesClient, change: domain.Change, context: domain.ChangeContext) -> None:
         observation, site = self._observe_for(change, api), self._site()
         if not observation.objects:
             api.ensure_namespace()
         by, take_over = context.by or api.user, context.take_over
         writes = operations.operations_for(change, observation, site, by)
         later = operations.later_operations(change, observation, site)
-        if change == Remove(Role.NEW) and observation.weight:
+        if change == domain.Remove(domain.Role.NEW) and observation.weight:
             operations.rehearse(api, writes, observation, take_over=take_over)
             self._drain_new(api, observation, take_over=take_over)
             observation = self._observe_for(change, api)
@@ -156,7 +135,7 @@ class KubernetesEngine:
         self._write(api, writes, observation, later, take_over=take_over)
         self._promoter.begin(self._observation, take_over=take_over)
 
-    def _observe_for(self, change: Change, api: KubernetesClient) -> Observation:
+    def _observe_for(self, change: domain.Change, api: KubernetesClient) -> Observation:
         """Observe the cluster before a change; raises EngineError if the change does not fit it."""
         shown, observation = self._snapshot, poll(api, self._routes, reasons=self._observation)
         self._replace_observation(observation)
@@ -197,19 +176,19 @@ class KubernetesEngine:
                 return
             self._replace_observation(poll(api, self._routes, reasons=self._observation))
 
-    def preview(self, change: Change) -> str:
+    def preview(self, change: domain.Change) -> str:
         api = self._connection()
         observation, site = poll(api, self._routes, reasons=self._observation), self._site()
         writes = operations.operations_for(change, observation, site, api.user)
         later = operations.later_operations(change, observation, site)
         return operations.preview(api, (*writes, *later), observation)
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> domain.Snapshot:
         if self._interval.note_viewer():
             self._wake.set()
         return self._snapshot
 
-    def objects(self) -> tuple[EngineObject, ...]:
+    def objects(self) -> tuple[domain.EngineObject, ...]:
         """List the objects with events and logs, which are read only while a viewer shows them."""
         is_first = time.monotonic() > self._details_until
         self._details_until = time.monotonic() + DETAILS_SECONDS
@@ -217,27 +196,27 @@ class KubernetesEngine:
             self._detailed.clear()
             self._wake.set()
         self._detailed.wait(DETAILS_SECONDS)
-        return engine_objects(self._observation, self._gateway)
+        return engine_objects(self._observation, self.gateway)
 
     def manifests(self) -> str:
         return to_yaml(polling.applied_objects(self._observation, self._settings.namespace, self._routes))
 
-    def history(self) -> tuple[HistoryEntry, ...]:
+    def history(self) -> tuple[domain.HistoryEntry, ...]:
         return self._observation.state.history[::-1]
 
-    def diagnose_route(self, probes: Sequence[Probe]) -> tuple[Finding, ...]:
+    def diagnose_route(self, probes: Sequence[domain.Probe]) -> tuple[domain.Finding, ...]:
         api = self._connection()
         observation = poll(api, self._routes, reasons=self._observation)
         live = [*observation.routes, *polling.list_neighbours(api, self._settings)]
         return diagnose(probes, self._snapshot, self._routes, live)
 
-    def suggestions(self) -> tuple[Suggestion, ...]:
+    def suggestions(self) -> tuple[domain.Suggestion, ...]:
         try:
             client = client_for(self._settings.google_app_creds)
         except SettingsError:  # a notice of the snapshot reports it
             return ()
         bases = bases_in_buckets(client, deadline=SUGGESTIONS_SECONDS)
-        return tuple(Suggestion(base, base) for base in bases)
+        return tuple(domain.Suggestion(base, base) for base in bases)
 
     def close(self) -> None:
         self._closing.set()
@@ -330,7 +309,7 @@ class KubernetesEngine:
         self._problem = " ".join(problems)
 
     def _roll_to_new_key(self, api: KubernetesClient, observation: Observation) -> None:
-        if key := self._key.replacement(polling.key_hashes(observation)):
+        if key := self._key.replacement(observation.key_hashes):
             site = replace(self._site(), key=key)
             self._write(api, operations.operations_for_new_key(observation, site), observation)
             self._key.deployed = key

@@ -60,8 +60,7 @@ def find(
 ) -> Failure:
     """The failure of a Deployment with these Pods; one without a text if there is none."""
     failure = failure_of(
-        Workload.from_object(Release.BLUE, live),
-        list(map(Pod.from_object, pods)),
+        Workload.from_object(Release.BLUE, live, map(Pod.from_object, pods)),
         list(map(KubernetesEvent.from_object, events)),
         logs,
     )

@@ -31,7 +31,7 @@ from mnist_dash.domain import (
     describe,
 )
 from mnist_dash.errors import EngineError, SettingsError
-from mnist_dash.storage.key_file import read_key
+from mnist_dash.storage.cloud_storage import read_key
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -36,19 +37,19 @@ _GIVE_KEY = (
 )
 
 
+@dataclass
 class Access:
     """A Cloud Storage client: a given one, or one made with the user's credentials when first needed."""
 
-    def __init__(self, client: Client | None = None, until: float | None = None) -> None:
-        """Use `client` until `until`, by the monotonic clock; with it, no request is repeated."""
-        self._given = client
-        self._until = until
+    given: Client | None = None
+    until: float | None = None
+    """The end by the monotonic clock; with it, no request is repeated."""
 
     @cached_property
     def client(self) -> Client:
         """A client with Application Default Credentials; without any, one that reads public objects."""
-        if self._given is not None:
-            return self._given
+        if self.given is not None:
+            return self.given
         from google.auth.exceptions import DefaultCredentialsError
         from google.cloud.storage import Client
 
@@ -62,34 +63,31 @@ class Access:
     @property
     def login_step(self) -> str:
         """The next step if these credentials are not good enough."""
-        return LOGIN if self._given is None else OTHER_KEY
+        return LOGIN if self.given is None else OTHER_KEY
 
     def call_options(self) -> dict[str, Any]:
         """Return the time-out and retry arguments of a request; raises ModelError if no time is left."""
         from google.cloud.storage.retry import DEFAULT_RETRY  # type: ignore[import-untyped]  # no types
 
-        if self._until is None:
+        if self.until is None:
             return {"timeout": TIMEOUT, "retry": DEFAULT_RETRY.with_timeout(RETRY_SECONDS)}
-        left = self._until - time.monotonic()
+        left = self.until - time.monotonic()
         if left <= 0:
             raise ModelError("Cloud Storage took too long.", _CHECK_NETWORK, unverified=True)
         return {"timeout": left, "retry": None}
 
     def list_buckets(self, limit: int) -> list[str]:
         """Return the names of at most `limit` buckets of the project; none if they cannot be listed."""
+        import google.auth
+
         with suppress(ModelError), translated_errors("the list of buckets", "", self.login_step):
-            options = {"project": self._project(), "fields": "items(name),nextPageToken"}
+            project = self.client.project
+            if not project and not _is_emulator(self.client):
+                project = google.auth.default()[1]
+            options = {"project": project or None, "fields": "items(name),nextPageToken"}
             listed = self.client.list_buckets(max_results=limit, **options, **self.call_options())
             return [bucket.name for bucket in islice(listed, limit)]  # emulators return more
         return []
-
-    def _project(self) -> str | None:
-        """Return the project of the credentials, if they belong to a project."""
-        import google.auth
-
-        if self.client.project or _is_emulator(self.client):
-            return str(self.client.project) if self.client.project else None
-        return google.auth.default()[1]
 
 
 def _is_emulator(client: Client) -> bool:

@@ -19,11 +19,8 @@ MAX_BATCH = 64
 class Runnable(Protocol):
     """A loaded model; implemented by `mnist_dash.savedmodel.model.Model`."""
 
-    @property
-    def version(self) -> int: ...
-
-    @property
-    def signatures(self) -> Mapping[str, Signature]: ...
+    version: int
+    signatures: Mapping[str, Signature]
 
     def run(self, inputs: Mapping[str, NDArray[Any]], signature: str = ...) -> codec.Arrays: ...
 

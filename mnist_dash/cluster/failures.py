@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from mnist_dash.cluster.events import KubernetesEvent, events_about
 from mnist_dash.cluster.failure_patterns import FAILURE_PATTERNS, SENTENCE, Failure, Source, Symptom
-from mnist_dash.cluster.workloads import Container, Pod, Workload
+from mnist_dash.cluster.workloads import Container, KubernetesEvent, Pod, Workload, events_about
 from mnist_dash.rollout_status import loading
 
 RESTARTS_BEFORE_FAILED = 2

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mnist_dash.cluster import resources
-from mnist_dash.cluster.events import MAX_SENTENCES, events_about
 from mnist_dash.cluster.http_route import rule_for, weights_of
 from mnist_dash.cluster.ingress import WEIGHT
 from mnist_dash.cluster.manifests import pointer_of
 from mnist_dash.cluster.observation import Observation
 from mnist_dash.cluster.resources import Object
 from mnist_dash.cluster.route_faults import published_addresses
-from mnist_dash.cluster.workloads import Pod, Workload
+from mnist_dash.cluster.workloads import Pod, Workload, events_about
 from mnist_dash.cluster.yaml_diff import to_yaml
 from mnist_dash.domain import EngineObject, Gateway, Role
+
+MAX_EVENTS = 30
+"""Shown for one object."""
 
 
 def engine_objects(observation: Observation, gateway: Gateway) -> tuple[EngineObject, ...]:
@@ -47,7 +49,7 @@ def _applied(
 
 
 def _sentences(observation: Observation, kind: str, name: str, uid: str) -> tuple[str, ...]:
-    return tuple(map(str, events_about(observation.events, kind, name, uid)[:MAX_SENTENCES]))
+    return tuple(map(str, events_about(observation.events, kind, name, uid)[:MAX_EVENTS]))
 
 
 def _ingress(ingress: Object, observation: Observation, gateway: Gateway) -> EngineObject:

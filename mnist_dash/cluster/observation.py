@@ -6,11 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mnist_dash.cluster import resources
-from mnist_dash.cluster.events import KubernetesEvent
 from mnist_dash.cluster.manifests import pointer_of
 from mnist_dash.cluster.resources import Kind, Object, name_of
 from mnist_dash.cluster.route_state import PendingPromotion, RouteConfig, RouteState
-from mnist_dash.cluster.workloads import Pod, Workload
+from mnist_dash.cluster.workloads import KubernetesEvent, Pod, Workload
 from mnist_dash.domain import Release, Role
 
 ROUTE_KINDS = (resources.INGRESS, resources.HTTP_ROUTE)

@@ -13,12 +13,11 @@ from typing import TypeVar
 
 from mnist_dash.cluster import manifests, resources
 from mnist_dash.cluster.api_client import KubernetesClient
-from mnist_dash.cluster.events import KubernetesEvent
 from mnist_dash.cluster.observation import Observation
 from mnist_dash.cluster.resources import Object
 from mnist_dash.cluster.route_state import RouteState
 from mnist_dash.cluster.routes import Routes
-from mnist_dash.cluster.workloads import Pod
+from mnist_dash.cluster.workloads import KubernetesEvent, Pod
 from mnist_dash.errors import EngineError
 from mnist_dash.settings import RouterKind, Settings
 

@@ -199,11 +199,7 @@ def write(
 
 
 def rehearse(
-    api: KubernetesClient,
-    operations: Sequence[Operation],
-    observation: Observation,
-    *,
-    take_over: bool,
+    api: KubernetesClient, operations: Sequence[Operation], observation: Observation, *, take_over: bool
 ) -> tuple[Live, list[Object | None]]:
     """Ask for a dry run of all writes; returns their objects before and after it, or raises EngineError.
 

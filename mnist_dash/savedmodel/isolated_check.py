@@ -27,11 +27,7 @@ _MODULE = "mnist_dash.savedmodel.isolated_check"
 
 
 def check_model_isolated(
-    base: str,
-    timeout: float = 60,
-    *,
-    credentials: Path | None = None,
-    progress: Progress | None = None,
+    base: str, timeout: float = 60, *, credentials: Path | None = None, progress: Progress | None = None
 ) -> ModelCheck:
     """Run `check_model` in a process of its own.
 

@@ -15,8 +15,7 @@ from mnist_dash.cluster.workloads import Pod, Workload, events_about
 from mnist_dash.cluster.yaml_diff import to_yaml
 from mnist_dash.domain import EngineObject, Gateway, Role
 
-MAX_EVENTS = 30
-"""Shown for one object."""
+MAX_EVENTS = 30  # of one object
 
 
 def engine_objects(observation: Observation, gateway: Gateway) -> tuple[EngineObject, ...]:

@@ -24,8 +24,6 @@ CANARY_SECONDS = 5.0
 """The same where the split goes from one canary to another: ingress-nginx takes up to about 5 s."""
 
 Predict = Callable[[Image, Route], Prediction]
-
-
 Sample = Mapping[Role, int] | None
 """How many requests on the split each model answered; None if both give the same answer."""
 
@@ -77,8 +75,8 @@ class SplitTracker:
         if self._weight in (0, 100):
             return sample[Role.NEW if self._weight else Role.CURRENT] == PROBES
         # Few requests cannot tell two canaries apart, but one answer shows that a former 0 or 100 is over.
-        former = {0: Role.CURRENT, 100: Role.NEW}.get(self.observed)
-        return any(sample[role] for role in Role if former not in (None, role)) or waited >= CANARY_SECONDS
+        newcomer = {0: Role.NEW, 100: Role.CURRENT}.get(self.observed)
+        return (newcomer is not None and sample[newcomer] > 0) or waited >= CANARY_SECONDS
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ else:
     dash = lifecycle.dashboard_or_stop()
     snapshot = dash.snapshot()
 
-    theme.show_header(dash.gateway_url, snapshot.notices)
+    theme.show_header(dash.gateway.url, snapshot.notices)
     main, side = st.columns([700, 390], gap="medium")
     with main:
         predict.draw_and_ask(dash, snapshot)

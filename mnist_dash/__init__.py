@@ -28,7 +28,6 @@ if TYPE_CHECKING:
         ServingError,
         SettingsError,
     )
-    from mnist_dash.factory import open_dashboard
     from mnist_dash.preprocessing import prepare
     from mnist_dash.service import Dashboard, Engine
     from mnist_dash.settings import EngineKind, Settings
@@ -42,7 +41,28 @@ __all__ = [
 ]
 # fmt: on
 
-_HOMES = ("errors", "domain", "settings", "preprocessing", "service", "factory")
+_HOMES = ("errors", "domain", "settings", "preprocessing", "service")
+
+
+def open_dashboard(settings: Settings) -> Dashboard:
+    """Start the engine that the settings name and return the dashboard on it; close it when done.
+
+    Raises SettingsError if the settings cannot work here, EngineError if the engine cannot start.
+    """
+    from mnist_dash.service import Dashboard
+    from mnist_dash.serving.client import ServingClient
+    from mnist_dash.settings import EngineKind
+
+    engine: Engine
+    if settings.engine is EngineKind.KUBERNETES:
+        from mnist_dash.cluster.engine import KubernetesEngine
+
+        engine = KubernetesEngine.start(settings)
+    else:
+        from mnist_dash.local.engine import LocalEngine
+
+        engine = LocalEngine.start(settings)
+    return Dashboard(engine, ServingClient(engine.gateway))
 
 
 def __getattr__(name: str) -> Any:

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from mnist_dash.domain import (
     Change,
-    Deploy,
+    Deployment,
     Promote,
     Remove,
-    Role,
     Route,
     SetSplit,
     Snapshot,
     State,
-    Strategy,
     UndoPromote,
 )
 
@@ -24,20 +22,39 @@ NO_NEW = "No New model is deployed. Deploy a New model first."
 
 
 def why_not(snapshot: Snapshot, change: Change) -> str:
-    """Return why a change cannot be applied."""
-    if snapshot.interrupted_promotion and not isinstance(change, Promote | UndoPromote):
-        return f"{snapshot.interrupted_promotion} Finish it or take it back first."
+    """Return why a change cannot be applied; an interrupted promotion can always be resolved."""
+    if snapshot.interrupted_promotion:
+        resolves = isinstance(change, Promote | UndoPromote)
+        return "" if resolves else f"{snapshot.interrupted_promotion} Finish it or take it back first."
+    new = snapshot.new
     match change:
-        case Deploy():
-            return ""
-        case Remove(role):
-            return why_not_remove(snapshot, role)
-        case SetSplit(percent):
-            return why_not_strategy(snapshot, Strategy.from_split(percent))
+        case Remove(role) if not snapshot.of(role):
+            return f"No {role.label} model is deployed."
+        case SetSplit(percent) if percent and snapshot.current is None:
+            return NO_CURRENT
+        case SetSplit(percent) if (
+            percent and new is None
+        ):  # it need not be ready: the split is held until it is
+            return NO_NEW
         case Promote():
-            return why_not_promote(snapshot)
-        case UndoPromote():
-            return why_not_undo_promote(snapshot)
+            return _why_not_promote(new)
+        case UndoPromote() if not snapshot.can_undo_promote:
+            return "There is no promotion to take back, or a model was deployed or removed since."
+        case UndoPromote() if new is None or new.ready == 0:
+            return "The former Current model has no ready replica."
+    return ""
+
+
+def _why_not_promote(new: Deployment | None) -> str:
+    if new is None:
+        return NO_NEW
+    if new.state is State.UPDATING:
+        return "New is being re-deployed. Wait until it is ready."
+    return _why_not_ready(new)
+
+
+def _why_not_ready(model: Deployment) -> str:
+    return "" if model.ready else f"{model.role.label} has no ready replica. {model.cause}".strip()
 
 
 def why_not_predict(snapshot: Snapshot, route: Route = Route.SPLIT) -> str:
@@ -46,51 +63,10 @@ def why_not_predict(snapshot: Snapshot, route: Route = Route.SPLIT) -> str:
         return snapshot.trouble
     if snapshot.current is None:
         return NO_CURRENT
-    if snapshot.current.ready == 0:
-        return f"Current has no ready replica. {snapshot.current.cause}".strip()
-    if route is Route.NEW and snapshot.new is None:
-        return NO_NEW
-    if route is Route.NEW and snapshot.new is not None and snapshot.new.ready == 0:
-        return f"New has no ready replica. {snapshot.new.cause}".strip()
-    return ""
-
-
-def why_not_strategy(snapshot: Snapshot, strategy: Strategy) -> str:
-    """Return why a strategy cannot be set; New need not be ready, because the split is held until it is."""
-    if strategy is Strategy.CURRENT_ONLY:
-        return ""
-    if snapshot.current is None:
-        return NO_CURRENT
-    return NO_NEW if snapshot.new is None else ""
-
-
-def why_not_promote(snapshot: Snapshot) -> str:
-    """Return why New cannot be promoted; an interrupted promotion can always be finished."""
-    if snapshot.interrupted_promotion:
-        return ""
-    if snapshot.new is None:
-        return NO_NEW
-    if snapshot.new.state is State.UPDATING:
-        return "New is being re-deployed. Wait until it is ready."
-    if snapshot.new.ready == 0:
-        return f"New has no ready replica yet. {snapshot.new.cause}".strip()
-    return ""
-
-
-def why_not_undo_promote(snapshot: Snapshot) -> str:
-    """Return why the last promotion cannot be taken back."""
-    if snapshot.interrupted_promotion:
-        return ""
-    if not snapshot.can_undo_promote:
-        return "There is no promotion to take back, or a model was deployed or removed since."
-    if snapshot.new is None or snapshot.new.ready == 0:
-        return "The former Current model has no ready replica."
-    return ""
-
-
-def why_not_remove(snapshot: Snapshot, role: Role) -> str:
-    """Return why there is nothing to remove."""
-    return "" if snapshot.of(role) else f"No {role.label} model is deployed."
+    reason = _why_not_ready(snapshot.current)
+    if reason or route is not Route.NEW:
+        return reason
+    return _why_not_ready(snapshot.new) if snapshot.new else NO_NEW
 
 
 def differing_input(current: tuple[int, ...], new: tuple[int, ...]) -> str:

@@ -11,20 +11,9 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-from mnist_dash import attribution
+from mnist_dash import attribution, domain
 from mnist_dash.dataset import load_digits
-from mnist_dash.domain import (
-    FORCING,
-    ROUTE_HEADER,
-    Finding,
-    Image,
-    Prediction,
-    Probe,
-    Role,
-    Route,
-    Snapshot,
-    State,
-)
+from mnist_dash.domain import Finding, Image, Prediction, Probe, Role, Route, Snapshot, State
 from mnist_dash.errors import MnistDashError
 
 REQUESTS: Final = {Route.CURRENT: 5, Route.NEW: 5, Route.SPLIT: 100}
@@ -73,14 +62,10 @@ def ambiguous_image() -> Image:
 class Attribution(Enum):
     """How far the answers show which model gave them."""
 
-    IDENTIFIED = auto()
-    """They name it, or each header has answers of its own."""
+    IDENTIFIED = auto()  # they name it, or each header has answers of its own
     IDENTICAL = auto()
-    """All are the same."""
-    MIXED = auto()
-    """They differ, but not by the header."""
-    CHANGING = auto()
-    """The same, while models are being replaced: a role may give answers of two models."""
+    MIXED = auto()  # they differ, but not by the header
+    CHANGING = auto()  # the same, while models are being replaced: a role may give answers of two models
 
 
 @dataclass(frozen=True)
@@ -89,7 +74,7 @@ class Tally:
 
     attribution: Attribution
     roles: Mapping[Route, Sequence[Role | None]]
-    """A role for each answer; None where it was neither model, or cannot be determined."""
+    """A role for each answer, None where it was neither model; of no use unless the answers identify it."""
 
 
 def tally(probes: Sequence[Probe], snapshot: Snapshot) -> Tally:
@@ -100,21 +85,22 @@ def tally(probes: Sequence[Probe], snapshot: Snapshot) -> Tally:
     """
     of = {probe.route: probe.answers for probe in probes}
     answers = [answer for probe in probes for answer in probe.answers]
-    current, new = (_distinct(of[route]) for route in (Route.CURRENT, Route.NEW))
+    distinct = {Role(route.value): _distinct(of[route]) for route in (Route.CURRENT, Route.NEW)}
+    are_named = all(attribution.role_of(answer, snapshot) for answer in answers)
 
-    def role_by_answer(answer: Prediction) -> Role | None:
-        if _is_among(answer, current):
-            return Role.CURRENT
-        return Role.NEW if _is_among(answer, new) else None
+    def role_of(answer: Prediction) -> Role | None:
+        if are_named:
+            return attribution.role_of(answer, snapshot)
+        return next((role for role in Role if _is_among(answer, distinct[role])), None)
 
-    def roles(role_of: Callable[[Prediction], Role | None]) -> Mapping[Route, Sequence[Role | None]]:
-        return {route: [role_of(answer) for answer in of[route]] for route in of}
-
-    if all(attribution.role_of(answer, snapshot) for answer in answers):
-        return Tally(Attribution.IDENTIFIED, roles(lambda answer: attribution.role_of(answer, snapshot)))
-    if not any(_is_among(answer, new) for answer in current):
-        return Tally(Attribution.IDENTIFIED, roles(role_by_answer))
-    return Tally(_why_unidentified(answers, snapshot), roles(lambda _: None))
+    roles = {route: [role_of(answer) for answer in of[route]] for route in of}
+    if are_named or not any(_is_among(answer, distinct[Role.NEW]) for answer in distinct[Role.CURRENT]):
+        return Tally(Attribution.IDENTIFIED, roles)
+    if len(_distinct(answers)) == 1:
+        return Tally(Attribution.IDENTICAL, roles)
+    updating = any(d and d.state is State.UPDATING for d in (snapshot.current, snapshot.new))
+    changing = updating or snapshot.interrupted_promotion
+    return Tally(Attribution.CHANGING if changing else Attribution.MIXED, roles)
 
 
 def _distinct(answers: Sequence[Prediction]) -> list[Prediction]:
@@ -130,16 +116,9 @@ def _is_among(answer: Prediction, answers: Sequence[Prediction]) -> bool:
     return any(attribution.is_same_model(answer, other) for other in answers)
 
 
-def _why_unidentified(answers: Sequence[Prediction], snapshot: Snapshot) -> Attribution:
-    if len(_distinct(answers)) == 1:
-        return Attribution.IDENTICAL
-    updating = any(d and d.state is State.UPDATING for d in (snapshot.current, snapshot.new))
-    return Attribution.CHANGING if updating or snapshot.interrupted_promotion else Attribution.MIXED
-
-
 NOT_READY: Final = "New has no ready replica"
 _WHERE: Final = {
-    **{route: f"With the header {ROUTE_HEADER}: {value}" for route, value in FORCING.items()},
+    **{route: f"With the header {domain.ROUTE_HEADER}: {value}" for route, value in domain.FORCING.items()},
     Route.SPLIT: "Without the header",
 }
 _HEADER_IGNORED: Final = "The gateway, or a proxy before it, ignores or removes the header."
@@ -169,7 +148,7 @@ def judge_answers(tally: Tally, snapshot: Snapshot) -> tuple[Finding, ...]:
 def _judge_unidentified(tally: Tally, snapshot: Snapshot) -> Finding:
     current, new = snapshot.current, snapshot.new
     count = sum(map(len, tally.roles.values()))
-    same = f"All {count} answers are the same, with and without the header {ROUTE_HEADER}"
+    same = f"All {count} answers are the same, with and without the header {domain.ROUTE_HEADER}"
     match tally.attribution, snapshot.has_ready_new:
         case Attribution.CHANGING, _:
             step = "Test again when both models are ready."
@@ -183,7 +162,7 @@ def _judge_unidentified(tally: Tally, snapshot: Snapshot) -> Finding:
             return Finding(False, f"{same}: either no request reaches New, or both models answer alike.")
         case _, False:
             return Finding(False, f"The answers differ, though {NOT_READY}.", _OTHER_ROUTE)
-    effect = f"The header {ROUTE_HEADER} makes no difference: both models answer requests with it."
+    effect = f"The header {domain.ROUTE_HEADER} makes no difference: both models answer requests with it."
     return Finding(False, effect, _HEADER_IGNORED)
 
 

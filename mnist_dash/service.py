@@ -126,13 +126,8 @@ class Dashboard:
         self._engine.close()
 
     @property
-    def gateway_url(self) -> str:
-        """The URL for curl or any TensorFlow Serving client, without `/v1/models/...`."""
-        return self._engine.gateway.url
-
-    @property
     def gateway(self) -> Gateway:
-        """The URL, with the address to connect to if its host does not resolve."""
+        """The URL for curl or any TensorFlow Serving client, and how to connect to it."""
         return self._engine.gateway
 
     @property

@@ -69,8 +69,8 @@ def _host(text: str) -> str:
     return _matching(_HOST)(text.lower())
 
 
-def _port(text: str) -> int:
-    """Parse a port; 0 takes any free one."""
+def port(text: str) -> int:
+    """Parse a port; 0 takes any free one. (argparse shows this function's name.)"""
     number = int(text)
     if not 0 <= number <= 65535:
         raise ValueError(text)
@@ -80,7 +80,7 @@ def _port(text: str) -> int:
 def _address(text: str) -> str:
     """Parse HOST:PORT, with brackets around an IPv6 address."""
     found = re.fullmatch(_ADDRESS, text, re.ASCII)
-    if not found or _port(found["port"]) == 0:
+    if not found or port(found["port"]) == 0:
         raise ValueError(text)
     if found["v6"]:
         ipaddress.IPv6Address(found["v6"])
@@ -143,7 +143,7 @@ class Flag:
 FLAGS: tuple[Flag, ...] = (
     Flag("engine", "local|kubernetes", EngineKind, "local or kubernetes",
          "kubernetes if an ingress host is given, else local", "where the models run"),
-    Flag("gateway-port", "PORT", _port, "a port number from 0 to 65535",
+    Flag("gateway-port", "PORT", port, "a port number from 0 to 65535",
          "8080", "port of the local gateway; the next free one is used if it is taken, 0 takes any free one"),
     Flag("state-dir", "FOLDER", _folder, "a folder",
          "the user's data directory", "where the local engine remembers what was deployed"),
@@ -198,10 +198,8 @@ def _argument_parser() -> _Parser:
     )
     for flag in FLAGS:
         text = f"{flag.help} (default: {flag.default}; environment: {flag.variable})"
-        if flag.value:
-            parser.add_argument(f"--{flag.name}", metavar=flag.value, help=text)
-        else:
-            parser.add_argument(f"--{flag.name}", action="store_const", const="1", help=text)
+        kind: Any = {"metavar": flag.value} if flag.value else {"action": "store_const", "const": "1"}
+        parser.add_argument(f"--{flag.name}", help=text, **kind)
     return parser
 
 

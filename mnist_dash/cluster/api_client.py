@@ -12,7 +12,7 @@ from kubernetes.config import ConfigException
 from kubernetes.utils import Backoff, on_error, retry_on_conflict
 from urllib3.util.retry import Retry
 
-from mnist_dash.cluster import manifests
+from mnist_dash.cluster import manifests, resources
 from mnist_dash.cluster.api_errors import (
     CHECK_SERVER,
     FETCH_KUBECONFIG,
@@ -22,17 +22,7 @@ from mnist_dash.cluster.api_errors import (
     translate_network_error,
     translate_status,
 )
-from mnist_dash.cluster.resources import (
-    CONTAINER,
-    FIELD_MANAGER,
-    MANAGED_BY,
-    NAMESPACE,
-    POD,
-    Kind,
-    Object,
-    is_ours,
-    kind_of,
-)
+from mnist_dash.cluster.resources import Kind, Object
 from mnist_dash.errors import EngineError
 from mnist_dash.network_errors import NetworkProblem, explain_network_error
 
@@ -99,7 +89,7 @@ class KubernetesClient:
         try:
             return self._request_json(ApiRequest("get", kind, namespace or self.namespace, name))
         except ApiError as err:
-            if err.is_absence or (kind is NAMESPACE and err.status == 404):
+            if err.is_absence or (kind is resources.NAMESPACE and err.status == 404):
                 return None
             raise
 
@@ -128,9 +118,9 @@ class KubernetesClient:
         Raises EngineError: with `can_take_over` if other managers own fields; if the object is not ours; or,
         as an ApiError of status 409, if the object is not at the manifest's `resourceVersion` any more.
         """
-        kind, name = kind_of(manifest), manifest["metadata"]["name"]
+        kind, name = resources.kind_of(manifest), manifest["metadata"]["name"]
         request = ApiRequest("patch", kind, self.namespace, name)
-        query = {"fieldManager": FIELD_MANAGER, "force": str(take_over).lower()}
+        query = {"fieldManager": resources.FIELD_MANAGER, "force": str(take_over).lower()}
         query |= {"dryRun": "All"} if dry_run else {}
 
         def attempt() -> Object:
@@ -181,23 +171,23 @@ class KubernetesClient:
     def ensure_namespace(self) -> None:
         """Create the namespace unless it exists; raises EngineError if that is not allowed."""
         try:
-            if self.get(NAMESPACE, self.namespace) is not None:
+            if self.get(resources.NAMESPACE, self.namespace) is not None:
                 return
         except ApiError as err:
             if err.status == 403:
                 return  # without the right to look, assume that it exists: the first write shows it
             raise
         manifest = manifests.namespace(self.namespace)
-        request = ApiRequest("patch", NAMESPACE, self.namespace, self.namespace)
-        self._request_json(request, {"fieldManager": FIELD_MANAGER}, manifest)
+        request = ApiRequest("patch", resources.NAMESPACE, self.namespace, self.namespace)
+        self._request_json(request, {"fieldManager": resources.FIELD_MANAGER}, manifest)
 
     def logs(self, pod: str, *, lines: int = 20, previous: bool = False) -> str:
         """Return the last lines of a Pod's model server, "" if there are none; raises EngineError.
 
         `previous` asks for the container before the last restart.
         """
-        request = ApiRequest("get", POD, self.namespace, pod, "log")
-        query = {"container": CONTAINER, "tailLines": str(lines), "limitBytes": str(MOST_LOG_BYTES)}
+        request = ApiRequest("get", resources.POD, self.namespace, pod, "log")
+        query = {"container": resources.CONTAINER, "tailLines": str(lines), "limitBytes": str(MOST_LOG_BYTES)}
         query |= {"previous": "true"} if previous else {}
         try:
             return self._request(request, query, seconds=LOG_SECONDS).decode(errors="replace")
@@ -260,8 +250,8 @@ class KubernetesClient:
 
 
 def _check_ours(request: ApiRequest, live: Object | None) -> None:
-    if live is not None and not is_ours(live):
-        problem = f"{request} is not the dashboard's: it lacks the label {MANAGED_BY}={FIELD_MANAGER}."
+    if live is not None and not resources.is_ours(live):
+        problem = f"{request} is not the dashboard's: it lacks the label {resources.SELECTOR}."
         raise EngineError(problem, "Use another namespace (--namespace), or rename that object.")
 
 

@@ -78,13 +78,9 @@ class Manager:
 
 def managers_of(live: Object) -> list[Manager]:
     """Return the managers of all fields of an object but its status."""
-    return [
-        Manager(
-            entry.get("manager", ""), entry.get("time", ""), dict(_leaves(entry.get("fieldsV1") or {}, live))
-        )
-        for entry in live["metadata"].get("managedFields") or ()
-        if entry.get("subresource") != "status"
-    ]
+    entries = [e for e in live["metadata"].get("managedFields") or () if e.get("subresource") != "status"]
+    fields = [dict(_leaves(entry.get("fieldsV1") or {}, live)) for entry in entries]
+    return [Manager(e.get("manager", ""), e.get("time", ""), f) for e, f in zip(entries, fields, strict=True)]
 
 
 def is_as_applied(live: Object, path: str) -> bool:

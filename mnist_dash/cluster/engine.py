@@ -10,53 +10,34 @@ from dataclasses import replace
 
 from kubernetes.utils import is_conflict, retry_on_conflict
 
-from mnist_dash import preconditions
+from mnist_dash import domain, preconditions
 from mnist_dash.cluster import operations, polling, promotion
 from mnist_dash.cluster.api_client import KubernetesClient
 from mnist_dash.cluster.drift import find_drift
 from mnist_dash.cluster.http_route import GatewayRoutes
 from mnist_dash.cluster.ingress import IngressRoutes
 from mnist_dash.cluster.inventory import engine_objects
-from mnist_dash.cluster.key_rotation import KeyFile
 from mnist_dash.cluster.kubeconfig import connect
 from mnist_dash.cluster.observation import Observation
-from mnist_dash.cluster.operations import Operation, Site
+from mnist_dash.cluster.operations import KeyFile, Operation, Site
 from mnist_dash.cluster.polling import PROMOTING_SECONDS, PollInterval, observe, poll
 from mnist_dash.cluster.promotion import INTERRUPTED_SECONDS, STEP_SECONDS, Promoter
-from mnist_dash.cluster.route_diagnosis import RouteController, diagnose
-from mnist_dash.cluster.route_faults import published_addresses
-from mnist_dash.cluster.routes import Routes
+from mnist_dash.cluster.routes import Routes, diagnose
 from mnist_dash.cluster.snapshot import is_swapped, route_faults, snapshot_of
-from mnist_dash.cluster.traffic_probe import AppliedRoutes, GatewayMonitor
+from mnist_dash.cluster.traffic_probe import GatewayMonitor
 from mnist_dash.cluster.yaml_diff import to_yaml
-from mnist_dash.domain import (
-    Change,
-    ChangeContext,
-    EngineObject,
-    Finding,
-    Gateway,
-    HistoryEntry,
-    ModelCheck,
-    Probe,
-    Remove,
-    Role,
-    Snapshot,
-    Suggestion,
-)
 from mnist_dash.errors import EngineError, MnistDashError, ModelError, SettingsError
 from mnist_dash.savedmodel.background_checks import BackgroundChecks
 from mnist_dash.savedmodel.isolated_check import check_model_isolated
 from mnist_dash.serving.client import ServingClient
 from mnist_dash.settings import RouterKind, Settings
-from mnist_dash.storage.discovery import bases_in_buckets
+from mnist_dash.storage.base_diagnosis import bases_in_buckets
 from mnist_dash.storage.key_file import client_for
 from mnist_dash.storage.location import FolderLocation, Progress, location_of
 
 FIRST_POLL_SECONDS = 2.0
 """How long the start waits for the cluster; it then continues without."""
 CHECK_SECONDS = 120.0
-MAX_BYTES = 500_000_000
-"""A larger model is deployed unchecked; usual models of MNIST are a hundred times smaller."""
 DETAILS_SECONDS = 3.0
 """How long events and logs are read after a request for them, and how long the first request waits."""
 SUGGESTIONS_SECONDS = 5.0
@@ -71,6 +52,8 @@ class KubernetesEngine:
     at 0 until New is ready, and drives promotions. One lock serialises all writes; polls do not hold it.
     """
 
+    in_cluster = True
+
     def __init__(
         self,
         settings: Settings,
@@ -84,8 +67,8 @@ class KubernetesEngine:
         self._routes = routes_for(settings)
         self._key = KeyFile(settings.google_app_creds)
         url = f"{settings.scheme}://{settings.ingress_host}"
-        self._gateway = Gateway(url, settings.ingress_address, str(settings.ca_file or ""))
-        self._serving = ServingClient(self._gateway)
+        self.gateway = domain.Gateway(url, settings.ingress_address, str(settings.ca_file or ""))
+        self._serving = ServingClient(self.gateway)
         self._monitor = GatewayMonitor(self._serving)
         self._checks = BackgroundChecks(self.check)
         self._api: KubernetesClient | None = None
@@ -97,7 +80,7 @@ class KubernetesEngine:
         """Counts the observations after writes here: an older poll must not replace one."""
         self._problem = ""
         self._details_until = 0.0
-        self._snapshot = Snapshot(time.time(), trouble="The cluster has not answered yet.")
+        self._snapshot = domain.Snapshot(time.time(), trouble="The cluster has not answered yet.")
         self._thread = threading.Thread(target=self._keep_reconciling, name="cluster", daemon=True)
 
     @classmethod
@@ -108,15 +91,7 @@ class KubernetesEngine:
         engine._polled.wait(FIRST_POLL_SECONDS)
         return engine
 
-    @property
-    def gateway(self) -> Gateway:
-        return self._gateway
-
-    @property
-    def in_cluster(self) -> bool:
-        return True
-
-    def check(self, base: str, progress: Progress | None = None) -> ModelCheck:
+    def check(self, base: str, progress: Progress | None = None) -> domain.ModelCheck:
         """Check a model in a bucket; the `unverified` of the result says why it could not be done here.
 
         Raises ModelError if the address is wrong, or the model is unfit.
@@ -130,16 +105,14 @@ class KubernetesEngine:
             )
         key = self._settings.google_app_creds
         try:
-            return check_model_isolated(
-                base, timeout=CHECK_SECONDS, credentials=key, max_bytes=MAX_BYTES, progress=progress
-            )
+            return check_model_isolated(base, CHECK_SECONDS, credentials=key, progress=progress)
         except ModelError as error:
             if not error.unverified:
                 raise
             warning = f"Deployed unchecked: {error.problem}"
-            return ModelCheck(str(location), None, (), None, (warning,), unverified=str(error))
+            return domain.ModelCheck(str(location), None, (), None, (warning,), unverified=str(error))
 
-    def apply(self, change: Change, context: ChangeContext) -> None:
+    def apply(self, change: domain.Change, context: domain.ChangeContext) -> None:
         try:
             with self._lock:
                 api = self._connection()
@@ -149,14 +122,14 @@ class KubernetesEngine:
         finally:
             self._wake.set()
 
-    def _apply(self, api: KubernetesClient, change: Change, context: ChangeContext) -> None:
+    def _apply(self, api: KubernetesClient, change: domain.Change, context: domain.ChangeContext) -> None:
         observation, site = self._observe_for(change, api), self._site()
         if not observation.objects:
             api.ensure_namespace()
         by, take_over = context.by or api.user, context.take_over
         writes = operations.operations_for(change, observation, site, by)
         later = operations.later_operations(change, observation, site)
-        if change == Remove(Role.NEW) and observation.weight:
+        if change == domain.Remove(domain.Role.NEW) and observation.weight:
             operations.rehearse(api, writes, observation, take_over=take_over)
             self._drain_new(api, observation, take_over=take_over)
             observation = self._observe_for(change, api)
@@ -164,7 +137,7 @@ class KubernetesEngine:
         self._write(api, writes, observation, later, take_over=take_over)
         self._promoter.begin(self._observation, take_over=take_over)
 
-    def _observe_for(self, change: Change, api: KubernetesClient) -> Observation:
+    def _observe_for(self, change: domain.Change, api: KubernetesClient) -> Observation:
         """Observe the cluster before a change; raises EngineError if the change does not fit it."""
         shown, observation = self._snapshot, poll(api, self._routes, reasons=self._observation)
         self._replace_observation(observation)
@@ -200,24 +173,24 @@ class KubernetesEngine:
         writes = operations.route_operations(observation, self._site(), state)
         self._write(api, writes, observation, take_over=take_over)
         deadline = time.monotonic() + STEP_SECONDS
-        while self._monitor.probe(_applied_routes(self._observation)).pending:
+        while self._monitor.probe(self._observation).pending:
             if time.monotonic() > deadline or self._closing.wait(PROMOTING_SECONDS):
                 return
             self._replace_observation(poll(api, self._routes, reasons=self._observation))
 
-    def preview(self, change: Change) -> str:
+    def preview(self, change: domain.Change) -> str:
         api = self._connection()
         observation, site = poll(api, self._routes, reasons=self._observation), self._site()
         writes = operations.operations_for(change, observation, site, api.user)
         later = operations.later_operations(change, observation, site)
         return operations.preview(api, (*writes, *later), observation)
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> domain.Snapshot:
         if self._interval.note_viewer():
             self._wake.set()
         return self._snapshot
 
-    def objects(self) -> tuple[EngineObject, ...]:
+    def objects(self) -> tuple[domain.EngineObject, ...]:
         """List the objects with events and logs, which are read only while a viewer shows them."""
         is_first = time.monotonic() > self._details_until
         self._details_until = time.monotonic() + DETAILS_SECONDS
@@ -225,33 +198,27 @@ class KubernetesEngine:
             self._detailed.clear()
             self._wake.set()
         self._detailed.wait(DETAILS_SECONDS)
-        return engine_objects(self._observation, self._gateway)
+        return engine_objects(self._observation, self.gateway)
 
     def manifests(self) -> str:
         return to_yaml(polling.applied_objects(self._observation, self._settings.namespace, self._routes))
 
-    def history(self) -> tuple[HistoryEntry, ...]:
+    def history(self) -> tuple[domain.HistoryEntry, ...]:
         return self._observation.state.history[::-1]
 
-    def diagnose_route(self, probes: Sequence[Probe]) -> tuple[Finding, ...]:
+    def diagnose_route(self, probes: Sequence[domain.Probe]) -> tuple[domain.Finding, ...]:
         api = self._connection()
         observation = poll(api, self._routes, reasons=self._observation)
         live = [*observation.routes, *polling.list_neighbours(api, self._settings)]
-        controller = (
-            RouteController.of_gateway(self._settings.gateway)
-            if self._settings.router is RouterKind.GATEWAY
-            else RouteController.of_class(self._settings.ingress_class)
-        )
-        faults, addresses = self._routes.find_faults(live), published_addresses(live)
-        return diagnose(probes, self._snapshot, faults, controller, addresses)
+        return diagnose(probes, self._snapshot, self._routes, live)
 
-    def suggestions(self) -> tuple[Suggestion, ...]:
+    def suggestions(self) -> tuple[domain.Suggestion, ...]:
         try:
             client = client_for(self._settings.google_app_creds)
         except SettingsError:  # a notice of the snapshot reports it
             return ()
         bases = bases_in_buckets(client, deadline=SUGGESTIONS_SECONDS)
-        return tuple(Suggestion(base, base) for base in bases)
+        return tuple(domain.Suggestion(base, base) for base in bases)
 
     def close(self) -> None:
         self._closing.set()
@@ -299,7 +266,7 @@ class KubernetesEngine:
                 with self._lock:
                     self._write_what_is_due(api)
                     observation = self._observation
-                self._monitor.probe(_applied_routes(observation))
+                self._monitor.probe(observation)
             with self._lock:
                 self._publish_snapshot()
             self._interval.failures = 0
@@ -344,7 +311,7 @@ class KubernetesEngine:
         self._problem = " ".join(problems)
 
     def _roll_to_new_key(self, api: KubernetesClient, observation: Observation) -> None:
-        if key := self._key.replacement(polling.key_hashes(observation)):
+        if key := self._key.replacement(observation.key_hashes):
             site = replace(self._site(), key=key)
             self._write(api, operations.operations_for_new_key(observation, site), observation)
             self._key.deployed = key
@@ -352,7 +319,7 @@ class KubernetesEngine:
     def _write_next_step(self, api: KubernetesClient, observation: Observation) -> None:
         writes: Sequence[Operation] = ()
         if observation.promotion:
-            split_observed = self._monitor.record_applied(_applied_routes(observation)).split
+            split_observed = self._monitor.record_applied(observation).split
             writes = self._promoter.due(observation, self._site(), split_observed)
         elif self._routes.is_weight_ours(observation.routes):
             writes = promotion.reconcile_split(observation, self._site())
@@ -365,18 +332,13 @@ class KubernetesEngine:
         observation = self._observation
         self._snapshot = snapshot_of(
             observation,
-            self._monitor.record_applied(_applied_routes(observation)),
+            self._monitor.record_applied(observation),
             self._promoter.status(observation),
             self._checks.find,
             drift=(*find_drift(observation.applied), *route_faults(observation, self._routes)),
             problem=self._problem,
             notices=tuple(filter(None, [self._key.problem])),
         )
-
-
-def _applied_routes(observation: Observation) -> AppliedRoutes:
-    ready = [role for role in Role if observation.ready_addresses(role)]
-    return AppliedRoutes(observation.route, observation.pointers, ready)
 
 
 def routes_for(settings: Settings) -> Routes:

@@ -255,10 +255,7 @@ FAILURE_PATTERNS: tuple[FailurePattern, ...] = (
         _LOG,
     ),
     FailurePattern(
-        Source.WAITING,
-        r"^ContainerCreating (?P<image>\S*): Pulling",
-        "Pulling image {image}",
-        failed=False,
+        Source.WAITING, r"^ContainerCreating (?P<image>\S*): Pulling", "Pulling image {image}", failed=False
     ),
     # The default, from here on: what Kubernetes says
     FailurePattern(

@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from mnist_dash.cluster.events import KubernetesEvent, events_about
 from mnist_dash.cluster.failure_patterns import FAILURE_PATTERNS, SENTENCE, Failure, Source, Symptom
-from mnist_dash.cluster.workloads import Container, Pod, Workload
+from mnist_dash.cluster.workloads import Container, KubernetesEvent, Pod, Workload, events_about
 from mnist_dash.rollout_status import loading
 
 RESTARTS_BEFORE_FAILED = 2
@@ -21,16 +20,15 @@ _PREFIX = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IWEF] \S+\] ")
 
 
 def failure_of(
-    workload: Workload, pods: Sequence[Pod], events: Sequence[KubernetesEvent], logs: Mapping[str, str]
+    workload: Workload, events: Sequence[KubernetesEvent], logs: Mapping[str, str]
 ) -> Failure | None:
     """Return why a Deployment is not ready; None if nothing indicates it.
 
-    Only `pods` of its present template count. `logs` are the last lines of Pods by their names.
+    Only its Pods of the present template count. `logs` are the last lines of Pods by their names.
     """
-    newest = workload.newest(pods)
-    symptoms = [*_symptoms_of_pods(newest, events, logs), *_symptoms_of_workload(workload)]
+    symptoms = [*_symptoms_of_pods(workload.newest, events, logs), *_symptoms_of_workload(workload)]
     matches = (pattern.match(symptom) for pattern in FAILURE_PATTERNS for symptom in symptoms)
-    failure = next(filter(None, matches), None) or _progress(workload, newest)
+    failure = next(filter(None, matches), None) or _progress(workload)
     if not workload.is_overdue or (failure and failure.failed):
         return failure
     failure = failure or Failure("")
@@ -39,14 +37,14 @@ def failure_of(
     return replace(failure, text=text, next_step=step, failed=True, usual=False)
 
 
-def _progress(workload: Workload, newest: Sequence[Pod]) -> Failure | None:
+def _progress(workload: Workload) -> Failure | None:
     """What merely takes time, where nothing more special is known."""
     if not workload.is_observed:
         return Failure("Waiting for Kubernetes to process the change.", usual=True)
-    ready = sum(pod.is_ready for pod in newest)
+    ready = len(workload.fresh)
     if ready >= workload.desired:
         return None
-    if any(pod.phase == "Running" and not pod.is_ready for pod in newest):
+    if any(pod.phase == "Running" and not pod.is_ready for pod in workload.newest):
         return Failure(loading(ready, workload.desired), usual=True)
     return Failure(f"Creating Pods: {ready} of {workload.desired} replicas ready.", usual=True)
 

@@ -6,25 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from mnist_dash.cluster import resources
 from mnist_dash.cluster.drift import is_as_applied
-from mnist_dash.cluster.resources import (
-    GATEWAY,
-    HTTP_ROUTE,
-    PATH,
-    REST_PORT,
-    ROUTE_NAME,
-    Kind,
-    Object,
-    annotations_of,
-    labels,
-    service_name,
-)
+from mnist_dash.cluster.resources import Kind, Object
 from mnist_dash.cluster.route_faults import find_differences, find_object
 from mnist_dash.cluster.route_state import RouteConfig, read_state
 from mnist_dash.domain import FORCING, ROUTE_HEADER, Role, Route
 
 ALWAYS, NEVER = FORCING[Route.NEW], FORCING[Route.CURRENT]
-_ROUTE: Final = f"HTTPRoute {ROUTE_NAME}"
+_ROUTE: Final = f"HTTPRoute {resources.ROUTE_NAME}"
 _CONDITIONS: Final = ("Accepted", "ResolvedRefs", "Programmed")
 
 
@@ -36,8 +26,15 @@ class GatewayRoutes:
     gateway: str
     """NAMESPACE/NAME."""
     namespace: str
-    kinds: tuple[Kind, ...] = (HTTP_ROUTE,)
-    state_name: str = ROUTE_NAME
+    kinds: tuple[Kind, ...] = (resources.HTTP_ROUTE,)
+    state_name: str = resources.ROUTE_NAME
+    reads: str = "weights and header matches"
+    advice: str = "See with kubectl describe httproute whether the Gateway has accepted the route mnist."
+
+    @property
+    def controller(self) -> str:
+        """Name the program that divides the traffic."""
+        return f"the controller of the Gateway {self.gateway}"
 
     def objects(self, config: RouteConfig) -> list[Object]:
         """Return the HTTPRoute; where New cannot answer, even requests forced to it go to Current."""
@@ -48,15 +45,16 @@ class GatewayRoutes:
             _rule(backends(config.weight)),
         ]
         namespace, name = self._parent
-        reference = {"group": GATEWAY.group, "kind": GATEWAY.name, "namespace": namespace, "name": name}
+        kind = {"group": resources.GATEWAY.group, "kind": resources.GATEWAY.name}
+        reference = {**kind, "namespace": namespace, "name": name}
         return [
             {
-                "apiVersion": HTTP_ROUTE.api,
-                "kind": HTTP_ROUTE.name,
+                "apiVersion": resources.HTTP_ROUTE.api,
+                "kind": resources.HTTP_ROUTE.name,
                 "metadata": {
-                    "name": ROUTE_NAME,
+                    "name": resources.ROUTE_NAME,
                     "namespace": self.namespace,
-                    "labels": labels("router"),
+                    "labels": resources.labels("router"),
                     "annotations": config.state.to_annotations(),
                 },
                 "spec": {"parentRefs": [reference], "hostnames": [self.host], "rules": rules},
@@ -70,7 +68,7 @@ class GatewayRoutes:
 
     def read(self, live: Sequence[Object]) -> RouteConfig | None:
         """Read the HTTPRoute; None while there is none."""
-        route = find_object(live, HTTP_ROUTE, ROUTE_NAME)
+        route = find_object(live, resources.HTTP_ROUTE, resources.ROUTE_NAME)
         config = _read_route(route) if route else None
         # Not the status: right after a write, no controller has reported any.
         return config and replace(config, trouble=(*self._spec_faults(route, live), *config.trouble))
@@ -80,7 +78,7 @@ class GatewayRoutes:
 
         The Gateway itself is checked if it is among the objects.
         """
-        route = find_object(live, HTTP_ROUTE, ROUTE_NAME)
+        route = find_object(live, resources.HTTP_ROUTE, resources.ROUTE_NAME)
         return (*self._spec_faults(route, live), *(self._status_faults(route, live) if route else ()))
 
     def _spec_faults(self, route: Object | None, live: Sequence[Object]) -> tuple[str, ...]:
@@ -102,16 +100,16 @@ class GatewayRoutes:
         for parent in parents:
             yield from _refusals(f"{_ROUTE} in {gateway}", parent)
         for item in live:
-            if item["kind"] == GATEWAY.name and self._is_parent(item["metadata"]):
+            if item["kind"] == resources.GATEWAY.name and self._is_parent(item["metadata"]):
                 yield from _refusals(gateway, item.get("status") or {})
 
     def _is_parent(self, reference: Object) -> bool:
-        is_gateway = reference.get("kind", GATEWAY.name) == GATEWAY.name
+        is_gateway = reference.get("kind", resources.GATEWAY.name) == resources.GATEWAY.name
         return is_gateway and (reference.get("namespace", self.namespace), reference["name"]) == self._parent
 
     def is_weight_ours(self, live: Sequence[Object]) -> bool:
         """Whether the weights are still those that the dashboard applied."""
-        route = find_object(live, HTTP_ROUTE, ROUTE_NAME)
+        route = find_object(live, resources.HTTP_ROUTE, resources.ROUTE_NAME)
         return route is None or is_as_applied(route, ".spec.rules")
 
 
@@ -121,12 +119,12 @@ def backends(weight: int) -> list[Object]:
 
 
 def _backend(role: Role, weight: int = 1) -> Object:
-    name = service_name(role)
-    return {"group": "", "kind": "Service", "name": name, "port": REST_PORT, "weight": weight}
+    name = resources.service_name(role)
+    return {"group": "", "kind": "Service", "name": name, "port": resources.REST_PORT, "weight": weight}
 
 
 def _rule(backends: list[Object], header: str = "") -> Object:
-    match: Object = {"path": {"type": "PathPrefix", "value": PATH}}
+    match: Object = {"path": {"type": "PathPrefix", "value": resources.PATH}}
     if header:
         match["headers"] = [{"type": "Exact", "name": ROUTE_HEADER, "value": header}]
     return {"matches": [match], "backendRefs": backends}
@@ -139,7 +137,7 @@ def rule_for(route: Object, header: str = "") -> Object:
         for match in rule.get("matches") or ():
             path = match.get("path") or {}
             headers = [(h["name"].lower(), h["value"]) for h in match.get("headers") or ()]
-            if (path.get("type"), path.get("value"), headers) == ("PathPrefix", PATH, wanted):
+            if (path.get("type"), path.get("value"), headers) == ("PathPrefix", resources.PATH, wanted):
                 found: Object = rule
                 return found
     return {}
@@ -151,11 +149,11 @@ def weights_of(rule: Object) -> dict[str, int]:
 
 
 def _read_route(route: Object) -> RouteConfig:
-    weights = weights_of(rule_for(route))
+    weights, new = weights_of(rule_for(route)), resources.service_name(Role.NEW)
     total = sum(weights.values())
-    share = round(100 * weights.get(service_name(Role.NEW), 0) / total) if total else 0
-    state, trouble = read_state(annotations_of(route), _ROUTE, share)
-    return RouteConfig(share, state, service_name(Role.NEW) in weights_of(rule_for(route, ALWAYS)), trouble)
+    share = round(100 * weights.get(new, 0) / total) if total else 0
+    state, trouble = read_state(resources.annotations_of(route), _ROUTE, share)
+    return RouteConfig(share, state, new in weights_of(rule_for(route, ALWAYS)), trouble)
 
 
 def _refusals(name: str, status: Object) -> Iterator[str]:

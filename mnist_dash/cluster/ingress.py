@@ -6,21 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from mnist_dash.cluster import resources
 from mnist_dash.cluster.drift import is_as_applied
-from mnist_dash.cluster.resources import (
-    CANARY_NAME,
-    INGRESS,
-    INGRESS_CLASS,
-    PATH,
-    REST_PORT,
-    ROUTE_NAME,
-    Kind,
-    Object,
-    annotations_of,
-    labels,
-    name_of,
-    service_name,
-)
+from mnist_dash.cluster.resources import Kind, Object
 from mnist_dash.cluster.route_faults import find_differences, find_object
 from mnist_dash.cluster.route_state import RouteConfig, read_state
 from mnist_dash.domain import ROUTE_HEADER, Role
@@ -50,8 +38,15 @@ class IngressRoutes:
     ingress_class: str
     namespace: str
     scheme: str = "http"
-    kinds: tuple[Kind, ...] = (INGRESS,)
-    state_name: str = CANARY_NAME
+    kinds: tuple[Kind, ...] = (resources.INGRESS,)
+    state_name: str = resources.CANARY_NAME
+    reads: str = "canary annotations"
+    advice: str = CANARY_CONTROLLERS
+
+    @property
+    def controller(self) -> str:
+        """Name the program that divides the traffic."""
+        return f"the controller of the ingress class {self.ingress_class}"
 
     def objects(self, config: RouteConfig) -> list[Object]:
         """Return both Ingresses; the canary is switched off by weight 0, never deleted."""
@@ -63,18 +58,19 @@ class IngressRoutes:
             **config.state.to_annotations(),
         }
         main = {SSL_REDIRECT: "false"} if self.scheme == "http" else {}
-        return [self._ingress(ROUTE_NAME, Role.CURRENT, main), self._ingress(CANARY_NAME, Role.NEW, canary)]
+        names = (resources.ROUTE_NAME, resources.CANARY_NAME)
+        return [*map(self._ingress, names, (Role.CURRENT, Role.NEW), (main, canary))]
 
     def _ingress(self, name: str, role: Role, annotations: dict[str, str]) -> Object:
-        backend = {"service": {"name": service_name(role), "port": {"number": REST_PORT}}}
-        path = {"path": PATH, "pathType": "Prefix", "backend": backend}
+        backend = {"service": {"name": resources.service_name(role), "port": {"number": resources.REST_PORT}}}
+        path = {"path": resources.PATH, "pathType": "Prefix", "backend": backend}
         return {
-            "apiVersion": INGRESS.api,
-            "kind": INGRESS.name,
+            "apiVersion": resources.INGRESS.api,
+            "kind": resources.INGRESS.name,
             "metadata": {
                 "name": name,
                 "namespace": self.namespace,
-                "labels": labels("router"),
+                "labels": resources.labels("router"),
                 **({"annotations": annotations} if annotations else {}),
             },
             "spec": {
@@ -89,12 +85,12 @@ class IngressRoutes:
         return config and replace(config, trouble=(*self.find_faults(live), *config.trouble))
 
     def _read_annotations(self, live: Sequence[Object]) -> RouteConfig | None:
-        canary = find_object(live, INGRESS, CANARY_NAME)
+        canary = find_object(live, resources.INGRESS, resources.CANARY_NAME)
         if canary is None:
             return None
-        annotations = annotations_of(canary)
+        annotations = resources.annotations_of(canary)
         weight = weight_of(annotations)
-        state, trouble = read_state(annotations, f"Ingress {CANARY_NAME}", weight)
+        state, trouble = read_state(annotations, f"Ingress {resources.CANARY_NAME}", weight)
         return RouteConfig(weight, state, annotations.get(WITHOUT_NEW) != "true", trouble)
 
     def find_faults(self, live: Sequence[Object]) -> tuple[str, ...]:
@@ -111,7 +107,7 @@ class IngressRoutes:
 
     def is_weight_ours(self, live: Sequence[Object]) -> bool:
         """Whether the weight is still the one that the dashboard applied."""
-        canary = find_object(live, INGRESS, CANARY_NAME)
+        canary = find_object(live, resources.INGRESS, resources.CANARY_NAME)
         return canary is None or is_as_applied(canary, f".metadata.annotations.{WEIGHT}")
 
 
@@ -124,7 +120,8 @@ def weight_of(annotations: dict[str, str]) -> int:
 
 
 def _class_faults(live: Sequence[Object], name: str) -> Iterator[str]:
-    classes = {name_of(item): item.get("spec") or {} for item in live if item["kind"] == INGRESS_CLASS.name}
+    found = [item for item in live if item["kind"] == resources.INGRESS_CLASS.name]
+    classes = {resources.name_of(item): item.get("spec") or {} for item in found}
     controller = classes.get(name, {}).get("controller", "")
     if classes and name not in classes:
         flag = f"--ingress-class {' or '.join(sorted(classes))}"
@@ -136,20 +133,22 @@ def _class_faults(live: Sequence[Object], name: str) -> Iterator[str]:
 def _other_faults(live: Sequence[Object], host: str) -> Iterator[str]:
     """Yield what others have added: an annotation of the canary, or an Ingress that competes with it."""
     for ingress in live:
-        if ingress["kind"] != INGRESS.name:
+        if ingress["kind"] != resources.INGRESS.name:
             continue
-        name, total = name_of(ingress), annotations_of(ingress).get(f"{WEIGHT}-total", "100")
-        if name == CANARY_NAME and total != "100":
+        name = resources.name_of(ingress)
+        total = resources.annotations_of(ingress).get(f"{WEIGHT}-total", "100")
+        if name == resources.CANARY_NAME and total != "100":
             yield f"Ingress {name} has the annotation {WEIGHT}-total {total!r}, not '100'. Remove it."
-        elif name not in (ROUTE_NAME, CANARY_NAME) and (conflict := _conflict(ingress, host)):
+        is_ours = name in (resources.ROUTE_NAME, resources.CANARY_NAME)
+        if not is_ours and (conflict := _conflict(ingress, host)):
             yield f"Ingress {name} {conflict}. Delete it, or let it lead elsewhere."
 
 
 def _conflict(other: Object, host: str) -> str:
     for rule in other["spec"].get("rules") or ():
         for path in (rule.get("http") or {}).get("paths") or ():
-            if (rule.get("host"), path.get("path")) == (host, PATH):
+            if (rule.get("host"), path.get("path")) == (host, resources.PATH):
                 return "has the same host and path, and either may win"
-            if (path["backend"].get("service") or {}).get("name") == service_name(Role.NEW):
+            if (path["backend"].get("service") or {}).get("name") == resources.service_name(Role.NEW):
                 return "leads to New too, which stops the canary in some controllers"
     return ""

@@ -4,30 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mnist_dash.cluster.events import MAX_SENTENCES, events_about
+from mnist_dash.cluster import resources
+from mnist_dash.cluster.http_route import rule_for, weights_of
 from mnist_dash.cluster.ingress import WEIGHT
 from mnist_dash.cluster.manifests import pointer_of
 from mnist_dash.cluster.observation import Observation
-from mnist_dash.cluster.resources import (
-    INGRESS,
-    POD,
-    SECRET,
-    SECRET_NAME,
-    Object,
-    annotations_of,
-    name_of,
-    service_name,
-)
-from mnist_dash.cluster.workloads import Pod, Workload
+from mnist_dash.cluster.resources import Object
+from mnist_dash.cluster.route_faults import published_addresses
+from mnist_dash.cluster.workloads import Pod, Workload, events_about
 from mnist_dash.cluster.yaml_diff import to_yaml
 from mnist_dash.domain import EngineObject, Gateway, Role
+
+MAX_EVENTS = 30  # of one object
 
 
 def engine_objects(observation: Observation, gateway: Gateway) -> tuple[EngineObject, ...]:
     """List routes first, then the Services, Deployments, Pods and the Secret; Current's before New's."""
     objects = []
     for route in observation.routes:
-        describe = _ingress if route["kind"] == INGRESS.name else _http_route
+        describe = _ingress if route["kind"] == resources.INGRESS.name else _http_route
         objects.append(describe(route, observation, gateway))
     objects += [_service(service, role, observation) for role, service in observation.services.items()]
     objects += [_deployment(it, role, observation) for role in Role if (it := observation.workload(role))]
@@ -43,17 +38,17 @@ def _applied(
     uid = live["metadata"].get("uid", "")
     return EngineObject(
         kind=live["kind"],
-        name=name_of(live),
+        name=resources.name_of(live),
         role=role,
         state=state,
         details={key: value for key, value in details.items() if value},
-        events=_sentences(observation, live["kind"], name_of(live), uid),
+        events=_sentences(observation, live["kind"], resources.name_of(live), uid),
         yaml=to_yaml([live]),
     )
 
 
 def _sentences(observation: Observation, kind: str, name: str, uid: str) -> tuple[str, ...]:
-    return tuple(map(str, events_about(observation.events, kind, name, uid)[:MAX_SENTENCES]))
+    return tuple(map(str, events_about(observation.events, kind, name, uid)[:MAX_EVENTS]))
 
 
 def _ingress(ingress: Object, observation: Observation, gateway: Gateway) -> EngineObject:
@@ -61,19 +56,18 @@ def _ingress(ingress: Object, observation: Observation, gateway: Gateway) -> Eng
     rules = spec.get("rules") or []
     paths = [path for rule in rules for path in (rule.get("http") or {}).get("paths") or []]
     services = [str((path["backend"].get("service") or {}).get("name", "")) for path in paths]
-    load_balancer = (ingress.get("status", {}).get("loadBalancer") or {}).get("ingress") or []
-    published = ", ".join(item.get("ip") or item.get("hostname") or "" for item in load_balancer)
+    published = ", ".join(published_addresses([ingress]))
     return _applied(
         ingress,
         observation,
-        role=next((role for role in Role if services == [service_name(role)]), None),
+        role=next((role for role in Role if services == [resources.service_name(role)]), None),
         state="published" if published else "applied",
         details={
             "Address": gateway.url,
             "Host": ", ".join(rule.get("host", "*") for rule in rules),
             "Class": spec.get("ingressClassName", ""),
             "Service": ", ".join(services),
-            "Weight": annotations_of(ingress).get(WEIGHT, ""),
+            "Weight": resources.annotations_of(ingress).get(WEIGHT, ""),
             "Load balancer": published,
         },
     )
@@ -82,8 +76,10 @@ def _ingress(ingress: Object, observation: Observation, gateway: Gateway) -> Eng
 def _http_route(route: Object, observation: Observation, gateway: Gateway) -> EngineObject:
     spec = route["spec"]
     references = spec.get("parentRefs") or []
+    gateways = [f"{ref.get('namespace', '')}/{ref['name']}".strip("/") for ref in references]
     parents = route.get("status", {}).get("parents") or []
     conditions = [item["status"] for parent in parents for item in parent.get("conditions") or []]
+    weights = weights_of(rule_for(route))
     return _applied(
         route,
         observation,
@@ -92,21 +88,10 @@ def _http_route(route: Object, observation: Observation, gateway: Gateway) -> En
         details={
             "Address": gateway.url,
             "Host": ", ".join(spec.get("hostnames") or []),
-            "Gateway": ", ".join(
-                f"{ref.get('namespace', '')}/{ref['name']}".strip("/") for ref in references
-            ),
-            "Weights": _weights(spec),
+            "Gateway": ", ".join(gateways),
+            "Weights": ", ".join(f"{name} {weight}" for name, weight in weights.items()),
         },
     )
-
-
-def _weights(spec: Object) -> str:
-    """Of the rule that matches no header, which divides the traffic."""
-    for rule in spec.get("rules") or []:
-        if not any(match.get("headers") for match in rule.get("matches") or []):
-            references = rule.get("backendRefs") or []
-            return ", ".join(f"{ref['name']} {ref.get('weight', 1)}" for ref in references)
-    return ""
 
 
 def _service(service: Object, role: Role, observation: Observation) -> EngineObject:
@@ -156,13 +141,13 @@ def _pod(pod: Pod, role: Role, observation: Observation) -> EngineObject:
     if pod.is_ending:
         state = "failed" if pod.phase == "Failed" else "stopping"
     return EngineObject(
-        kind=POD.name,
+        kind=resources.POD.name,
         name=pod.name,
         role=role,
         state=state,
         details={key: value for key, value in details.items() if value},
         log=observation.logs.get(pod.name, ""),
-        events=_sentences(observation, POD.name, pod.name, pod.uid),
+        events=_sentences(observation, resources.POD.name, pod.name, pod.uid),
     )
 
 
@@ -176,4 +161,5 @@ def _age(seconds: float) -> str:
 def _secret(observation: Observation) -> Iterator[EngineObject]:
     """The Secret as the Deployments mount it: its content is never read."""
     if users := [workload.name for workload in observation.workloads.values() if workload.key_hash]:
-        yield EngineObject(SECRET.name, SECRET_NAME, None, "mounted", {"Mounted by": ", ".join(users)})
+        kind, name = resources.SECRET.name, resources.SECRET_NAME
+        yield EngineObject(kind, name, None, "mounted", {"Mounted by": ", ".join(users)})

@@ -115,11 +115,8 @@ class ModelSpec:
 
 def namespace(name: str) -> Object:
     """Return the namespace of all objects."""
-    return {
-        "apiVersion": resources.NAMESPACE.api,
-        "kind": resources.NAMESPACE.name,
-        "metadata": {"name": name, "labels": labels("namespace")},
-    }
+    metadata = {"name": name, "labels": labels("namespace")}
+    return {"apiVersion": resources.NAMESPACE.api, "kind": resources.NAMESPACE.name, "metadata": metadata}
 
 
 def secret(key: bytes, namespace: str) -> Object:
@@ -162,8 +159,12 @@ def deployment(release: Release, model: ModelSpec, namespace: str, image: str, k
 
     `key_hash` is that of the key in the Secret; empty where there is no key to mount.
     """
-    head = _head(resources.DEPLOYMENT, resources.deployment_name(release), namespace, _labels(release))
+    release_labels = {**labels("model"), resources.RELEASE_LABEL: release.value}
+    head = _head(resources.DEPLOYMENT, resources.deployment_name(release), namespace, release_labels)
     head["metadata"]["annotations"] = {resources.CHANGE_CAUSE: model.cause}
+    check = json.dumps(asdict(model.check), ensure_ascii=False, separators=(",", ":"))
+    annotations = {resources.DEPLOYED_AT: model.deployed_at, resources.CHECKED: check}
+    annotations |= {resources.CREDENTIALS_HASH: key_hash} if key_hash else {}
     return {
         **head,
         "spec": {
@@ -173,10 +174,7 @@ def deployment(release: Release, model: ModelSpec, namespace: str, image: str, k
             "selector": {"matchLabels": resources.selector_of(release)},
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
             "template": {
-                "metadata": {
-                    "labels": _labels(release),
-                    "annotations": _pod_annotations(model, key_hash),
-                },
+                "metadata": {"labels": release_labels, "annotations": annotations},
                 "spec": pod_spec(release, model.check.base, image, has_key=bool(key_hash)),
             },
         },
@@ -186,16 +184,6 @@ def deployment(release: Release, model: ModelSpec, namespace: str, image: str, k
 def _head(kind: Kind, name: str, namespace: str, labels: dict[str, str]) -> Object:
     metadata = {"name": name, "namespace": namespace, "labels": labels}
     return {"apiVersion": kind.api, "kind": kind.name, "metadata": metadata}
-
-
-def _labels(release: Release) -> dict[str, str]:
-    return {**labels("model"), resources.RELEASE_LABEL: release.value}
-
-
-def _pod_annotations(model: ModelSpec, key_hash: str) -> dict[str, str]:
-    text = json.dumps(asdict(model.check), ensure_ascii=False, separators=(",", ":"))
-    annotations = {resources.DEPLOYED_AT: model.deployed_at, resources.CHECKED: text}
-    return {**annotations, resources.CREDENTIALS_HASH: key_hash} if key_hash else annotations
 
 
 def model_of(live: Object) -> ModelSpec | None:

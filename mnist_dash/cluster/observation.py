@@ -5,28 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from mnist_dash.cluster.events import KubernetesEvent
+from mnist_dash.cluster import resources
 from mnist_dash.cluster.manifests import pointer_of
-from mnist_dash.cluster.resources import (
-    DEPLOYMENT,
-    ENDPOINT_SLICE,
-    HTTP_ROUTE,
-    INGRESS,
-    POD,
-    SERVICE,
-    Kind,
-    Object,
-    deployment_name,
-    labels_of,
-    name_of,
-    service_name,
-)
+from mnist_dash.cluster.resources import Kind, Object, name_of
 from mnist_dash.cluster.route_state import PendingPromotion, RouteConfig, RouteState
-from mnist_dash.cluster.workloads import Pod, Workload
+from mnist_dash.cluster.workloads import KubernetesEvent, Pod, Workload
 from mnist_dash.domain import Release, Role
 
-ROUTE_KINDS = (INGRESS, HTTP_ROUTE)
+ROUTE_KINDS = (resources.INGRESS, resources.HTTP_ROUTE)
 SERVICE_OF_SLICE = "kubernetes.io/service-name"
+SERVICE_NAMES = {role: resources.service_name(role) for role in Role}
 
 
 @dataclass(frozen=True)
@@ -56,19 +44,20 @@ class Observation:
     ) -> Observation:
         """Parse what was listed; `route` is what the `Routes` in use read from it."""
         objects = tuple(objects)
-        deployments, services = _by_name(objects, DEPLOYMENT), _by_name(objects, SERVICE)
-        slices = [item for item in objects if item["kind"] == ENDPOINT_SLICE.name]
-        live = {release: deployments.get(deployment_name(release)) for release in Release}
+        deployments, services = _by_name(objects, resources.DEPLOYMENT), _by_name(objects, resources.SERVICE)
+        slices = [item for item in objects if item["kind"] == resources.ENDPOINT_SLICE.name]
+        live = {release: deployments.get(resources.deployment_name(release)) for release in Release}
+        pods = [Pod.from_object(item) for item in objects if item["kind"] == resources.POD.name]
         return cls(
             objects=objects,
             workloads={
-                release: Workload.from_object(release, found)
+                release: Workload.from_object(release, found, pods)
                 for release, found in live.items()
                 if found and not found["metadata"].get("deletionTimestamp")
             },
-            pods=[Pod.from_object(item) for item in objects if item["kind"] == POD.name],
-            services={role: services[service_name(role)] for role in Role if service_name(role) in services},
-            endpoints={role: _ready_addresses(slices, role) for role in Role},
+            pods=pods,
+            services={role: services[name] for role, name in SERVICE_NAMES.items() if name in services},
+            endpoints={role: _ready_addresses(slices, name) for role, name in SERVICE_NAMES.items()},
             routes=[item for item in objects if item["kind"] in [kind.name for kind in ROUTE_KINDS]],
             route=route,
             taken_at=taken_at,
@@ -77,7 +66,7 @@ class Observation:
     @property
     def applied(self) -> tuple[Object, ...]:
         """The objects that the dashboard applied and can read: routes, Services, Deployments."""
-        kinds = (*ROUTE_KINDS, SERVICE, DEPLOYMENT)
+        kinds = (*ROUTE_KINDS, resources.SERVICE, resources.DEPLOYMENT)
         return tuple(item for kind in kinds for item in self.objects if item["kind"] == kind.name)
 
     @property
@@ -94,6 +83,11 @@ class Observation:
     def weight(self) -> int:
         """The percentage that the routes send to New."""
         return self.route.weight if self.route else 0
+
+    @property
+    def key_hashes(self) -> frozenset[str]:
+        """The hashes of the key files that the Pods are given."""
+        return frozenset(w.key_hash for w in self.workloads.values() if w.key_hash)
 
     def live(self, kind: Kind, name: str) -> Object | None:
         """A listed object, or None."""
@@ -154,8 +148,8 @@ def _by_name(objects: Iterable[Object], kind: Kind) -> dict[str, Object]:
     return {name_of(item): item for item in objects if item["kind"] == kind.name}
 
 
-def _ready_addresses(slices: Iterable[Object], role: Role) -> frozenset[str]:
-    own = [item for item in slices if labels_of(item).get(SERVICE_OF_SLICE) == service_name(role)]
+def _ready_addresses(slices: Iterable[Object], service: str) -> frozenset[str]:
+    own = [item for item in slices if resources.labels_of(item).get(SERVICE_OF_SLICE) == service]
     endpoints = [endpoint for item in own for endpoint in item.get("endpoints") or ()]
     # The API defines an absent condition as ready.
     ready = [item for item in endpoints if (item.get("conditions") or {}).get("ready") is not False]

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import TypeAlias
 
-from mnist_dash.cluster import manifests
+from mnist_dash.cluster import manifests, resources
 from mnist_dash.cluster.api_client import KubernetesClient
 from mnist_dash.cluster.observation import Observation
 from mnist_dash.cluster.polling import start
-from mnist_dash.cluster.resources import (
-    DEPLOYMENT,
-    SECRET,
-    Kind,
-    Object,
-    deployment_name,
-    kind_of,
-    name_of,
-)
+from mnist_dash.cluster.resources import Kind, Object, name_of
 from mnist_dash.cluster.route_state import PendingPromotion, RouteConfig, RouteState
 from mnist_dash.cluster.routes import Routes
 from mnist_dash.cluster.yaml_diff import diff_yaml
@@ -37,7 +30,8 @@ from mnist_dash.domain import (
     UndoPromote,
     describe,
 )
-from mnist_dash.errors import EngineError
+from mnist_dash.errors import EngineError, SettingsError
+from mnist_dash.storage.key_file import read_key
 
 
 @dataclass(frozen=True)
@@ -52,29 +46,18 @@ class Site:
 
 
 @dataclass(frozen=True)
-class Apply:
-    """Write one object."""
-
-    object: Object
-
-    @property
-    def kind(self) -> Kind:
-        return kind_of(self.object)
-
-    @property
-    def name(self) -> str:
-        return name_of(self.object)
-
-
-@dataclass(frozen=True)
-class Delete:
-    """Delete one object."""
+class Operation:
+    """One write: apply the manifest, or delete the object if there is none."""
 
     kind: Kind
     name: str
+    manifest: Object | None = None
+
+    @classmethod
+    def apply(cls, manifest: Object) -> Operation:
+        return cls(resources.kind_of(manifest), name_of(manifest), manifest)
 
 
-Operation: TypeAlias = Apply | Delete
 Live: TypeAlias = Mapping[tuple[Kind, str], Object | None]
 """The present object of each operation; None if there is none."""
 
@@ -113,7 +96,8 @@ def later_operations(change: Change, observation: Observation, site: Site) -> tu
     if not isinstance(change, Promote | UndoPromote):
         return ()
     promotion = _promotion(change, observation, observation.state, HistoryEntry(0.0, "", ""))
-    return tuple(Apply(manifests.service(role, promotion.target(role), site.namespace)) for role in Role)
+    services = (manifests.service(role, promotion.target(role), site.namespace) for role in Role)
+    return tuple(map(Operation.apply, services))
 
 
 def route_operations(
@@ -132,16 +116,16 @@ def _apply_route(route: RouteConfig, observation: Observation, site: Site) -> tu
     live = next((item for item in observation.routes if name_of(item) == keeper), None)
     if live and (version := live["metadata"].get("resourceVersion")):
         objects[keeper]["metadata"]["resourceVersion"] = version
-    return tuple(map(Apply, objects.values()))
+    return tuple(map(Operation.apply, objects.values()))
 
 
 def _deploy(
     change: Deploy, observation: Observation, site: Site, state: RouteState, entry: HistoryEntry
 ) -> Iterator[Operation]:
     if site.key is not None:
-        yield Apply(manifests.secret(site.key, site.namespace))
+        yield Operation.apply(manifests.secret(site.key, site.namespace))
     for role in Role:
-        yield Apply(manifests.service(role, observation.release(role), site.namespace))
+        yield Operation.apply(manifests.service(role, observation.release(role), site.namespace))
     yield from route_operations(observation, site, state)
     model = manifests.ModelSpec(
         check=change.check,
@@ -152,9 +136,9 @@ def _deploy(
     yield _apply_deployment(observation.release(change.role), model, site)
 
 
-def _apply_deployment(release: Release, model: manifests.ModelSpec, site: Site) -> Apply:
+def _apply_deployment(release: Release, model: manifests.ModelSpec, site: Site) -> Operation:
     key_hash = manifests.key_hash(site.key) if site.key is not None else ""
-    return Apply(manifests.deployment(release, model, site.namespace, site.image, key_hash))
+    return Operation.apply(manifests.deployment(release, model, site.namespace, site.image, key_hash))
 
 
 def operations_for_new_key(observation: Observation, site: Site) -> tuple[Operation, ...]:
@@ -163,7 +147,7 @@ def operations_for_new_key(observation: Observation, site: Site) -> tuple[Operat
     rolled = [_apply_deployment(release, model, site) for release, model in models.items() if model]
     if site.key is None or not rolled:
         return ()
-    return (Apply(manifests.secret(site.key, site.namespace)), *rolled)
+    return (Operation.apply(manifests.secret(site.key, site.namespace)), *rolled)
 
 
 def _remove(role: Role, observation: Observation, site: Site, state: RouteState) -> Iterator[Operation]:
@@ -172,7 +156,7 @@ def _remove(role: Role, observation: Observation, site: Site, state: RouteState)
         yield from _apply_route(route, observation, site)
     else:
         yield from route_operations(observation, site, state)
-    yield Delete(DEPLOYMENT, deployment_name(observation.release(role)))
+    yield Operation(resources.DEPLOYMENT, resources.deployment_name(observation.release(role)))
 
 
 def _promotion(
@@ -209,17 +193,13 @@ def write(
         written = _send(api, op, live, take_over=take_over)
         if written is None:
             objects.pop((op.kind.name, op.name), None)
-        elif op.kind is not SECRET:  # its content is not kept
+        elif op.kind is not resources.SECRET:  # its content is not kept
             objects[op.kind.name, op.name] = written
     return tuple(objects.values())
 
 
 def rehearse(
-    api: KubernetesClient,
-    operations: Sequence[Operation],
-    observation: Observation,
-    *,
-    take_over: bool,
+    api: KubernetesClient, operations: Sequence[Operation], observation: Observation, *, take_over: bool
 ) -> tuple[Live, list[Object | None]]:
     """Ask for a dry run of all writes; returns their objects before and after it, or raises EngineError.
 
@@ -227,8 +207,8 @@ def rehearse(
     """
     live = {
         # A Secret is never listed.
-        (op.kind, op.name): api.get(SECRET, op.name)
-        if op.kind is SECRET
+        (op.kind, op.name): api.get(resources.SECRET, op.name)
+        if op.kind is resources.SECRET
         else observation.live(op.kind, op.name)
         for op in operations
     }
@@ -247,12 +227,11 @@ def rehearse(
 def _send(
     api: KubernetesClient, op: Operation, live: Live, *, take_over: bool, dry_run: bool = False
 ) -> Object | None:
-    match op:
-        case Apply(manifest):
-            return api.apply(manifest, live=live[op.kind, op.name], take_over=take_over, dry_run=dry_run)
-        case Delete(kind, name):
-            api.delete(kind, name, live=live[kind, name], dry_run=dry_run)
-            return None
+    before = live[op.kind, op.name]
+    if op.manifest:
+        return api.apply(op.manifest, live=before, take_over=take_over, dry_run=dry_run)
+    api.delete(op.kind, op.name, live=before, dry_run=dry_run)
+    return None
 
 
 def preview(api: KubernetesClient, operations: Sequence[Operation], observation: Observation) -> str:
@@ -260,3 +239,43 @@ def preview(api: KubernetesClient, operations: Sequence[Operation], observation:
     live, after = rehearse(api, operations, observation, take_over=True)
     parts = (diff_yaml(live[op.kind, op.name], item) for op, item in zip(operations, after, strict=True))
     return "".join(filter(None, parts))
+
+
+class KeyFile:
+    """The key file with which the Pods read their bucket; it is read again for every change."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self.deployed: bytes | None = None
+        """The content that the Pods were last given."""
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with the file; empty if nothing is, or there is none."""
+        try:
+            self.read()
+        except EngineError as error:
+            return str(error)
+        return ""
+
+    def read(self) -> bytes | None:
+        """Return its content, or None if there is no file; raises EngineError if it is unfit."""
+        if self._path is None:
+            return None
+        try:
+            return read_key(self._path)
+        except SettingsError as error:
+            raise EngineError(error.problem, error.next_step) from error
+
+    def replacement(self, hashes: Set[str]) -> bytes | None:
+        """Return the content if it is fit and differs from the key that the Pods were last given.
+
+        `hashes` are of the keys that they have. They count only until this dashboard has deployed a key
+        itself, so that two dashboards with two keys do not take turns for ever.
+        """
+        content = None if self.problem else self.read()
+        if content is None or not hashes:
+            return None
+        if self.deployed is None and manifests.key_hash(content) in hashes:
+            self.deployed = content
+        return content if content != self.deployed else None

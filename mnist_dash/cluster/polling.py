@@ -11,26 +11,13 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
-from mnist_dash.cluster import manifests
+from mnist_dash.cluster import manifests, resources
 from mnist_dash.cluster.api_client import KubernetesClient
-from mnist_dash.cluster.events import KubernetesEvent
 from mnist_dash.cluster.observation import Observation
-from mnist_dash.cluster.resources import (
-    DEPLOYMENT,
-    ENDPOINT_SLICE,
-    EVENT,
-    GATEWAY,
-    INGRESS,
-    INGRESS_CLASS,
-    NAMESPACE,
-    POD,
-    SELECTOR,
-    SERVICE,
-    Object,
-)
+from mnist_dash.cluster.resources import Object
 from mnist_dash.cluster.route_state import RouteState
 from mnist_dash.cluster.routes import Routes
-from mnist_dash.cluster.workloads import Pod
+from mnist_dash.cluster.workloads import KubernetesEvent, Pod
 from mnist_dash.errors import EngineError
 from mnist_dash.settings import RouterKind, Settings
 
@@ -98,9 +85,9 @@ def poll(
     """
     # The routes first: a promotion moves the pointers before it ends in the routes, so that no order of the
     # other lists shows its end without its effect.
-    objects = [item for kind in routes.kinds for item in api.list(kind, selector=SELECTOR)]
-    kinds = (DEPLOYMENT, POD, SERVICE, ENDPOINT_SLICE)
-    lists = [start(partial(api.list, kind, selector=SELECTOR)) for kind in kinds]
+    objects = [item for kind in routes.kinds for item in api.list(kind, selector=resources.SELECTOR)]
+    kinds = (resources.DEPLOYMENT, resources.POD, resources.SERVICE, resources.ENDPOINT_SLICE)
+    lists = [start(partial(api.list, kind, selector=resources.SELECTOR)) for kind in kinds]
     objects += [item for listed in lists for item in listed.result()]
     observation = observe(objects, routes, reasons=reasons)
     if reasons:
@@ -109,7 +96,7 @@ def poll(
     unready = [pod for pod in staying if not pod.is_ready]
     # A Deployment may lack Pods because none can be created; its events say why.
     short = any(workload.ready < workload.desired for workload in observation.workloads.values())
-    events = start(partial(api.list, EVENT)) if details or unready or short else None
+    events = start(partial(api.list, resources.EVENT)) if details or unready or short else None
     logs = {pod.name: start(partial(_log, api, pod)) for pod in (staying if details else unready)}
     return replace(
         observation,
@@ -143,9 +130,9 @@ def list_neighbours(api: KubernetesClient, settings: Settings) -> list[Object]:
     if settings.router is RouterKind.GATEWAY:
         namespace, _, name = settings.gateway.rpartition("/")
         with contextlib.suppress(EngineError):
-            found += filter(None, [api.get(GATEWAY, name, namespace=namespace)])
+            found += filter(None, [api.get(resources.GATEWAY, name, namespace=namespace)])
         return found
-    for kind in (INGRESS, INGRESS_CLASS):
+    for kind in (resources.INGRESS, resources.INGRESS_CLASS):
         with contextlib.suppress(EngineError):
             found += api.list(kind)
     return found
@@ -160,13 +147,8 @@ def applied_objects(observation: Observation, namespace: str, routes: Routes) ->
     if not workloads or observation.route is None:
         return ()
     bare = replace(observation.route, state=RouteState(split=observation.state.split))
-    key = [manifests.secret(b"", namespace)] if key_hashes(observation) else []
+    key = [manifests.secret(b"", namespace)] if observation.key_hashes else []
     # An existing namespace is used as it is, whoever made it: its labels stay theirs.
-    space: Object = {"apiVersion": NAMESPACE.api, "kind": NAMESPACE.name, "metadata": {"name": namespace}}
+    space: Object = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
     deployments = (workload.live for workload in workloads)
     return (space, *key, *observation.services.values(), *routes.objects(bare), *deployments)
-
-
-def key_hashes(observation: Observation) -> frozenset[str]:
-    """The hashes of the key files that the Pods are given."""
-    return frozenset(w.key_hash for w in observation.workloads.values() if w.key_hash)

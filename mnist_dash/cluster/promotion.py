@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from mnist_dash.cluster import manifests
 from mnist_dash.cluster.observation import Observation
-from mnist_dash.cluster.operations import Apply, Operation, Site, route_operations
+from mnist_dash.cluster.operations import Operation, Site, route_operations
 from mnist_dash.cluster.route_state import Finish, PendingPromotion, SetSelector, SetWeight, Step, next_step
 from mnist_dash.cluster.snapshot import PromotionStatus
 from mnist_dash.domain import Role
@@ -36,13 +36,13 @@ def _is_current_dead(observation: Observation, promotion: PendingPromotion) -> b
 
 def obstacle(step: Step, observation: Observation, promotion: PendingPromotion) -> str:
     """Return what prevents a step however long it waits; empty if nothing does."""
+    current_leads, new_leads = (_leads_to_ready_pods(observation, role) for role in Role)
     match step:
         case SetWeight(100) | SetSelector(Role.CURRENT, _):
-            possible = _leads_to_ready_pods(observation, Role.NEW) or _is_current_dead(observation, promotion)
+            possible = new_leads or _is_current_dead(observation, promotion)
             return "" if possible else "New has no ready replica."
-        case SetWeight(0):
-            possible = _leads_to_ready_pods(observation, Role.CURRENT)
-            return "" if possible else "Current has no ready replica."
+        case SetWeight(0) if not current_leads:
+            return "Current has no ready replica."
     return ""
 
 
@@ -62,12 +62,11 @@ def is_due(
     """
     if obstacle(step, observation, promotion):
         return False
-    match step:
-        case SetSelector(Role.CURRENT, _):
-            return split_observed == 100 or timed_out or _is_current_dead(observation, promotion)
-        case SetSelector(Role.NEW, _):
-            return split_observed == 0 or timed_out
-    return True
+    if timed_out or not isinstance(step, SetSelector):
+        return True
+    if step.role is Role.NEW:
+        return split_observed == 0
+    return split_observed == 100 or _is_current_dead(observation, promotion)
 
 
 def operations_of_step(step: Step, observation: Observation, site: Site) -> tuple[Operation, ...]:
@@ -77,7 +76,7 @@ def operations_of_step(step: Step, observation: Observation, site: Site) -> tupl
         case SetWeight(weight):
             return route_operations(observation, site, state, weight=weight)
         case SetSelector(role, release):
-            return (Apply(manifests.service(role, release, site.namespace)),)
+            return (Operation.apply(manifests.service(role, release, site.namespace)),)
         case Finish(split):
             undo = state.promotion is not None and state.promotion.undo
             state = replace(state, promotion=None, split=split, can_undo=undo)
@@ -105,7 +104,7 @@ def reconcile_split(observation: Observation, site: Site) -> tuple[Operation, ..
     if observation.pointer(Role.NEW) is observation.pointer(Role.CURRENT):
         if route.weight:
             return route_operations(observation, site, route.state, weight=0)
-        return (Apply(manifests.service(Role.NEW, observation.release(Role.NEW), site.namespace)),)
+        return (Operation.apply(manifests.service(Role.NEW, observation.release(Role.NEW), site.namespace)),)
     ready = bool(observation.ready_addresses(Role.NEW))
     weight = route.state.split if ready else 0
     if (route.weight, route.has_new) == (weight, ready):

@@ -5,16 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from mnist_dash.cluster.resources import (
-    GATEWAY,
-    Kind,
-    Object,
-    annotations_of,
-    describe_field,
-    is_ours,
-    kind_of,
-    name_of,
-)
+from mnist_dash.cluster import resources
+from mnist_dash.cluster.resources import Kind, Object
 
 REPAIR: Final = "Set the split again to repair it."
 _OWN_PREFIX: Final = "mnist-dash/"
@@ -25,7 +17,8 @@ _NOT_EXTENSIBLE: Final = ("backendRefs", "headers")
 
 def find_object(live: Sequence[Object], kind: Kind, name: str) -> Object | None:
     """Return the object of this kind and name, or None."""
-    return next((item for item in live if item["kind"] == kind.name and name_of(item) == name), None)
+    wanted = (kind.name, name)
+    return next((item for item in live if (item["kind"], resources.name_of(item)) == wanted), None)
 
 
 def find_differences(
@@ -37,8 +30,8 @@ def find_differences(
     """
     sentences = []
     for item in expected:
-        name = f"{item['kind']} {name_of(item)}"
-        found = find_object(live, kind_of(item), name_of(item))
+        name = f"{item['kind']} {resources.name_of(item)}"
+        found = find_object(live, resources.kind_of(item), resources.name_of(item))
         if found is None:
             sentences.append(f"{name} is missing. {REPAIR}")
         elif fields := list(_differences(_compared(item), _compared(found), "", ignored)):
@@ -47,7 +40,7 @@ def find_differences(
 
 
 def _compared(item: Object) -> Object:
-    annotations = annotations_of(item).items()
+    annotations = resources.annotations_of(item).items()
     compared = {name: value for name, value in annotations if not name.startswith(_OWN_PREFIX)}
     return {"metadata": {"annotations": compared}, "spec": item["spec"]}
 
@@ -60,26 +53,24 @@ def _differences(expected: Any, live: Any, path: str, ignored: str) -> Iterator[
     elif isinstance(expected, list) and isinstance(live, list):
         yield from _list_differences(expected, live, path, ignored)
     elif live is None and isinstance(expected, Mapping | list):
-        yield f"{describe_field(path)} is missing"
+        yield f"{resources.describe_field(path)} is missing"
     elif expected != live:
         found = "missing" if live is None else repr(live)
-        yield f"{describe_field(path)} is {found} instead of {expected!r}"
+        yield f"{resources.describe_field(path)} is {found} instead of {expected!r}"
 
 
 def _list_differences(expected: list[Any], live: list[Any], path: str, ignored: str) -> Iterator[str]:
-    """Compare each expected item with the live item that is most like it, whatever the order."""
+    """Pair the items that are equal, whatever their order, and compare the others one by one."""
 
-    def compare(item: Any, other: Any, path: str = "") -> list[str]:
-        return list(_differences(item, other, path, ignored))
+    def differ(item: Any, other: Any) -> bool:
+        return any(_differences(item, other, "", ignored))
 
-    spare = [other for other in live if all(compare(item, other) for item in expected)]
+    spare = iter([other for other in live if all(differ(item, other) for item in expected)])
     for index, item in enumerate(expected):
-        if all(compare(item, other) for other in live):
-            nearest = min(spare, key=lambda other: len(compare(item, other)), default=None)
-            spare = [other for other in spare if other is not nearest]
-            yield from compare(item, nearest, f"{path}[{index}]")
+        if all(differ(item, other) for other in live):
+            yield from _differences(item, next(spare, None), f"{path}[{index}]", ignored)
     if path.endswith(_NOT_EXTENSIBLE) and len(live) > len(expected):
-        yield f"{describe_field(path)} has {len(live)} entries instead of {len(expected)}"
+        yield f"{resources.describe_field(path)} has {len(live)} entries instead of {len(expected)}"
 
 
 def published_addresses(live: Sequence[Object]) -> list[str]:
@@ -87,9 +78,9 @@ def published_addresses(live: Sequence[Object]) -> list[str]:
     found = []
     for item in live:
         status = item.get("status") or {}
-        if item["kind"] == GATEWAY.name:
+        if item["kind"] == resources.GATEWAY.name:
             found += [address["value"] for address in status.get("addresses") or ()]
-        elif is_ours(item):
+        elif resources.is_ours(item):
             balancers = (status.get("loadBalancer") or {}).get("ingress") or ()
             found += [balancer.get("ip") or balancer.get("hostname") for balancer in balancers]
     return list(dict.fromkeys(found))

@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 
 from mnist_dash.cluster.failure_patterns import Failure
 from mnist_dash.cluster.failures import failure_of
-from mnist_dash.cluster.manifests import ModelSpec
 from mnist_dash.cluster.observation import Observation
 from mnist_dash.cluster.resources import service_name
 from mnist_dash.cluster.routes import Routes
 from mnist_dash.cluster.traffic_probe import GatewayView
-from mnist_dash.cluster.workloads import Pod, Workload
+from mnist_dash.cluster.workloads import Workload
 from mnist_dash.domain import Deployment, ModelCheck, Release, Role, Snapshot, State
 from mnist_dash.preconditions import differing_input
 from mnist_dash.rollout_status import FORMER_KEEPS_SERVING, GATEWAY_PENDING, SPLIT_HELD, Status, redeploying
@@ -23,54 +22,6 @@ FindCheck = Callable[[str, int], ModelCheck | None]
 """Returns the check of a version of a model base; None if it is not known."""
 
 
-@dataclass(frozen=True)
-class _Rollout:
-    """A Deployment with those of its Pods that are ready."""
-
-    workload: Workload
-    fresh: list[Pod]
-    """Of the present template."""
-    former: list[Pod]
-    """Of an earlier template."""
-
-    @classmethod
-    def of(cls, release: Release, observation: Observation) -> _Rollout | None:
-        """The rollout of a release; None if it has no Deployment."""
-        workload = observation.workloads.get(release)
-        if workload is None:
-            return None
-        pods = observation.pods_of(release)
-        newest = workload.newest(pods)
-        former = [pod for pod in pods if pod.is_ready and pod not in newest]
-        return cls(workload, [pod for pod in newest if pod.is_ready], former)
-
-    @property
-    def answering(self) -> list[Pod]:
-        """The Pods whose model is shown: the former ones until the fresh ones have taken over."""
-        is_over = len(self.fresh) >= self.workload.desired or not self.former
-        return self.fresh if is_over else self.former
-
-    @property
-    def ready(self) -> int:
-        """The replicas that get requests, no more than are desired: a rollout has one in excess."""
-        counted = len(self.fresh) + len(self.former)
-        return min(self.workload.desired, self.workload.ready if self.workload.is_observed else counted)
-
-    @property
-    def model(self) -> ModelSpec | None:
-        """The model shown: the one that answers, or is to answer if none does."""
-        return self.answering[0].model if self.answering else self.workload.model
-
-    def find_check(self, version: int | None, checks: FindCheck) -> ModelCheck | None:
-        """The check of the model shown: the one before its deployment, or that of its present version."""
-        if self.model is None:
-            return None
-        check = self.model.check
-        if version is None or not self.answering or check.version == version:
-            return check
-        return checks(check.base, version) or (check if check.version is None else None)
-
-
 def deployment_of(
     role: Role, observation: Observation, versions: Versions, checks: FindCheck
 ) -> Deployment | None:
@@ -78,20 +29,24 @@ def deployment_of(
 
     While a re-deploy is under way, or has failed, it is the former model, which answers.
     """
-    release = observation.release(role)
-    rollout = _Rollout.of(release, observation)
-    if rollout is None:
+    workload = observation.workload(role)
+    if workload is None:
         return None
-    check = rollout.find_check(versions.get(release), checks)
-    status = _status(rollout, observation)
+    version = versions.get(workload.release) if workload.available else None
+    model = workload.answering[0].model if workload.answering else workload.model
+    check = model.check if model else None
+    if check and version is not None and workload.answering and check.version != version:
+        # The folder has got another version since the check before the deployment.
+        check = checks(check.base, version) or (check if check.version is None else None)
+    status = _status(workload, observation)
     return Deployment(
         role=role,
-        release=release,
-        base=rollout.model.check.base if rollout.model else "",
-        desired=rollout.workload.desired,
-        ready=rollout.ready,
+        release=workload.release,
+        base=model.check.base if model else "",
+        desired=workload.desired,
+        ready=workload.available,
         state=status.state,
-        version=versions.get(release) if rollout.ready else None,
+        version=version,
         accuracy=check.accuracy if check else None,
         input_shape=check.input_shape if check else (),
         cause=status.cause,
@@ -100,31 +55,30 @@ def deployment_of(
     )
 
 
-def _status(rollout: _Rollout, observation: Observation) -> Status:
-    workload, desired, ready = rollout.workload, rollout.workload.desired, rollout.ready
+def _status(workload: Workload, observation: Observation) -> Status:
+    desired, ready = workload.desired, workload.available
     if desired == 0:
         return Status(State.DEGRADED, "Another program scaled it to 0 replicas.", "Re-deploy it.")
     if workload.is_complete:
         return Status(State.READY)
-    failure = failure_of(workload, observation.pods, observation.events, observation.logs) or Failure(
+    failure = failure_of(workload, observation.events, observation.logs) or Failure(
         f"The rollout is finishing: {ready} of {desired} replicas ready.", usual=True
     )
     counted = failure.text if failure.usual else f"{ready} of {desired} replicas ready. {failure.text}"
-    is_degraded = workload.was_complete and not rollout.former
+    is_degraded = workload.was_complete and not workload.former
     if failure.failed and not (is_degraded and ready):
-        cause = (
-            f"{failure.text} {FORMER_KEEPS_SERVING}" if rollout.former else counted if ready else failure.text
-        )
+        kept = f"{failure.text} {FORMER_KEEPS_SERVING}"
+        cause = kept if workload.former else counted if ready else failure.text
         return Status(State.FAILED, cause, failure.next_step)
-    if rollout.former:
-        cause = redeploying(len(rollout.fresh), desired)
+    if workload.former:
+        cause = redeploying(len(workload.fresh), desired)
         return Status(
             State.UPDATING, cause if failure.usual else f"{cause} {failure.text}", failure.next_step
         )
     if is_degraded:
         return Status(State.DEGRADED, counted, failure.next_step)
     # A change of a Deployment that answers (another number of replicas) is not its start.
-    state = State.UPDATING if len(rollout.fresh) >= desired else State.STARTING
+    state = State.UPDATING if len(workload.fresh) >= desired else State.STARTING
     return Status(state, failure.text, failure.next_step)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from mnist_dash.attribution import is_same_model
+from mnist_dash.cluster.observation import Observation
 from mnist_dash.cluster.route_state import RouteConfig
 from mnist_dash.domain import Image, Prediction, Release, Role, Route
 from mnist_dash.errors import ServingError
@@ -22,36 +24,18 @@ CANARY_SECONDS = 5.0
 """The same where the split goes from one canary to another: ingress-nginx takes up to about 5 s."""
 
 Predict = Callable[[Image, Route], Prediction]
+Sample = Mapping[Role, int] | None
+"""How many requests on the split each model answered; None if both give the same answer."""
 
 
-@dataclass(frozen=True)
-class TrafficSample:
-    """Which models answered some requests on the split."""
-
-    current: int = 0
-    """Requests that were answered as Current answers."""
-    new: int = 0
-    is_conclusive: bool = False
-    """Whether both models were asked and gave different answers."""
-    problem: str = ""
-    """Why there was no answer."""
-
-
-def sample_traffic(predict: Predict) -> TrafficSample:
-    """Ask each model by header, then `PROBES` times on the split, and count whose answers come back."""
+def sample_traffic(predict: Predict) -> Sample:
+    """Ask each model by header, then `PROBES` times on the split; raises ServingError."""
     image = ambiguous_image()
-    try:
-        current, new = (predict(image, route) for route in (Route.CURRENT, Route.NEW))
-        if is_same_model(current, new):
-            return TrafficSample()
-        answers = [predict(image, Route.SPLIT) for _ in range(PROBES)]
-    except ServingError as error:
-        return TrafficSample(problem=str(error))
-    return TrafficSample(
-        current=sum(is_same_model(answer, current) for answer in answers),
-        new=sum(is_same_model(answer, new) for answer in answers),
-        is_conclusive=True,
-    )
+    models = {role: predict(image, Route(role.value)) for role in Role}
+    if is_same_model(models[Role.CURRENT], models[Role.NEW]):
+        return None
+    answers = [predict(image, Route.SPLIT) for _ in range(PROBES)]
+    return {role: sum(is_same_model(answer, models[role]) for answer in answers) for role in Role}
 
 
 class SplitTracker:
@@ -79,34 +63,20 @@ class SplitTracker:
         elif self.applied != before:
             self.pending, self._since = True, self._clock()
 
-    def record_sample(self, sample: TrafficSample) -> None:
+    def record_sample(self, sample: Sample) -> None:
         """Record a sample of the traffic, which may show that the gateway follows."""
         if self.pending and self._shows(sample):
             self.observed, self.pending = self._weight, False
 
-    def _shows(self, sample: TrafficSample) -> bool:
+    def _shows(self, sample: Sample) -> bool:
         waited = self._clock() - self._since
-        if sample.problem:
-            return False
-        if not sample.is_conclusive:
+        if sample is None:
             return waited >= BLIND_SECONDS
         if self._weight in (0, 100):
-            return (sample.current if self._weight == 0 else sample.new) == PROBES
+            return sample[Role.NEW if self._weight else Role.CURRENT] == PROBES
         # Few requests cannot tell two canaries apart, but one answer shows that a former 0 or 100 is over.
-        left_the_former = {0: sample.new, 100: sample.current}.get(self.observed, 0)
-        return left_the_former > 0 or waited >= CANARY_SECONDS
-
-
-@dataclass(frozen=True)
-class AppliedRoutes:
-    """The routes in the cluster, and the releases behind them."""
-
-    config: RouteConfig | None
-    """None while there are no routes."""
-    pointers: Mapping[Role, Release]
-    """The release that each role's Service selects."""
-    ready: Collection[Role] = ()
-    """The roles that have a ready replica."""
+        newcomer = {0: Role.NEW, 100: Role.CURRENT}.get(self.observed)
+        return (newcomer is not None and sample[newcomer] > 0) or waited >= CANARY_SECONDS
 
 
 @dataclass(frozen=True)
@@ -136,40 +106,41 @@ class GatewayMonitor:
         self._versions: Mapping[Release, int | None] = {}
         self._problem = ""
 
-    def record_applied(self, routes: AppliedRoutes) -> GatewayView:
+    def record_applied(self, observation: Observation) -> GatewayView:
         """Record the routes in the cluster, and return the last view; sends no request."""
-        config = routes.config or RouteConfig(weight=0, has_new=False)
-        self._tracker.record_applied(config.weight, config.has_new, *(routes.pointers[role] for role in Role))
+        route = observation.route or RouteConfig(weight=0, has_new=False)
+        self._tracker.record_applied(route.weight, route.has_new, *map(observation.pointer, Role))
         return GatewayView(self._tracker.observed, self._tracker.pending, self._problem, self._versions)
 
-    def probe(self, routes: AppliedRoutes) -> GatewayView:
+    def probe(self, observation: Observation) -> GatewayView:
         """Ask for the versions, and sample the traffic if it is not yet seen to follow the routes."""
         with self._lock:
-            self.record_applied(routes)
+            self.record_applied(observation)
             applied = self._tracker.applied
-            self._ask_versions(routes)
+            self._ask_versions(observation)
             if self._tracker.pending and not self._problem:
-                both = len(routes.ready) == len(Role)
-                sample = sample_traffic(self._serving.predict) if both else TrafficSample()
-                if self._tracker.applied == applied:  # else the sample is of former routes
-                    self._tracker.record_sample(sample)
+                both = all(map(observation.ready_addresses, Role))
+                with suppress(ServingError):  # the next probe follows soon
+                    sample = sample_traffic(self._serving.predict) if both else None
+                    if self._tracker.applied == applied:  # else the sample is of former routes
+                        self._tracker.record_sample(sample)
                 if not self._tracker.pending:  # only now is it New that answers for New
-                    self._ask_versions(routes)
+                    self._ask_versions(observation)
             return GatewayView(self._tracker.observed, self._tracker.pending, self._problem, self._versions)
 
-    def _ask_versions(self, routes: AppliedRoutes) -> None:
+    def _ask_versions(self, observation: Observation) -> None:
         """Ask for the version of each release, and remember the first problem.
 
         While a promotion swaps the pointers, an answer by role does not tell the release. Nor does one of New
         before the gateway is seen to lead to it: until then Current may answer for it.
         """
-        if routes.config and routes.config.state.promotion:
+        if observation.promotion:
             self._problem = ""
             return
         versions: dict[Release, int | None] = {}
         problems = []
-        for role in routes.ready:
-            release = routes.pointers[role]
+        for role in filter(observation.ready_addresses, Role):
+            release = observation.pointer(role)
             version, problem = self._serving.status(Route(role.value))
             is_unsure = role is Role.NEW and self._tracker.pending
             versions[release] = self._versions.get(release) if is_unsure else version

@@ -1,26 +1,19 @@
-"""Pods and Deployments, parsed once from API objects into the values that everything else reads."""
+"""Pods, Deployments and events, parsed once from API objects into the values that everything else reads."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
 
+from mnist_dash.cluster import resources
 from mnist_dash.cluster.manifests import ModelSpec, image_of, model_of, release_of
-from mnist_dash.cluster.resources import (
-    CONTAINER,
-    CREDENTIALS_HASH,
-    DEPLOYED_AT,
-    Object,
-    annotations_of,
-    deployment_name,
-    labels_of,
-    name_of,
-    parse_time,
-)
+from mnist_dash.cluster.resources import Object
 from mnist_dash.domain import Release
 
-MARKS = (DEPLOYED_AT, CREDENTIALS_HASH, "kubectl.kubernetes.io/restartedAt")
+MARKS = (resources.DEPLOYED_AT, resources.CREDENTIALS_HASH, "kubectl.kubernetes.io/restartedAt")
 """Annotations of a Pod template whose change makes new Pods."""
 HASH_LABEL = "pod-template-hash"
 
@@ -70,7 +63,7 @@ class Container:
             restarts=int(status.get("restartCount", 0)),
             waiting=None if waiting is None else waiting.get("reason", ""),
             waiting_message=(waiting or {}).get("message") or "",
-            started_at=None if running is None else parse_time(running.get("startedAt")),
+            started_at=None if running is None else resources.parse_time(running.get("startedAt")),
             ended=state.get("terminated") or (status.get("lastState") or {}).get("terminated") or {},
         )
 
@@ -110,13 +103,13 @@ class Pod:
         phase, conditions = status.get("phase", "Pending"), _conditions(live)
         is_ending = bool(metadata.get("deletionTimestamp")) or phase in ("Failed", "Succeeded")
         return cls(
-            name=name_of(live),
+            name=resources.name_of(live),
             uid=metadata.get("uid", ""),
             release=release_of(live),
             model=model_of(live),
             marks=_marks(live),
-            template_hash=labels_of(live).get(HASH_LABEL, ""),
-            created_at=parse_time(metadata.get("creationTimestamp")),
+            template_hash=resources.labels_of(live).get(HASH_LABEL, ""),
+            created_at=resources.parse_time(metadata.get("creationTimestamp")),
             node=spec.get("nodeName", ""),
             phase=phase,
             is_ending=is_ending,
@@ -147,12 +140,12 @@ class Pod:
 def _containers(spec: Object, status: Object) -> list[Container]:
     specs = {container["name"]: container for container in spec.get("containers") or ()}
     found = [*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())]
-    found.sort(key=lambda item: item["name"] != CONTAINER)
+    found.sort(key=lambda item: item["name"] != resources.CONTAINER)
     return [Container.from_status(item, specs.get(item["name"], {})) for item in found]
 
 
 def _marks(pod_or_template: Object) -> tuple[str | None, ...]:
-    return tuple(map(annotations_of(pod_or_template).get, MARKS))
+    return tuple(map(resources.annotations_of(pod_or_template).get, MARKS))
 
 
 @dataclass(frozen=True)
@@ -177,9 +170,11 @@ class Workload:
     deadline: int
     """Seconds that a rollout may take without progress."""
     conditions: Mapping[str, Condition]
+    pods: tuple[Pod, ...]
+    """Of any template."""
 
     @classmethod
-    def from_object(cls, release: Release, live: Object) -> Workload:
+    def from_object(cls, release: Release, live: Object, pods: Iterable[Pod]) -> Workload:
         """Parse a Deployment as the API server lists it."""
         metadata, spec, status = live["metadata"], live["spec"], live.get("status") or {}
         return cls(
@@ -196,11 +191,12 @@ class Workload:
             is_paused=bool(spec.get("paused")),
             deadline=spec.get("progressDeadlineSeconds", 600),
             conditions=_conditions(live),
+            pods=tuple(pod for pod in pods if pod.release is release),
         )
 
     @property
     def name(self) -> str:
-        return deployment_name(self.release)
+        return resources.deployment_name(self.release)
 
     @property
     def base(self) -> str:
@@ -210,7 +206,7 @@ class Workload:
     @property
     def key_hash(self) -> str | None:
         """The hash of the key file that its Pods are given; None if they are given none."""
-        return self.marks[MARKS.index(CREDENTIALS_HASH)]
+        return self.marks[MARKS.index(resources.CREDENTIALS_HASH)]
 
     @property
     def is_complete(self) -> bool:
@@ -227,12 +223,84 @@ class Workload:
         """Whether the rollout has exceeded its deadline."""
         return self.is_observed and self.conditions["Progressing"].reason == "ProgressDeadlineExceeded"
 
-    def newest(self, pods: Iterable[Pod]) -> list[Pod]:
+    @cached_property
+    def newest(self) -> list[Pod]:
         """Its Pods of the present template.
 
         Some changes leave no mark in the Pods' own fields (another limit, say): those created last count.
         """
-        wanted = (self.release, self.base, self.marks)
-        own = [pod for pod in pods if (pod.release, pod.base, pod.marks) == wanted]
+        own = [pod for pod in self.pods if (pod.base, pod.marks) == (self.base, self.marks)]
         youngest = max(own, key=lambda pod: (pod.created_at, pod.name), default=None)
         return [pod for pod in own if youngest and pod.template_hash == youngest.template_hash]
+
+    @property
+    def fresh(self) -> list[Pod]:
+        """The ready Pods of the present template."""
+        return [pod for pod in self.newest if pod.is_ready]
+
+    @property
+    def former(self) -> list[Pod]:
+        """The ready Pods of earlier templates."""
+        return [pod for pod in self.pods if pod.is_ready and pod not in self.newest]
+
+    @property
+    def answering(self) -> list[Pod]:
+        """The Pods whose model is shown: the former ones until the fresh ones have taken over."""
+        is_over = len(self.fresh) >= self.desired or not self.former
+        return self.fresh if is_over else self.former
+
+    @property
+    def available(self) -> int:
+        """The replicas that get requests, no more than are desired: a rollout has one in excess."""
+        return min(self.desired, self.ready if self.is_observed else len(self.fresh) + len(self.former))
+
+
+@dataclass(frozen=True)
+class KubernetesEvent:
+    """One event, with the object that it concerns."""
+
+    kind: str
+    name: str
+    uid: str
+    reason: str
+    message: str
+    at: float
+    """When it last happened, in seconds since the epoch."""
+    count: int = 1
+
+    @classmethod
+    def from_object(cls, live: Object) -> KubernetesEvent:
+        """Parse an Event of either API, `v1` (count) or `events.k8s.io` (series)."""
+        about, series = live.get("involvedObject") or {}, live.get("series") or {}
+        stamps = (
+            series.get("lastObservedTime"),
+            *map(live.get, ("lastTimestamp", "eventTime", "firstTimestamp")),
+        )
+        created = live.get("metadata", {}).get("creationTimestamp")
+        return cls(
+            kind=about.get("kind", ""),
+            name=about.get("name", ""),
+            uid=about.get("uid") or "",
+            reason=live.get("reason") or "",
+            message=" ".join(str(live.get("message") or "").split()),
+            at=resources.parse_time(next(filter(None, stamps), created)),
+            count=int(series.get("count") or live.get("count") or 1),
+        )
+
+    def concerns(self, kind: str, name: str, uid: str) -> bool:
+        """Whether it is about this very object, or about a ReplicaSet of this Deployment."""
+        if kind == "Deployment" and self.kind == "ReplicaSet":
+            return self.name.rpartition("-")[0] == name
+        return (self.kind, self.name) == (kind, name) and (not uid or self.uid in ("", uid))
+
+    def __str__(self) -> str:
+        """`2026-08-07 14:03:22 UTC, FailedScheduling: 0/3 nodes are available ... (4 times)`."""
+        when = datetime.fromtimestamp(self.at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        times = f" ({self.count} times)" if self.count > 1 else ""
+        return f"{when}, {self.reason}: {self.message}{times}"
+
+
+def events_about(events: Sequence[KubernetesEvent], kind: str, name: str, uid: str) -> list[KubernetesEvent]:
+    """The events about an object, newest first."""
+    found = [event for event in events if event.concerns(kind, name, uid)]
+    return sorted(found, key=lambda event: event.at, reverse=True)

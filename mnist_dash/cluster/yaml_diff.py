@@ -12,12 +12,6 @@ import yaml
 
 from mnist_dash.cluster.resources import APP, HISTORY, MANAGED_BY, NAMESPACE, SECRET, Object
 
-_SERVER_METADATA: Final = frozenset(
-    {"managedFields", "resourceVersion", "uid", "creationTimestamp", "generation", "ownerReferences"}
-)
-_SERVER_ANNOTATIONS: Final = frozenset(
-    {"deployment.kubernetes.io/revision", "kubectl.kubernetes.io/last-applied-configuration"}
-)
 _HEAD: Final = ("apiVersion", "kind", "type", "name", "namespace", "labels", "annotations")
 _ORDER: Final = (*_HEAD, "metadata", "spec")
 """The keys that people write first; the others follow by the alphabet."""
@@ -33,8 +27,12 @@ _DEFAULTS: Final[Mapping[str, Any]] = {
     "ipFamilyPolicy": "SingleStack",
 }
 """The server's defaults; any other value of these fields is shown."""
-_ASSIGNED: Final = frozenset({"clusterIP", "clusterIPs", "ipFamilies", "kubernetes.io/metadata.name"})
-"""Fields that the server sets by itself in a Service or a Namespace."""
+_ASSIGNED: Final = (
+    *("managedFields", "resourceVersion", "uid", "creationTimestamp", "generation", "ownerReferences"),
+    *("deployment.kubernetes.io/revision", "kubectl.kubernetes.io/last-applied-configuration"),
+    *("clusterIP", "clusterIPs", "ipFamilies", "kubernetes.io/metadata.name"),
+)
+"""Fields that the server sets by itself: metadata, annotations, and those of a Service or a Namespace."""
 
 
 def to_yaml(objects: Iterable[Object]) -> str:
@@ -64,12 +62,10 @@ def diff_yaml(before: Object | None, after: Object | None) -> str:
 
 def clean(live: Object) -> Object:
     """Return the object without its status and without the fields that the server sets by itself."""
-    metadata = {key: value for key, value in live["metadata"].items() if key not in _SERVER_METADATA}
-    annotations = metadata.pop("annotations", None) or {}
-    if kept := {key: value for key, value in annotations.items() if key not in _SERVER_ANNOTATIONS}:
-        metadata["annotations"] = kept
     dropped = {"status": None} | ({"spec": None} if live["kind"] == NAMESPACE.name else {})
-    cleaned: Object = _ordered({**live, **dropped, "metadata": metadata})
+    cleaned: Object = _ordered({**live, **dropped})
+    if not cleaned["metadata"].get("annotations"):
+        cleaned["metadata"].pop("annotations", None)
     return cleaned
 
 
@@ -77,12 +73,9 @@ def _ordered(value: Any) -> Any:
     """Return the value without defaults, its keys in a stable order."""
     if isinstance(value, dict):
         keys = sorted(value, key=lambda key: (_ORDER.index(key) if key in _ORDER else len(_ORDER), key))
-        return {key: _ordered(value[key]) for key in keys if not _is_noise(key, value[key])}
+        noise = {key for key in keys if key in _ASSIGNED or value[key] in (None, _DEFAULTS.get(key))}
+        return {key: _ordered(value[key]) for key in keys if key not in noise}
     return [_ordered(item) for item in value] if isinstance(value, list) else value
-
-
-def _is_noise(key: str, value: Any) -> bool:
-    return key in _ASSIGNED or value is None or (key in _DEFAULTS and value == _DEFAULTS[key])
 
 
 def _dump(item: Object) -> str:

@@ -184,13 +184,10 @@ def _decode(document: dict[str, Any]) -> DesiredState:
 
 
 def _decode_specs(document: dict[str, Any]) -> dict[Release, Spec]:
-    return {Release(release): _decode_spec(**spec) for release, spec in document.items()}
-
-
-def _decode_spec(base: str, replicas: int, generation: int) -> Spec:
-    if base.startswith(_BUNDLED_PREFIX):
-        base = str(BUNDLED / base.removeprefix(_BUNDLED_PREFIX))
-    return Spec(base, replicas, generation)
+    for spec in document.values():
+        if spec["base"].startswith(_BUNDLED_PREFIX):
+            spec["base"] = str(BUNDLED / spec["base"].removeprefix(_BUNDLED_PREFIX))
+    return {Release(release): Spec(**spec) for release, spec in document.items()}
 
 
 def _portable(base: str) -> str:

@@ -10,30 +10,12 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from mnist_dash.domain import (
-    DEFAULT_CANARY,
-    Change,
-    ChangeContext,
-    Deploy,
-    EngineObject,
-    Finding,
-    Gateway,
-    HistoryEntry,
-    ModelCheck,
-    Probe,
-    Promote,
-    Remove,
-    Role,
-    SetSplit,
-    Snapshot,
-    Suggestion,
-    UndoPromote,
-    describe,
-)
+from mnist_dash import domain
+from mnist_dash.domain import Role, Snapshot
 from mnist_dash.errors import EngineError, ModelError
 from mnist_dash.local.desired_state import BUNDLED, DesiredState, StateFile
 from mnist_dash.local.plan import Phase
@@ -64,16 +46,13 @@ class LocalEngine:
     this one, however it ends.
     """
 
-    def __init__(
-        self,
-        listener: socket.socket,
-        state: StateFile,
-        desired: DesiredState,
-    ) -> None:
+    in_cluster = False
+
+    def __init__(self, listener: socket.socket, state: StateFile, desired: DesiredState) -> None:
         self._lock = threading.RLock()
         self._closing = threading.Event()
         self._listener = listener
-        self._url = "http://{}:{}".format(*listener.getsockname())
+        self.gateway = domain.Gateway("http://{}:{}".format(*listener.getsockname()))
         self._state = state
         self._desired = desired
         self._user = _user()
@@ -100,15 +79,7 @@ class LocalEngine:
             undo.pop_all()
             return engine
 
-    @property
-    def gateway(self) -> Gateway:
-        return Gateway(self._url)
-
-    @property
-    def in_cluster(self) -> bool:
-        return False
-
-    def check(self, base: str, _: Progress | None = None) -> ModelCheck:
+    def check(self, base: str, _: Progress | None = None) -> domain.ModelCheck:
         location = location_of(base)
         if isinstance(location, BucketLocation):
             raise ModelError(
@@ -117,51 +88,52 @@ class LocalEngine:
             )
         return check_model_isolated(base)
 
-    def apply(self, change: Change, context: ChangeContext) -> None:
+    def apply(self, change: domain.Change, context: domain.ChangeContext) -> None:
         with self._changing():
             self._desired = self._after(change).remember(
-                HistoryEntry(time.time(), context.by or self._user, describe(change))
+                domain.HistoryEntry(time.time(), context.by or self._user, domain.describe(change))
             )
-            if isinstance(change, Deploy):
+            if isinstance(change, domain.Deploy):
                 self._checks.add(change.check)
 
-    def _after(self, change: Change) -> DesiredState:
+    def _after(self, change: domain.Change) -> DesiredState:
         desired = self._desired
         match change:
-            case Deploy(role, check, replicas):
+            case domain.Deploy(role, check, replicas):
                 deployed = self._snapshot.of(role)
                 serving = deployed is not None and deployed.ready > 0
                 return desired.deploy(role, check.base, replicas, serving=serving)
-            case Remove(role):
+            case domain.Remove(role):
                 return desired.remove(role)
-            case SetSplit(percent):
+            case domain.SetSplit(percent):
                 return replace(desired, split=percent)
-            case Promote():
+            case domain.Promote():
                 return desired.swap(can_undo=desired.spec(Role.CURRENT) is not None)
-            case UndoPromote():
+            case domain.UndoPromote():
                 return desired.swap(can_undo=False)
 
-    def preview(self, _: Change) -> str:
+    def preview(self, _: domain.Change) -> str:
         return ""
 
     def manifests(self) -> str:
         return ""
 
-    def history(self) -> tuple[HistoryEntry, ...]:
+    def history(self) -> tuple[domain.HistoryEntry, ...]:
         return self._desired.history[::-1]
 
-    def diagnose_route(self, probes: Sequence[Probe]) -> tuple[Finding, ...]:
+    def diagnose_route(self, probes: Sequence[domain.Probe]) -> tuple[domain.Finding, ...]:
         return diagnose_route(probes, self._snapshot)
 
     def snapshot(self) -> Snapshot:
         return self._snapshot
 
-    def objects(self) -> tuple[EngineObject, ...]:
+    def objects(self) -> tuple[domain.EngineObject, ...]:
         with self._lock:
-            return engine_objects_of(self._desired, self._supervisor, self._url)
+            return engine_objects_of(self._desired, self._supervisor, self.gateway.url)
 
-    def suggestions(self) -> tuple[Suggestion, ...]:
-        return tuple(Suggestion(f"Bundled: {base.name}", str(base)) for base in sorted(BUNDLED.iterdir()))
+    def suggestions(self) -> tuple[domain.Suggestion, ...]:
+        bases = sorted(BUNDLED.iterdir())
+        return tuple(domain.Suggestion(f"Bundled: {base.name}", str(base)) for base in bases)
 
     def close(self) -> None:
         with self._lock:
@@ -192,17 +164,21 @@ class LocalEngine:
         self._snapshot = snapshot_of(desired, self._supervisor, self._checks.find, self._state.notices)
 
     def _on_event(self, child: Child, event: ChildEvent) -> None:
-        with self._lock, _logging_errors():
-            if not self._closing.is_set():
-                self._supervisor.handle(child, event)
-                self._step()
+        self._step_after(lambda: self._supervisor.handle(child, event))
 
     def _keep_stepping(self) -> None:
         """Step without an event too: back-off and time-outs depend on time alone."""
         while not self._closing.wait(TICK_SECONDS):
-            with self._lock, _logging_errors():
+            self._step_after(lambda: None)
+
+    def _step_after(self, work: Callable[[], None]) -> None:
+        with self._lock:
+            try:
                 if not self._closing.is_set():
+                    work()
                     self._step()
+            except Exception:  # the threads that keep everything running must not end
+                log.exception("the local engine continues after an unexpected error")
 
     def _keep_probing(self) -> None:
         """Replace processes that run but no longer answer."""
@@ -230,19 +206,10 @@ def _user() -> str:
         return "somebody"
 
 
-@contextlib.contextmanager
-def _logging_errors() -> Iterator[None]:
-    """Log an unexpected error instead of ending the thread that keeps everything running."""
-    try:
-        yield
-    except Exception:
-        log.exception("the local engine continues after an unexpected error")
-
-
 def first_deployment() -> DesiredState:
     """The bundled linear model as Current beside the convolutional one as New, with a small canary."""
     desired = DesiredState().deploy(Role.CURRENT, str(BUNDLED / "linear"), replicas=1)
-    return replace(desired.deploy(Role.NEW, str(BUNDLED / "cnn"), replicas=1), split=DEFAULT_CANARY)
+    return replace(desired.deploy(Role.NEW, str(BUNDLED / "cnn"), replicas=1), split=domain.DEFAULT_CANARY)
 
 
 def listen(port: int, notices: list[str], *, ports_to_try: int = PORTS_TO_TRY) -> socket.socket:

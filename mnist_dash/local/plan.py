@@ -66,10 +66,7 @@ class Plan:
 
 
 def plan(
-    spec: Spec | None,
-    replicas: Sequence[ReplicaStatus],
-    restarts: RestartHistory,
-    former: Spec | None = None,
+    spec: Spec | None, replicas: Sequence[ReplicaStatus], restarts: RestartHistory, former: Spec | None = None
 ) -> Plan:
     """Decide about one release.
 

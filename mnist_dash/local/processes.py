@@ -7,19 +7,10 @@ from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
 from mnist_dash.domain import MODEL_NAME, Release
+from mnist_dash.local import protocol
 from mnist_dash.local.desired_state import Spec
 from mnist_dash.local.plan import ReplicaStatus, RestartHistory
-from mnist_dash.local.protocol import (
-    HEALTH_PATH,
-    Applied,
-    Backend,
-    Drained,
-    Listening,
-    ProcessEvent,
-    RoutingUpdate,
-    VersionFailed,
-    VersionServed,
-)
+from mnist_dash.local.protocol import ProcessEvent, RoutingUpdate
 from mnist_dash.subprocesses import ChildProcess, Exited
 
 PROBE_WAIT = 2.0
@@ -77,16 +68,16 @@ class Replica(Process):
     health_path = f"/v1/models/{MODEL_NAME}"
 
     @property
-    def backend(self) -> Backend:
-        return Backend(self.name, self.release, f"http://127.0.0.1:{self.port}")
+    def backend(self) -> protocol.Backend:
+        return protocol.Backend(self.name, self.release, f"http://127.0.0.1:{self.port}")
 
     def record(self, event: ChildEvent) -> None:
         match event:
-            case Listening(_, version):
+            case protocol.Listening(_, version):
                 self.version = version
-            case VersionServed(version):
+            case protocol.VersionServed(version):
                 self.version, self.problem = version, ""
-            case VersionFailed(problem):
+            case protocol.VersionFailed(problem):
                 self.problem = problem
 
 
@@ -100,7 +91,7 @@ class GatewayProcess(Process):
     """The last one sent, once it is applied; until then an earlier one."""
     drained: int = 0
     """The number of the last one that is drained."""
-    health_path = HEALTH_PATH
+    health_path = protocol.HEALTH_PATH
 
     @property
     def is_up_to_date(self) -> bool:
@@ -109,7 +100,7 @@ class GatewayProcess(Process):
 
     def record(self, event: ChildEvent) -> None:
         match event:
-            case Applied(number) if self.update and number == self.update.id:
+            case protocol.Applied(number) if self.update and number == self.update.id:
                 self.applied = self.update
-            case Drained(number):
+            case protocol.Drained(number):
                 self.drained = number

@@ -8,7 +8,7 @@ their end of file shows a child that the engine is gone.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TypeAlias
+from typing import TypeAlias, get_args
 
 import orjson
 
@@ -105,20 +105,12 @@ class Ending:
 
 
 ProcessEvent: TypeAlias = Listening | Applied | Drained | VersionServed | VersionFailed | Ending
-_EVENTS: dict[str, type[ProcessEvent]] = {
-    "listening": Listening,
-    "applied": Applied,
-    "drained": Drained,
-    "version": VersionServed,
-    "trouble": VersionFailed,
-    "ending": Ending,
-}
-_NAMES = {event: name for name, event in _EVENTS.items()}
+_EVENTS: dict[str, type[ProcessEvent]] = {event.__name__: event for event in get_args(ProcessEvent)}
 
 
 def event_line(event: ProcessEvent) -> bytes:
     """Write an event as a line."""
-    return orjson.dumps({"event": _NAMES[type(event)], **asdict(event)}) + b"\n"
+    return orjson.dumps({"event": type(event).__name__, **asdict(event)}) + b"\n"
 
 
 def parse_event(line: bytes) -> ProcessEvent:

@@ -79,8 +79,7 @@ class Supervisor:
         current, new = (backends[desired.release(role)] for role in Role)
         # The split is held at 0 until New has a ready replica.
         self._route(RoutingTable(desired.split if new else 0, current, new))
-        self._end_drained()
-        self._end_overdue()
+        self._end_processes()
         return desired
 
     def _decide(self, desired: DesiredState, release: Release) -> tuple[DesiredState, Plan]:
@@ -139,24 +138,20 @@ class Supervisor:
             gateway.update = RoutingUpdate(self._updates, table)
             gateway.child.send(gateway.update.to_line())
 
-    def _end_drained(self) -> None:
-        gateway = self.gateway
-        for replica in self.replicas.values():
-            if replica.phase is not Phase.DRAINING:
-                continue
-            replica.drained_by = replica.drained_by or self._updates
-            is_drained = not (gateway and gateway.port) or gateway.drained >= replica.drained_by
-            if is_drained or self._clock() - replica.since > DRAIN_WAIT:
-                replica.child.terminate()
-                self._enter(replica, Phase.STOPPING)
-
-    def _end_overdue(self) -> None:
-        now = self._clock()
+    def _end_processes(self) -> None:
+        """End the replicas that are drained, and the processes that take too long for their phase."""
+        drained = self.gateway.drained if self.gateway and self.gateway.port else self._updates
         for process in self.processes:
-            if process.phase is Phase.STARTING and now - process.since > START_WAIT:
+            seconds = self._clock() - process.since
+            if process.phase is Phase.STARTING and seconds > START_WAIT:
                 process.kill(f"It was not ready after {START_WAIT:g} s.")
-            if process.phase is Phase.STOPPING and now - process.since > KILL_WAIT:
+            elif process.phase is Phase.STOPPING and seconds > KILL_WAIT:
                 process.child.kill()
+            elif isinstance(process, Replica) and process.phase is Phase.DRAINING:
+                process.drained_by = process.drained_by or self._updates
+                if drained >= process.drained_by or seconds > DRAIN_WAIT:
+                    process.child.terminate()
+                    self._enter(process, Phase.STOPPING)
 
     def _enter(self, process: Process, phase: Phase) -> None:
         process.phase, process.since = phase, self._clock()

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from mnist_dash.domain import Change, Deploy, Promote, Release, Remove, SetSplit, UndoPromote
+from mnist_dash.domain import Change, Deploy, Release, describe
 from mnist_dash.errors import EngineError, MnistDashError, ModelError
 from mnist_dash.panels.session import Dialog, session, signed_in_user
-from mnist_dash.panels.theme import describe_split, show_problem
+from mnist_dash.panels.theme import show_problem
 from mnist_dash.service import Dashboard
 
 MakeChange = Callable[[], Change]
@@ -32,23 +32,8 @@ def apply_on_click(dash: Dashboard, change: Change, *, take_over: bool = False) 
 
 def _apply(dash: Dashboard, change: Change, *, take_over: bool, expected: Release | None = None) -> None:
     dash.on_behalf_of(signed_in_user(), take_over=take_over).apply(change, expected=expected)
-    session().notify(describe_start(change))
-
-
-def describe_start(change: Change) -> str:
-    """Describe a change that was accepted and is now under way."""
-    match change:
-        case Deploy(role, check, _):
-            version = "the highest version" if check.version is None else f"version {check.version}"
-            return " ".join([f"{role.label}: {version} is being deployed.", *check.warnings])
-        case Remove(role):
-            return f"{role.label} is being removed."
-        case SetSplit(percent):
-            return f"The strategy is being set: {describe_split(percent)}."
-        case Promote():
-            return "New is being made the Current."
-        case UndoPromote():
-            return "The promotion is being taken back."
+    warnings = change.check.warnings if isinstance(change, Deploy) else ()
+    session().notify(" ".join([f"Started: {describe(change)}.", *warnings]))
 
 
 def show_conflict(dash: Dashboard, *kinds: type[Change]) -> None:

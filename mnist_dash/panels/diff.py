@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 import streamlit as st
 
 from mnist_dash.domain import Change, Snapshot, describe
 from mnist_dash.errors import MnistDashError
-from mnist_dash.panels.session import Dialog, Preview
+from mnist_dash.panels.session import Dialog
 from mnist_dash.panels.theme import plain, show_problem, text_height
 from mnist_dash.service import Dashboard
 
@@ -30,27 +29,25 @@ def show_folded(dash: Dashboard, dialog: Dialog, change: Change) -> None:
 
 
 def show(dash: Dashboard, dialog: Dialog, change: Change) -> None:
-    """Show the preview; the cluster is asked once for each change and each stable state."""
+    """Show the preview; the cluster is asked once for each change and each state."""
     st.caption(plain(describe(change)))
-    preview, snapshot = dialog.preview, stable_part(dash.snapshot())
-    if not preview or (preview.change, preview.snapshot) != (change, snapshot):
+    basis = change, basis_of(dash.snapshot())
+    if not dialog.preview or dialog.preview[0] != basis:
         with st.spinner("Asking the cluster"):
-            preview = dialog.preview = Preview(change, snapshot, _ask(dash, change))
-    if isinstance(preview.result, MnistDashError):
-        show_problem(preview.result)
-    elif preview.result:
-        st.code(preview.result, language="diff", height=text_height(preview.result))
+            dialog.preview = basis, _ask(dash, change)
+    difference = dialog.preview[1]
+    if isinstance(difference, MnistDashError):
+        show_problem(difference)
+    elif difference:
+        st.code(difference, language="diff", height=text_height(difference))
     else:
         st.markdown("Nothing changes.")
 
 
-def stable_part(snapshot: Snapshot) -> Snapshot:
-    """Return the snapshot without what changes by itself: time, replicas that come and go, their causes."""
-    current, new = (
-        model and replace(model, ready=0, version=None, accuracy=None, cause="", next_step="", warnings=())
-        for model in (snapshot.current, snapshot.new)
-    )
-    return replace(snapshot, taken_at=0, current=current, new=new, split_observed=0, waiting_for="")
+def basis_of(snapshot: Snapshot) -> tuple[object, ...]:
+    """Return what previews depend on: what was asked for, without the replicas that come and go."""
+    models = [(m.role, m.release, m.base, m.desired) for m in (snapshot.current, snapshot.new) if m]
+    return models, snapshot.split_desired, snapshot.interrupted_promotion, snapshot.drift
 
 
 def _ask(dash: Dashboard, change: Change) -> str | MnistDashError:

@@ -32,7 +32,7 @@ def show(dash: Dashboard) -> None:
     zone, now = _zone(), time.time()
     rows = [
         {
-            "When": f"{clock(entry.at, now, zone)} ({ago(now - entry.at)})",
+            "When": f"{datetime.fromtimestamp(entry.at, zone):%d %b, %H:%M:%S} ({ago(now - entry.at)})",
             "Who": plain(entry.by),
             "What": plain(entry.what),
         }
@@ -42,15 +42,6 @@ def show(dash: Dashboard) -> None:
     with st.container(key="history"):
         st.table(rows, border="horizontal", hide_index=True, alt="The changes that were asked for")
     st.caption(f"Newest first; times are {zone}.")
-
-
-def clock(at: float, now: float, zone: tzinfo) -> str:
-    """Return a moment as the viewer's clock showed it, with its date unless it was today."""
-    moment, today = datetime.fromtimestamp(at, zone), datetime.fromtimestamp(now, zone)
-    if moment.date() == today.date():
-        return f"{moment:%H:%M:%S}"
-    day = f"{moment.day} {moment:%b}" if moment.year == today.year else f"{moment.day} {moment:%b %Y}"
-    return f"{day}, {moment:%H:%M}"
 
 
 def ago(seconds: float) -> str:

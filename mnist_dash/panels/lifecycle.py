@@ -8,15 +8,15 @@ import logging
 import os
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import streamlit as st
 from streamlit.config import is_manually_set
 
+from mnist_dash import open_dashboard
 from mnist_dash.dataset import load_digits
 from mnist_dash.errors import MnistDashError, SettingsError
-from mnist_dash.factory import open_dashboard
 from mnist_dash.panels.theme import show_problem
 from mnist_dash.service import Dashboard
 from mnist_dash.settings import Settings
@@ -79,10 +79,8 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
     try:
         yield {}
     finally:
-        try:
+        with suppress(MnistDashError):  # there was no engine to start
             dashboard().close()
-        except MnistDashError:
-            log.debug("there was no engine to stop")
 
 
 def show_unexpected_error(_: Exception) -> bool:
@@ -109,8 +107,6 @@ def dashboard_or_stop() -> Dashboard:
 @st.fragment(run_every=RETRY_SECONDS)
 def _retry() -> None:
     st.caption(f"The page tries again every {RETRY_SECONDS:g} seconds.")
-    try:
+    with suppress(MnistDashError):
         dashboard()
-    except MnistDashError:
-        return
-    st.rerun()
+        st.rerun()

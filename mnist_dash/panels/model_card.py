@@ -30,7 +30,7 @@ def show(role: Role, snapshot: Snapshot, obstacle: str = "") -> None:
             horizontal=True, vertical_alignment="center", gap="xsmall", key=f"card-head-{role}"
         ):
             st.subheader(role_title(role), anchor=False)
-            _show_buttons(role, model, obstacle, obstacle or preconditions.why_not_remove(snapshot, role))
+            _show_buttons(role, model, obstacle, obstacle or preconditions.why_not(snapshot, Remove(role)))
         if model is None:
             st.markdown(state_badge(None))
             st.caption(EMPTY[role])

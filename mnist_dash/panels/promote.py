@@ -14,7 +14,7 @@ from mnist_dash.service import Dashboard
 
 def show(dash: Dashboard, snapshot: Snapshot, obstacle: str) -> None:
     """Show the promote button and, after a promotion, its undo; an `obstacle` disables both."""
-    why_not = obstacle or preconditions.why_not_promote(snapshot)
+    why_not = obstacle or preconditions.why_not(snapshot, Promote())
     with st.container(horizontal=True, vertical_alignment="center", key="promotion"):
         st.button(
             "Make New the Current",
@@ -26,7 +26,7 @@ def show(dash: Dashboard, snapshot: Snapshot, obstacle: str) -> None:
             help=why_not or None,
         )
         if snapshot.can_undo_promote and snapshot.new:
-            why_not_undo = obstacle or preconditions.why_not_undo_promote(snapshot)
+            why_not_undo = obstacle or preconditions.why_not(snapshot, UndoPromote())
             st.button(
                 f"Undo: make {shortened(snapshot.new.base, 15)} the Current again",
                 key="undo-promote",

@@ -33,16 +33,6 @@ FIRST_STROKE_SECONDS = 5.0
 Outcome: TypeAlias = Prediction | Comparison | MnistDashError
 
 
-@dataclass(frozen=True)
-class Preview:
-    """The difference that a change would make in the cluster, or the error instead of it."""
-
-    change: Change
-    snapshot: Snapshot
-    """The stable part of the snapshot it was made for."""
-    result: str | MnistDashError
-
-
 @dataclass
 class Dialog:
     """The dialog that is open."""
@@ -62,7 +52,8 @@ class Dialog:
     check: tuple[str, ModelCheck] | None = None
     """The last base that was checked, as typed, and its check."""
     wants_preview: bool = False
-    preview: Preview | None = None
+    preview: tuple[object, str | MnistDashError] | None = None
+    """The basis of the last preview, and its difference or the error instead of it."""
 
 
 @dataclass(frozen=True, eq=False)

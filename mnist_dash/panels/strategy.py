@@ -41,7 +41,7 @@ def show(dash: Dashboard, snapshot: Snapshot, obstacle: str = "") -> None:
             label_visibility="collapsed",
         )
         unsent = None if _chosen_split() == snapshot.split_desired else _chosen_split()
-        _show_buttons(dash, unsent, obstacle or preconditions.why_not_strategy(snapshot, chosen))
+        _show_buttons(dash, unsent, obstacle or preconditions.why_not(snapshot, SetSplit(_chosen_split())))
         actions.show_conflict(dash, SetSplit)
 
 

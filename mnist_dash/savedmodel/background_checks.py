@@ -19,26 +19,23 @@ class BackgroundChecks:
     def __init__(self, check: Callable[[str], ModelCheck]) -> None:
         self._check = check
         self._found: dict[tuple[str, int | None], ModelCheck | None] = {}
-        self._latest: dict[str, ModelCheck] = {}
+        """By base and version; under None the last check of any version."""
         self._to_check: queue.SimpleQueue[tuple[str, int] | None] = queue.SimpleQueue()
         threading.Thread(target=self._keep_checking, name="checks", daemon=True).start()
 
     def add(self, check: ModelCheck) -> None:
         """Remember a check that was made elsewhere."""
-        self._found[check.base, check.version] = check
-        self._latest[check.base] = check
+        self._found[check.base, check.version] = self._found[check.base, None] = check
 
     def find(self, base: str, version: int | None) -> ModelCheck | None:
         """Return the check of a version, or None if it is not known yet; then it is made.
 
         While the version is not known (None), this is the last check of any version of the base.
         """
-        if version is None:
-            return self._latest.get(base)
-        if (base, version) not in self._found:
+        if version is not None and (base, version) not in self._found:
             self._found[base, version] = None
             self._to_check.put((base, version))
-        return self._found[base, version]
+        return self._found.get((base, version))
 
     def close(self) -> None:
         """Make no more checks."""
@@ -48,11 +45,9 @@ class BackgroundChecks:
         while job := self._to_check.get():
             base, version = job
             try:
-                check = self._check(base)
-            except ModelError:  # the replicas report what is wrong with it
-                continue
+                if (check := self._check(base)).version == version:
+                    self._found[job] = self._found[base, None] = check
+            except ModelError:
+                pass  # the replicas report what is wrong with it
             except Exception:  # the next version is to be checked all the same
                 log.exception("%s could not be checked", base)
-                continue
-            if check.version == version:
-                self._found[job] = self._latest[base] = check

@@ -18,7 +18,7 @@ from mnist_dash.savedmodel.model import Model
 from mnist_dash.savedmodel.proto import read_signatures
 from mnist_dash.signature import SERVING_DEFAULT, adapter_of
 from mnist_dash.storage.base_diagnosis import find_newest, parse_version, version_folders
-from mnist_dash.storage.location import MAX_BYTES, FolderLocation, Location, Progress, location_of
+from mnist_dash.storage.location import FolderLocation, Location, Progress, location_of
 
 if TYPE_CHECKING:
     from google.cloud.storage import Client  # type: ignore[import-untyped]  # it ships no types
@@ -33,23 +33,17 @@ BATCH_TOLERANCE = 0.02
 """The rounding of a larger batch may change a close answer."""
 
 
-def check_model(
-    base: str,
-    *,
-    client: Client | None = None,
-    max_bytes: int = MAX_BYTES,
-    progress: Progress | None = None,
-) -> ModelCheck:
+def check_model(base: str, *, client: Client | None = None, progress: Progress | None = None) -> ModelCheck:
     """Load the highest version of a model base, and try it on 200 bundled digits.
 
-    `client` talks to Cloud Storage for a `gs://` base, from which at most `max_bytes` are copied, reporting
+    `client` talks to Cloud Storage for a `gs://` base, whose files are copied, reporting
     `progress`. A model that is wrong about most digits is returned with a warning. Raises ModelError if
     it cannot be served at all, or (then it is `unverified`) cannot be read or run here.
     """
     location = location_of(base, client)
     version, folder = find_newest(location)
     with tempfile.TemporaryDirectory(prefix="mnist-dash-") as into:
-        local = folder.fetch(Path(into) / MODEL_NAME / str(version), progress, max_bytes)
+        local = folder.fetch(Path(into) / MODEL_NAME / str(version), progress)
         with _named(folder, local):
             adapter = adapter_of(read_signatures(local), str(local))
             model = Model.load(local)

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +20,14 @@ from mnist_dash.domain import ModelCheck
 from mnist_dash.errors import MnistDashError, ModelError
 from mnist_dash.savedmodel.check import check_model
 from mnist_dash.storage.key_file import client_for
-from mnist_dash.storage.location import MAX_BYTES, BucketLocation, Progress, location_of
+from mnist_dash.storage.location import BucketLocation, Progress, location_of
 from mnist_dash.subprocesses import ChildProcess, Exited, exit_with_parent
 
 _MODULE = "mnist_dash.savedmodel.isolated_check"
 
 
 def check_model_isolated(
-    base: str,
-    timeout: float = 60,
-    *,
-    credentials: Path | None = None,
-    max_bytes: int = MAX_BYTES,
-    progress: Progress | None = None,
+    base: str, timeout: float = 60, *, credentials: Path | None = None, progress: Progress | None = None
 ) -> ModelCheck:
     """Run `check_model` in a process of its own.
 
@@ -39,7 +35,7 @@ def check_model_isolated(
     `progress` is called in this thread. Raises ModelError also if the process crashes or takes longer than
     `timeout` seconds, the copying included.
     """
-    argv = [sys.executable, "-m", _MODULE, "--with-parent", "--max-bytes", str(max_bytes)]
+    argv = [sys.executable, "-m", _MODULE, "--with-parent"]
     argv += ["--credentials", str(credentials)] if credentials else []
     deadline = time.monotonic() + timeout
     is_copying = isinstance(location_of(base), BucketLocation)
@@ -74,20 +70,18 @@ def check_model_isolated(
 def main(argv: Sequence[str] | None = None) -> int:
     """Check a model base; print its progress and then the ModelCheck, or the error, as lines of JSON."""
     parser = argparse.ArgumentParser(f"python -m {_MODULE}", description="Check a model base.")
-    parser.add_argument(
-        "base", metavar="BASE", help="a folder or gs://bucket/path that holds model/<version>/"
-    )
+    parser.add_argument("base", metavar="BASE", help="a model base: a folder or gs://bucket/path")
     parser.add_argument("--credentials", type=Path, metavar="FILE", help="the key file to read a bucket with")
-    parser.add_argument("--max-bytes", type=int, default=MAX_BYTES, metavar="N", help="the most to copy")
     parser.add_argument("--with-parent", action="store_true", help="end with stdin")
     options = parser.parse_args(argv)
     if options.with_parent:
         exit_with_parent()
+
+    def show(done: int, total: int) -> None:
+        _print_progress(100 * done // max(total, 1), total)
+
     try:
-        client = client_for(options.credentials)
-        check = check_model(
-            options.base, client=client, max_bytes=options.max_bytes, progress=_progress_printer()
-        )
+        check = check_model(options.base, client=client_for(options.credentials), progress=show)
     except MnistDashError as error:
         # A key file that cannot be used says nothing about the model.
         unverified = getattr(error, "unverified", True)
@@ -97,17 +91,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _progress_printer() -> Progress:
-    """Print the progress of copying once for each percent: it is called for every few kB."""
-    percents: set[int] = set()
-
-    def show(done: int, total: int) -> None:
-        percent = 100 * done // max(total, 1)
-        if percent not in percents:
-            percents.add(percent)
-            _print(done_bytes=done, total_bytes=total)
-
-    return show
+@cache
+def _print_progress(percent: int, total: int) -> None:
+    """Print the progress of copying, once for each percent, thanks to the cache."""
+    _print(done_bytes=total * percent // 100, total_bytes=total)
 
 
 def _print(**document: Any) -> None:

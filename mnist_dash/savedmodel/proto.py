@@ -58,30 +58,11 @@ _FIELDS: dict[str, dict[int, tuple[str, str, bool]]] = {
     "TensorShapeProto": {2: ("dim", "Dim", True), 3: ("unknown_rank", "bool", False)},
     "Dim": {1: ("size", "int64", False)},
 }
-_SCALARS = {
-    "string": FieldDescriptorProto.TYPE_STRING,
-    "int32": FieldDescriptorProto.TYPE_INT32,
-    "int64": FieldDescriptorProto.TYPE_INT64,
-    "bool": FieldDescriptorProto.TYPE_BOOL,
-}
-# tensorflow/core/framework/types.proto
-_DTYPES = {
-    0: "DT_INVALID",
-    1: "DT_FLOAT",
-    2: "DT_DOUBLE",
-    3: "DT_INT32",
-    4: "DT_UINT8",
-    5: "DT_INT16",
-    6: "DT_INT8",
-    7: "DT_STRING",
-    9: "DT_INT64",
-    10: "DT_BOOL",
-    14: "DT_BFLOAT16",
-    17: "DT_UINT16",
-    19: "DT_HALF",
-    22: "DT_UINT32",
-    23: "DT_UINT64",
-}
+# By number, from tensorflow/core/framework/types.proto.
+_DTYPES = (
+    "INVALID FLOAT DOUBLE INT32 UINT8 INT16 INT8 STRING COMPLEX64 INT64 BOOL QINT8 QUINT8 QINT32 BFLOAT16"
+    " QINT16 QUINT16 UINT16 COMPLEX128 HALF RESOURCE VARIANT UINT32 UINT64"
+)
 
 
 @dataclass(frozen=True)
@@ -125,7 +106,7 @@ def read_signatures(folder: Path) -> dict[str, Signature]:
 def read_graph(folder: Path) -> ServingGraph:
     """Read saved_model.pb of a version folder; raises ModelError if it is missing, unreadable or unfit."""
     message = _parse(folder / FILE_NAME)
-    graph = _serving(message)
+    graph = next((graph for graph in message.meta_graphs if set(graph.meta_info_def.tags) == SERVE), None)
     if graph is None:
         found = "; ".join(", ".join(graph.meta_info_def.tags) or "none" for graph in message.meta_graphs)
         problem = f"{folder / FILE_NAME} has no graph whose only tag is `serve`; its tags are: {found}."
@@ -177,10 +158,6 @@ def _read(path: Path) -> bytes:
         raise ModelError(f"{path} cannot be read: {err.strerror}.", step) from err
 
 
-def _serving(message: Any) -> Any:
-    return next((graph for graph in message.meta_graphs if set(graph.meta_info_def.tags) == SERVE), None)
-
-
 def _signatures(graph: Any) -> Iterator[Signature]:
     for entry in graph.signature_def:
         value = entry.value
@@ -195,7 +172,8 @@ def _tensors(entries: Any) -> dict[str, Tensor]:
 
 
 def _dtype(number: int) -> str:
-    return _DTYPES.get(number, f"DT_{number}")
+    names = _DTYPES.split()
+    return f"DT_{names[number] if 0 <= number < len(names) else number}"
 
 
 def _shape(info: Any) -> tuple[int, ...] | None:
@@ -213,11 +191,11 @@ def saved_model_class() -> type[Message]:
         message = file.message_type.add(name=message_name)
         for number, (name, kind, repeated) in fields.items():
             field = message.field.add(name=name, number=number)
-            field.label = (
-                FieldDescriptorProto.LABEL_REPEATED if repeated else FieldDescriptorProto.LABEL_OPTIONAL
-            )
-            field.type = _SCALARS.get(kind, FieldDescriptorProto.TYPE_MESSAGE)
-            if kind not in _SCALARS:
+            label = "REPEATED" if repeated else "OPTIONAL"
+            field.label = FieldDescriptorProto.Label.Value(f"LABEL_{label}")
+            is_message = kind in _FIELDS
+            field.type = FieldDescriptorProto.Type.Value(f"TYPE_{'MESSAGE' if is_message else kind.upper()}")
+            if is_message:
                 field.type_name = f".mnist_dash.{kind}"
     pool.Add(file)
     return GetMessageClass(pool.FindMessageTypeByName("mnist_dash.SavedModel"))

@@ -14,18 +14,8 @@ import requests
 from numpy.typing import NDArray
 from requests.adapters import BaseAdapter, HTTPAdapter
 
-from mnist_dash.domain import (
-    DIGITS,
-    MODEL_NAME,
-    SERVED_BY_HEADER,
-    VERSION_HEADER,
-    Gateway,
-    Image,
-    Prediction,
-    Release,
-    Role,
-    Route,
-)
+from mnist_dash import domain
+from mnist_dash.domain import Gateway, Image, Prediction, Release, Role, Route
 from mnist_dash.errors import ModelError, ServingError
 from mnist_dash.serving.http_errors import raise_for_status, translate_network_error
 from mnist_dash.signature import (
@@ -141,7 +131,7 @@ class ServingClient:
         try:
             return self._session.request(
                 method,
-                f"{self._gateway.url}/v1/models/{MODEL_NAME}{verb}",
+                f"{self._gateway.url}/v1/models/{domain.MODEL_NAME}{verb}",
                 data=body,
                 headers=route.headers,
                 timeout=(min(seconds, CONNECT_SECONDS), seconds),
@@ -155,7 +145,7 @@ def read_prediction(response: requests.Response, milliseconds: float) -> Predict
     """Read the prediction from an answer; raises ServingError if it holds none, or an impossible one."""
     served_by = _read_served_by(response)
     role, release = served_by.get("role"), served_by.get("release")
-    version = response.headers.get(VERSION_HEADER, "")
+    version = response.headers.get(domain.VERSION_HEADER, "")
     return Prediction(
         probabilities=_read_probabilities(_parse_json(response)),
         role=Role(role) if role in set(Role) else None,
@@ -212,7 +202,7 @@ def read_version(response: requests.Response) -> tuple[int | None, str]:
 
 def _read_served_by(response: requests.Response) -> dict[str, str]:
     """Read role, release and replica from the header, as far as it has them."""
-    header = response.headers.get(SERVED_BY_HEADER, "")  # other programs put other things in it
+    header = response.headers.get(domain.SERVED_BY_HEADER, "")  # other programs put other things in it
     return parse_keqv_list([item for item in parse_http_list(header) if "=" in item])
 
 
@@ -238,7 +228,7 @@ def _read_probabilities(answer: Any) -> NDArray[np.float64]:
         values = np.asarray(_choose_output(row) if isinstance(row, dict) else row, dtype=np.float64)
     except (KeyError, IndexError, TypeError, ValueError):
         raise ServingError("The answer holds no predictions.", check_model) from None
-    if values.shape != (DIGITS,):
+    if values.shape != (domain.DIGITS,):
         raise ServingError(f"The answer has the shape {values.shape}, not ten probabilities.", check_model)
     if not np.isfinite(values).all():
         raise ServingError("The model answered with NaN or infinity.", "Deploy another model.")
@@ -247,5 +237,5 @@ def _read_probabilities(answer: Any) -> NDArray[np.float64]:
 
 def _choose_output(outputs: dict[str, Any]) -> Any:
     """Return the output with ten values; of several, the answer by its name."""
-    ten = [name for name, value in outputs.items() if np.shape(value) == (DIGITS,)]
+    ten = [name for name, value in outputs.items() if np.shape(value) == (domain.DIGITS,)]
     return outputs[choose_outputs(ten)[0]]

@@ -1,20 +1,31 @@
-"""Find the versions in a model base, or explain why there are none and suggest the right base."""
+"""Find model bases and their versions, or explain why there are none and suggest the right base."""
 
 from __future__ import annotations
 
 import difflib
+import time
 from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import PurePath
+from typing import TYPE_CHECKING
 
 from mnist_dash.domain import MODEL_NAME
 from mnist_dash.errors import ModelError
-from mnist_dash.storage.location import Entries, Location
+from mnist_dash.storage.cloud_storage import Access
+from mnist_dash.storage.location import BucketLocation, Entries, Location
+
+if TYPE_CHECKING:
+    from google.cloud.storage import Client  # type: ignore[import-untyped]  # it ships no types
 
 SAVED_MODEL = "saved_model.pb"
 OTHER_FORMATS = (".keras", ".h5", ".hdf5", ".pb", ".onnx", ".tflite")
 MAX_FOLDERS = 40
 """The most folders that are searched for a model base: enough for a tidy disk, quick in a bucket."""
+MAX_BUCKETS = 20
+DEPTH = 2
+"""How many folders deep a bucket is searched for model bases."""
+WORKERS = 8
 
 
 def parse_version(name: str) -> int | None:
@@ -52,6 +63,31 @@ def find_newest(base: Location) -> tuple[int, Location]:
     complete = [older for older in versions if older < number and _is_saved_model(versions[older])]
     step = f" Or remove {folder}: version {max(complete)} is complete." if complete else ""
     raise ModelError(error.problem, error.next_step + step)
+
+
+def bases_in_buckets(client: Client | None = None, *, deadline: float = 5.0) -> list[str]:
+    """Return the model bases in the buckets of the credentials' project, as `gs://bucket/path`, sorted.
+
+    At most 20 buckets are searched, each two folders deep, for `deadline` seconds in all. A bucket that
+    cannot be listed, or not in time, adds nothing.
+    """
+    until = time.monotonic() + deadline
+    access = Access(client, until)
+    found: list[str] = []  # complete bases stay when the time is over
+
+    def search(bucket: str) -> None:
+        found.extend(str(base) for base in bases_below(BucketLocation(bucket, "", access), DEPTH))
+
+    # Requests under way when the time is over end by themselves: they have time-outs.
+    pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="discovery")
+    try:
+        buckets = pool.submit(access.list_buckets, MAX_BUCKETS).result(deadline)
+        wait([pool.submit(search, bucket) for bucket in buckets], max(0.0, until - time.monotonic()))
+        return sorted(found)
+    except TimeoutError:
+        return []
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def bases_below(location: Location, depth: int | None = None) -> Iterator[Location]:

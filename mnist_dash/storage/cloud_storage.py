@@ -1,11 +1,12 @@
-"""Requests to Google Cloud Storage, and the translation of its library's errors."""
+"""Clients of Google Cloud Storage, and the translation of the library's errors."""
 
 from __future__ import annotations
 
 import re
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -27,19 +28,19 @@ OTHER_KEY = "Use the key of an account that may read it."
 _CHECK_NETWORK = "Check the network, then try again."
 
 
+@dataclass
 class Access:
     """A Cloud Storage client: a given one, or one made with the user's credentials when first needed."""
 
-    def __init__(self, client: Client | None = None, until: float | None = None) -> None:
-        """Use `client` until `until`, by the monotonic clock; with it, no request is repeated."""
-        self._given = client
-        self._until = until
+    given: Client | None = None
+    until: float | None = None
+    """The end by the monotonic clock; with it, no request is repeated."""
 
     @cached_property
     def client(self) -> Client:
         """A client with Application Default Credentials; without any, one that reads public objects."""
-        if self._given is not None:
-            return self._given
+        if self.given is not None:
+            return self.given
         from google.auth.exceptions import DefaultCredentialsError
         from google.cloud.storage import Client
 
@@ -53,36 +54,36 @@ class Access:
     @property
     def login_step(self) -> str:
         """The next step if these credentials are not good enough."""
-        return LOGIN if self._given is None else OTHER_KEY
+        return LOGIN if self.given is None else OTHER_KEY
 
     def call_options(self) -> dict[str, Any]:
         """Return the time-out and retry arguments of a request; raises ModelError if no time is left."""
         from google.cloud.storage.retry import DEFAULT_RETRY  # type: ignore[import-untyped]  # no types
 
-        if self._until is None:
+        if self.until is None:
             return {"timeout": TIMEOUT, "retry": DEFAULT_RETRY.with_timeout(RETRY_SECONDS)}
-        left = self._until - time.monotonic()
+        left = self.until - time.monotonic()
         if left <= 0:
             raise ModelError("Cloud Storage took too long.", _CHECK_NETWORK, unverified=True)
         return {"timeout": left, "retry": None}
 
     def list_buckets(self, limit: int) -> list[str]:
         """Return the names of at most `limit` buckets of the project; none if they cannot be listed."""
-        try:
-            with translated_errors("the list of buckets", "", self.login_step):
-                options = {"project": self._project(), "fields": "items(name),nextPageToken"}
-                listed = self.client.list_buckets(max_results=limit, **options, **self.call_options())
-                return [bucket.name for bucket in islice(listed, limit)]  # emulators return more
-        except ModelError:
-            return []
-
-    def _project(self) -> str | None:
-        """Return the project of the credentials, if they belong to a project."""
         import google.auth
 
-        if self.client.project or _is_emulator(self.client):
-            return str(self.client.project) if self.client.project else None
-        return google.auth.default()[1]
+        with suppress(ModelError), translated_errors("the list of buckets", "", self.login_step):
+            project = self.client.project
+            if not project and not _is_emulator(self.client):
+                project = google.auth.default()[1]
+            options = {"project": project or None, "fields": "items(name),nextPageToken"}
+            listed = self.client.list_buckets(max_results=limit, **options, **self.call_options())
+            return [bucket.name for bucket in islice(listed, limit)]  # emulators return more
+        return []
+
+
+def _is_emulator(client: Client) -> bool:
+    """Whether the client uses plain HTTP, as emulators do; a token must never be sent over it."""
+    return not client.api_endpoint.startswith("https://")
 
 
 def client_with_key(key: Mapping[str, Any]) -> Client:
@@ -98,11 +99,6 @@ def client_with_key(key: Mapping[str, Any]) -> Client:
     project = key.get("project_id") or key.get("quota_project_id")
     anonymous = Client(project, AnonymousCredentials())  # type: ignore[no-untyped-call]  # the library's
     return anonymous if _is_emulator(anonymous) else Client(project, credentials)
-
-
-def _is_emulator(client: Client) -> bool:
-    """Whether the client uses plain HTTP, as emulators do; a token must never be sent over it."""
-    return not client.api_endpoint.startswith("https://")
 
 
 def credentials_from_key(key: Mapping[str, Any]) -> Any:

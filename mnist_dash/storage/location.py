@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from mnist_dash.errors import ModelError
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 """Called with the bytes copied so far and the total bytes."""
 MAX_BYTES = 500_000_000
-"""The most bytes that are copied from a bucket: no model of MNIST digits comes near."""
+"""The most that is copied from a bucket; a larger model is not checked. Usual ones are a hundredth of it."""
 MAX_NAMES = 1000
 """The most names that are listed in a folder of a bucket, which is one page of its API."""
 _GIVE = "Give a folder, or gs://bucket/path."
@@ -49,30 +49,6 @@ class Entries:
         return ", ".join(names) or "nothing"
 
 
-class Location(Protocol):
-    """A folder, on disk or in a bucket; `str()` is how the user writes it."""
-
-    @property
-    def name(self) -> str:
-        """The last part of the path."""
-
-    @property
-    def parent(self) -> Location | None:
-        """The folder around it; None at the root of a disk or a bucket."""
-
-    def __truediv__(self, name: str) -> Location: ...
-
-    def entries(self) -> Entries:
-        """List the folder.
-
-        Raises FileNotFoundError if it does not exist, NotADirectoryError if it is a file, ModelError with the
-        reason if it cannot be read.
-        """
-
-    def fetch(self, into: Path, progress: Progress | None = None, max_bytes: int = MAX_BYTES) -> Path:
-        """Return it as a local folder: itself if it is one, else a copy named `into`."""
-
-
 @dataclass(frozen=True)
 class FolderLocation:
     """A folder of this machine."""
@@ -94,6 +70,11 @@ class FolderLocation:
         return FolderLocation(self.path / name)
 
     def entries(self) -> Entries:
+        """List the folder.
+
+        Raises FileNotFoundError if it does not exist, NotADirectoryError if it is a file, ModelError with the
+        reason if it cannot be read.
+        """
         try:
             children = sorted(self.path.iterdir())
             folders = {child.name for child in children if child.is_dir()}
@@ -105,7 +86,8 @@ class FolderLocation:
         files = tuple(child.name for child in children if child.name not in folders)
         return Entries(tuple(sorted(folders)), files)
 
-    def fetch(self, into: Path, progress: Progress | None = None, max_bytes: int = MAX_BYTES) -> Path:  # noqa: ARG002
+    def fetch(self, _into: Path, _: Progress | None = None) -> Path:
+        """Return the folder itself, which needs no copy."""
         return self.path
 
 
@@ -183,7 +165,7 @@ class BucketLocation:
         return f"{self.path}/" if self.path else ""
 
     def entries(self) -> Entries:
-        """List the path, at most MAX_NAMES names; raises as `Location.entries` does."""
+        """List the path, at most MAX_NAMES names; raises as `FolderLocation.entries` does."""
         with self._translated_errors():
             listed = self._list(delimiter="/", max_results=MAX_NAMES)
             files = [blob.name.removeprefix(self._prefix) for blob in listed]
@@ -193,10 +175,10 @@ class BucketLocation:
         # An object named `path/` makes an empty folder visible; it has no name below the path.
         return Entries(tuple(filter(None, folders)), tuple(filter(None, files)))
 
-    def fetch(self, into: Path, progress: Progress | None = None, max_bytes: int = MAX_BYTES) -> Path:
+    def fetch(self, into: Path, progress: Progress | None = None) -> Path:
         """Copy everything under the path to the folder `into`, which appears when it is complete.
 
-        An existing `into` is returned as it is. Raises ModelError if there are more than `max_bytes`, or if
+        An existing `into` is returned as it is. Raises ModelError if there are more than MAX_BYTES, or if
         an object cannot be read.
         """
         if into.exists():
@@ -204,8 +186,8 @@ class BucketLocation:
         listed = [blob for blob in self.list_objects() if not blob.name.endswith("/")]
         blobs = {self._local_name(blob.name): blob for blob in listed}
         total = sum(blob.size for blob in listed)
-        if total > max_bytes:
-            problem = f"{self} holds {total:,} bytes, more than the {max_bytes:,} that are fetched."
+        if total > MAX_BYTES:
+            problem = f"{self} holds {total:,} bytes, more than the {MAX_BYTES:,} that are fetched."
             step = "Give a smaller model; MNIST digits need far less."
             raise ModelError(problem, step, unverified=True)
         with self._translated_errors(listed=True):
@@ -248,6 +230,10 @@ class BucketLocation:
         if "\\" in relative or {"", ".", ".."} & {*relative.split("/")}:
             raise ModelError(f"gs://{self.bucket}/{name} cannot be stored as a file.", "Remove or rename it.")
         return relative
+
+
+Location: TypeAlias = FolderLocation | BucketLocation
+"""`str()` of it is how the user writes it; `name` is the last part of the path, `parent` None at the root."""
 
 
 class _ReportingFile(FileIO):

@@ -22,7 +22,6 @@ FILES: Final = (
     "t10k-labels-idx1-ubyte.gz",
 )
 SOURCE: Final = "https://storage.googleapis.com/cvdf-datasets/mnist/"
-UNSIGNED_BYTE: Final = 0x08
 OF_EACH: Final = 200
 CHOICE_SEED: Final = 0
 
@@ -35,19 +34,8 @@ class Labelled:
     labels: npt.NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
-class Mnist:
-    """The two parts of MNIST: 60,000 training digits and 10,000 test digits."""
-
-    train: Labelled
-    test: Labelled
-
-
-def read_mnist(folder: Path) -> Mnist:
-    """Read the four files of `FILES` in `folder`.
-
-    Raises SettingsError with what is missing or unfit and where to download the files.
-    """
+def read_mnist(folder: Path) -> tuple[Labelled, Labelled]:
+    """Read the 60,000 training digits and the 10,000 test digits of MNIST; raises SettingsError."""
     missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
         raise SettingsError(
@@ -55,7 +43,7 @@ def read_mnist(folder: Path) -> Mnist:
             f"Put {', '.join(FILES)} from {SOURCE} in it, or give their folder with --mnist.",
         )
     train_images, train_labels, test_images, test_labels = (folder / name for name in FILES)
-    return Mnist(read_labelled(train_images, train_labels), read_labelled(test_images, test_labels))
+    return read_labelled(train_images, train_labels), read_labelled(test_images, test_labels)
 
 
 def read_labelled(images_path: Path, labels_path: Path) -> Labelled:
@@ -74,20 +62,19 @@ def read_labelled(images_path: Path, labels_path: Path) -> Labelled:
 def read_idx(path: Path) -> npt.NDArray[np.uint8]:
     """Read a gzipped IDX file of unsigned bytes into an array of the shape it states.
 
-    The format is two zero bytes, the type, the number of dimensions, each dimension as a big-endian 32-bit
+    The format is two zero bytes, 8 for the type, the number of dimensions, each as a big-endian 32-bit
     integer, then the data in C order. Raises SettingsError for anything else.
     """
     try:
         raw = gzip.decompress(path.read_bytes())
         zeros, kind, dimensions = struct.unpack_from(">HBB", raw)
         shape = struct.unpack_from(f">{dimensions}I", raw, 4)
-        if (zeros, kind) != (0, UNSIGNED_BYTE):
+        if (zeros, kind) != (0, 8):
             raise ValueError("it is not an IDX file of unsigned bytes")
         return np.frombuffer(raw, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
     except (OSError, EOFError, ValueError, struct.error, zlib.error) as error:
-        raise SettingsError(
-            f"{path} cannot be read as gzipped IDX: {error}.", f"Download it again from {SOURCE}."
-        ) from error
+        problem = f"{path} cannot be read as gzipped IDX: {error}."
+        raise SettingsError(problem, f"Download it again from {SOURCE}.") from error
 
 
 def choose_digits(data: Labelled, of_each: int = OF_EACH) -> Labelled:

@@ -308,7 +308,7 @@ def test_https_needs_the_authority_that_signed_the_certificate(rollout: Rollout,
     secure = rollout.open(scheme=Scheme.HTTPS, ingress_address=address, ca_file=rollout.bed.ca_file)
     secure.deploy(Role.CURRENT, rollout.models[0])
     secure.wait_settled()
-    assert secure.gateway_url == f"https://{rollout.bed.host(rollout.namespace)}"
+    assert secure.gateway.url == f"https://{rollout.bed.host(rollout.namespace)}"
     assert secure.predict(image).role is Role.CURRENT
     bare = rollout.open(scheme=Scheme.HTTPS, ingress_address=address)
     with pytest.raises(ServingError, match="certificate") as caught:

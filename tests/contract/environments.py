@@ -11,7 +11,7 @@ from typing import Protocol
 
 import yaml
 
-from mnist_dash.factory import open_dashboard
+from mnist_dash import open_dashboard
 from mnist_dash.local.desired_state import BUNDLED
 from mnist_dash.service import Dashboard
 from mnist_dash.settings import EngineKind, RouterKind, Settings

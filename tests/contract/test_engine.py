@@ -264,7 +264,7 @@ def test_two_models_of_different_input_share_one_split(
 def test_the_objects_are_what_runs(both: Dashboard) -> None:
     """The gateway and each replica, with where it is and what it wrote."""
     objects = both.objects()
-    assert objects[0].details["Address"] == both.gateway_url
+    assert objects[0].details["Address"] == both.gateway.url
     replicas = [one for one in objects if one.kind in ("Model server", "Pod")]
     assert [replica.role for replica in replicas] == [Role.CURRENT, Role.NEW]
     assert all(replica.state == "ready" for replica in replicas)

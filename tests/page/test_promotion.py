@@ -64,4 +64,4 @@ def test_promote_is_disabled_with_the_reason_while_new_is_not_ready(page: Page, 
         new=deployment(Role.NEW, ready=0, state=State.STARTING, cause="It is loading.")
     )
     assert page.run().at.button("promote").disabled
-    assert "New has no ready replica yet. It is loading." in page.text
+    assert "New has no ready replica. It is loading." in page.text

@@ -10,8 +10,8 @@ import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.storage import Client  # type: ignore[import-untyped]  # it ships no types
 
-from mnist_dash.storage import discovery
-from mnist_dash.storage.discovery import bases_in_buckets
+from mnist_dash.storage import base_diagnosis
+from mnist_dash.storage.base_diagnosis import bases_in_buckets
 from tests.gcs import answering, client_of, emulating, needs_emulator
 
 OBJECTS = (
@@ -57,7 +57,7 @@ def test_the_environment_s_own_credentials_serve_as_well(
 @needs_emulator
 def test_no_more_than_so_many_buckets_are_searched(emulator: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A project may have thousands."""
-    monkeypatch.setattr(discovery, "MAX_BUCKETS", 1)
+    monkeypatch.setattr(base_diagnosis, "MAX_BUCKETS", 1)
     found = bases_in_buckets(client_of(emulator))
     assert len({base.split("/")[2] for base in found}) <= 1
 

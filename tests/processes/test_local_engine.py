@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from mnist_dash import open_dashboard
 from mnist_dash.dataset import load_digits
 from mnist_dash.domain import Image, Role, SetSplit
 from mnist_dash.errors import EngineError, ModelError
-from mnist_dash.factory import open_dashboard
 from mnist_dash.local import engine
 from mnist_dash.local.desired_state import BUNDLED
 from mnist_dash.local.engine import listen
@@ -147,10 +147,10 @@ def test_a_replica_that_hangs_is_replaced(dash: Dashboard) -> None:
 
 def test_a_gateway_that_is_killed_comes_back_on_the_same_port(dash: Dashboard) -> None:
     """Connections wait meanwhile; only a request that was under way in it is lost."""
-    pid, url = pid_of(dash, "gateway"), dash.gateway_url
+    pid, url = pid_of(dash, "gateway"), dash.gateway.url
     os.kill(pid, signal.SIGKILL)
     wait_for_another(dash, "gateway", pid)
-    assert dash.gateway_url == url
+    assert dash.gateway.url == url
     assert dash.predict(IMAGE).milliseconds > 0
     dash.wait_settled()
 

@@ -11,7 +11,7 @@ from google.cloud.storage import Client  # type: ignore[import-untyped]  # it sh
 
 from mnist_dash.errors import ModelError
 from mnist_dash.savedmodel.check import check_model
-from mnist_dash.storage import cloud_storage
+from mnist_dash.storage import cloud_storage, location
 from mnist_dash.storage.base_diagnosis import find_versions
 from mnist_dash.storage.key_file import client_for
 from mnist_dash.storage.location import location_of
@@ -85,10 +85,13 @@ def test_an_unfit_model_in_a_bucket_is_named_as_the_user_did(client: Client) -> 
 
 
 @needs_emulator
-def test_more_than_the_limit_is_not_fetched(client: Client, tmp_path: Path) -> None:
-    """The sizes are known before anything is copied."""
+def test_more_than_the_limit_is_not_fetched(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is unverified, as it may well be fit; the sizes are known before anything is copied."""
+    monkeypatch.setattr(location, "MAX_BYTES", 10_000)
     with pytest.raises(ModelError, match=r"model/1 holds [\d,]+ bytes, more than the 10,000 that") as caught:
-        location_of("gs://models/mnist/model/1", client).fetch(tmp_path / "1", max_bytes=10_000)
+        location_of("gs://models/mnist/model/1", client).fetch(tmp_path / "1")
     assert caught.value.unverified
     assert list(tmp_path.iterdir()) == []
 

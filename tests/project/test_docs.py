@@ -22,7 +22,7 @@ from mnist_dash.cluster.api_client import KubernetesClient
 from mnist_dash.cluster.engine import routes_for
 from mnist_dash.cluster.manifests import READY_PATH
 from mnist_dash.cluster.observation import Observation
-from mnist_dash.cluster.operations import Apply, Site, operations_for
+from mnist_dash.cluster.operations import Site, operations_for
 from mnist_dash.cluster.polling import poll
 from mnist_dash.cluster.resources import (
     CONTAINER,
@@ -35,7 +35,6 @@ from mnist_dash.cluster.resources import (
     SELECTOR,
     Kind,
     Object,
-    kind_of,
     service_name,
 )
 from mnist_dash.domain import (
@@ -362,9 +361,9 @@ def _needed() -> Rights:
             for change in (deploy, Remove(Role.NEW))
             for operation in operations_for(change, Observation(), site, "ann")
         ):
-            kind = kind_of(operation.object) if isinstance(operation, Apply) else operation.kind
+            kind = operation.kind
             # An object that is not listed is read first; server-side apply creates a missing one.
-            verbs = {"get", "create", "patch"} if isinstance(operation, Apply) else {"delete"}
+            verbs = {"get", "create", "patch"} if operation.manifest else {"delete"}
             recorder.rights[kind.group, kind.plural] |= verbs
     assert {INGRESS.plural, HTTP_ROUTE.plural} <= {plural for _, plural in recorder.rights}
     return dict(recorder.rights)

@@ -29,7 +29,6 @@ LAYERS = [
     {"savedmodel", "serving", "storage", "train"},
     {"cluster", "local"},
     {"service"},
-    {"factory"},
     {"panels"},
 ]
 MIRRORED = {"engine", "snapshot"}

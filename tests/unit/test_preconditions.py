@@ -16,17 +16,12 @@ from mnist_dash.domain import (
     SetSplit,
     Snapshot,
     State,
-    Strategy,
     UndoPromote,
 )
 from mnist_dash.preconditions import (
     differing_input,
     why_not,
     why_not_predict,
-    why_not_promote,
-    why_not_remove,
-    why_not_strategy,
-    why_not_undo_promote,
 )
 from tests.fakes import check_of, deployment, snapshot
 
@@ -42,10 +37,8 @@ INTERRUPTED = snapshot(interrupted_promotion="A promotion stopped half-way.")
 def test_with_both_models_ready_there_is_no_obstacle() -> None:
     """A promotion can be undone once there was one."""
     assert {why_not_predict(BOTH, route) for route in Route} == {""}
-    assert {why_not_strategy(BOTH, strategy) for strategy in Strategy} == {""}
-    assert {why_not_remove(BOTH, role) for role in Role} == {""}
-    assert why_not_promote(BOTH) == ""
-    assert why_not_undo_promote(replace(BOTH, can_undo_promote=True)) == ""
+    changes: list[Change] = [SetSplit(20), SetSplit(100), *map(Remove, Role), Promote(), UndoPromote()]
+    assert {why_not(replace(BOTH, can_undo_promote=True), change) for change in changes} == {""}
 
 
 @pytest.mark.parametrize(
@@ -57,15 +50,14 @@ def test_with_both_models_ready_there_is_no_obstacle() -> None:
         (why_not_predict(NO_NEW, Route.NEW), "Deploy a New model first"),
         (why_not_predict(STARTING, Route.NEW), "Loading the model."),
         (why_not_predict(snapshot(trouble="The gateway is starting.")), "The gateway is starting."),
-        (why_not_strategy(NO_NEW, Strategy.CANARY), "Deploy a New model first"),
-        (why_not_strategy(NO_CURRENT, Strategy.NEW_ONLY), "Deploy a Current model first"),
-        (why_not_promote(NO_NEW), "Deploy a New model first"),
-        (why_not_promote(STARTING), "Loading the model."),
-        (why_not_promote(snapshot(new=deployment(Role.NEW, state=State.UPDATING))), "re-deployed"),
-        (why_not_undo_promote(BOTH), "no promotion to take back"),
-        (why_not_undo_promote(STARTING), "no ready replica"),
+        (why_not(NO_NEW, SetSplit(20)), "Deploy a New model first"),
+        (why_not(NO_CURRENT, SetSplit(100)), "Deploy a Current model first"),
+        (why_not(NO_NEW, Promote()), "Deploy a New model first"),
+        (why_not(STARTING, Promote()), "Loading the model."),
+        (why_not(snapshot(new=deployment(Role.NEW, state=State.UPDATING)), Promote()), "re-deployed"),
+        (why_not(BOTH, UndoPromote()), "no promotion to take back"),
+        (why_not(STARTING, UndoPromote()), "no ready replica"),
         (why_not(EMPTY, Remove(Role.NEW)), "No New model is deployed"),
-        (why_not(EMPTY, SetSplit(20)), "Deploy a Current model first"),
     ],
 )
 def test_each_reason_is_given(reason: str, words: str) -> None:
@@ -89,8 +81,8 @@ def test_an_interrupted_promotion_can_be_finished_and_taken_back(change: Change)
 
 def test_current_only_can_always_be_set_and_a_split_before_new_is_ready() -> None:
     """The one is the way to roll back; the other is held at 0 until then, and Current answers."""
-    assert why_not_strategy(EMPTY, Strategy.CURRENT_ONLY) == ""
-    assert why_not_strategy(STARTING, Strategy.CANARY) == ""
+    assert why_not(EMPTY, SetSplit(0)) == ""
+    assert why_not(STARTING, SetSplit(20)) == ""
     assert why_not_predict(STARTING) == ""
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mnist_dash import open_dashboard
 from mnist_dash.cluster.engine import KubernetesEngine
 from mnist_dash.domain import (
     ChangeContext,
@@ -22,7 +23,6 @@ from mnist_dash.domain import (
     State,
 )
 from mnist_dash.errors import EngineError, MnistDashError, ServingError
-from mnist_dash.factory import open_dashboard
 from mnist_dash.local.engine import LocalEngine
 from mnist_dash.service import Dashboard
 from mnist_dash.settings import EngineKind, Settings

@@ -8,18 +8,8 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from aiohttp import (
-    ClientConnectorError,
-    ClientError,
-    ClientSession,
-    ClientTimeout,
-    ConnectionTimeoutError,
-    DummyCookieJar,
-    StreamReader,
-    TCPConnector,
-    hdrs,
-    web,
-)
+import aiohttp
+from aiohttp import hdrs, web
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
@@ -87,15 +77,12 @@ def end_to_end(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
     """
     connection = ",".join(headers.getall(hdrs.CONNECTION, ()))
     dropped = _DROPPED.union(name.strip().lower() for name in connection.split(","))
-    return CIMultiDict((k, v) for k, v in headers.items() if k.lower() not in dropped and _is_utf8(v))
+    kept = ((k, v) for k, v in headers.items() if k.lower() not in dropped)
+    # aiohttp decodes bytes that are not UTF-8 as surrogates.
+    return CIMultiDict((k, v) for k, v in kept if v.encode(errors="ignore").decode() == v)
 
 
-def _is_utf8(text: str) -> bool:
-    """Whether the bytes of a text that aiohttp decoded were UTF-8; it decodes others as surrogates."""
-    return text.encode(errors="ignore").decode() == text
-
-
-async def read_body(stream: StreamReader, too_large: ProxyError) -> bytes:
+async def read_body(stream: aiohttp.StreamReader, too_large: ProxyError) -> bytes:
     """Read a body to its end; raises `too_large` beyond MAX_BODY."""
     body = bytearray()
     while piece := await stream.readany():
@@ -110,11 +97,11 @@ class Proxy:
 
     def __init__(self, timeouts: Timeouts) -> None:
         self._timeouts = timeouts
-        self._session = ClientSession(
-            connector=TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_SECONDS),
-            timeout=ClientTimeout(total=timeouts.answer, sock_connect=timeouts.connect),
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_SECONDS),
+            timeout=aiohttp.ClientTimeout(total=timeouts.answer, sock_connect=timeouts.connect),
             auto_decompress=False,
-            cookie_jar=DummyCookieJar(),
+            cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=(hdrs.USER_AGENT, hdrs.ACCEPT, hdrs.ACCEPT_ENCODING, hdrs.CONTENT_TYPE),
         )
 
@@ -131,9 +118,9 @@ class Proxy:
             try:
                 with upstream.serving() as backend:
                     return await self._forward(request, role, backend)
-            except (ClientConnectorError, ConnectionTimeoutError) as error:
+            except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
                 upstream.avoid(time.monotonic())
-                status = 504 if isinstance(error, ConnectionTimeoutError) else 502
+                status = 504 if isinstance(error, aiohttp.ConnectionTimeoutError) else 502
                 log.warning("%s cannot be reached: %s", upstream.backend.replica, error)
         names = ", ".join(upstream.backend.replica for upstream in upstreams)
         problem = f"No replica of the {role.label} model accepts a connection ({names})."
@@ -142,23 +129,26 @@ class Proxy:
     async def _forward(self, request: ProxyRequest, role: Role, backend: Backend) -> web.Response:
         who = f"Replica {backend.replica} of the {role.label} model"
         body = request.body
+        # As the path, the target keeps every byte: yarl neither decodes nor drops any.
+        address = backend.url.removeprefix("http://")
+        url = URL.build(scheme="http", authority=address, path=request.target, encoded=True)
         try:
             async with self._session.request(
                 request.method,
-                _url(backend, request.target),
+                url,
                 headers=request.headers,
                 data=io.BytesIO(body) if len(body) > _ONE_WRITE else body or None,
                 allow_redirects=False,
             ) as response:
                 problem = f"The replica's answer is larger than {MAX_BODY >> 20} MB. Send fewer images."
                 body = await read_body(response.content, ProxyError(502, problem))
-        except (ClientConnectorError, ConnectionTimeoutError):
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
             raise  # nothing was sent
         except TimeoutError as error:
             log.warning("%s did not answer in time", backend.replica)
             problem = f"{who} did not answer within {self._timeouts.answer:g} s."
             raise ProxyError(504, f"{problem} Send fewer images at once, or deploy more replicas.") from error
-        except ClientError as error:
+        except aiohttp.ClientError as error:
             log.warning("%s broke off: %r", backend.replica, error)
             problem = f"{who} broke off before it had answered."
             raise ProxyError(502, f"{problem} The request was not repeated.") from error
@@ -167,9 +157,3 @@ class Proxy:
             headers[hdrs.CONTENT_LENGTH] = response.headers[hdrs.CONTENT_LENGTH]
         headers[SERVED_BY_HEADER] = f"role={role}, release={backend.release}, replica={backend.replica}"
         return web.Response(status=response.status, reason=response.reason, headers=headers, body=body)
-
-
-def _url(backend: Backend, target: str) -> URL:
-    """The target goes in as the path, of which yarl then neither decodes nor drops a byte."""
-    authority = backend.url.removeprefix("http://")
-    return URL.build(scheme="http", authority=authority, path=target, encoded=True)

@@ -22,6 +22,7 @@ from mnist_dash.local import protocol
 from mnist_dash.local.server.rest import RestApi
 from mnist_dash.local.server.versions import Versions, VersionWatcher
 from mnist_dash.savedmodel.model import Model
+from mnist_dash.settings import port
 from mnist_dash.subprocesses import exit_with_parent
 
 LAST_CALL_SECONDS = 0.25
@@ -86,14 +87,6 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def port(text: str) -> int:
-    """Return a port's number; raises ValueError if there is none. (argparse shows this function's name.)"""
-    number = int(text)
-    if not 0 <= number <= 65535:
-        raise ValueError(text)
-    return number
-
-
 def main(argv: Sequence[str] = sys.argv[1:]) -> int:
     """Serve until asked to end; returns the exit code."""
     arguments = parse_arguments(argv)
@@ -120,12 +113,13 @@ def _serve(arguments: argparse.Namespace, report: Reporter) -> None:
     executor = ThreadPoolExecutor(max_workers=2, thread_name_prefix="big")
     server = _HttpServer(_http_config(RestApi(versions, executor)), report_ready)
     _end_on_request(server.ask_to_end, report if arguments.supervised else None)
-    listener = _bind(host, arguments.port)
-    watcher.load_first()
     try:
+        listener = _bind(host, arguments.port)
+        watcher.load_first()
         server.run(sockets=[listener])
     except OSError as error:
-        raise _cannot_listen(host, arguments.port, error) from error
+        problem = f"Cannot listen on port {arguments.port} of {host}: {error.strerror}."
+        raise SettingsError(problem, "Choose another --host or --port; port 0 is any free one.") from error
     finally:
         stop.set()
         executor.shutdown(wait=False, cancel_futures=True)
@@ -146,10 +140,8 @@ def _http_config(app: RestApi) -> uvicorn.Config:
         http="httptools",
         ws="none",
         lifespan="off",
-        interface="asgi3",
         log_config=None,
         log_level="critical",
-        access_log=False,
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=IDLE_SECONDS,
@@ -176,24 +168,15 @@ def _end_on_request(ask_to_end: Callable[..., None], report: Reporter | None) ->
     exit_with_parent(ask_to_end=ask_to_end)
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def _bind(host: str, number: int) -> socket.socket:
     """Bind a socket without listening: no client connects before the model is loaded."""
-    try:
-        family, kind, number, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, number)
-        if port:  # the system may give one free port to two sockets that may reuse it
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-    except OSError as error:
-        raise _cannot_listen(host, port, error) from error
+    found = socket.getaddrinfo(host, number, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, kind, protocol_number, _, address = found[0]
+    listener = socket.socket(family, kind, protocol_number)
+    if number:  # the system may give one free port to two sockets that may reuse it
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(address)
     return listener
-
-
-def _cannot_listen(host: str, port: int, error: OSError) -> SettingsError:
-    problem = f"Cannot listen on port {port} of {host}: {error.strerror}."
-    return SettingsError(problem, "Choose another --host or --port; port 0 is any free one.")
 
 
 if __name__ == "__main__":

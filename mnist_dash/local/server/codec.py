@@ -33,21 +33,11 @@ Document = dict[str, Any]
 
 
 class HttpError(ServingError):
-    """An error response: the HTTP status, and the text of its `{"error": ...}` body."""
+    """An error response: the text of its `{"error": ...}` body, and the HTTP status."""
 
-    def __init__(self, status: HTTPStatus, text: str) -> None:
+    def __init__(self, text: str, status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> None:
         super().__init__(text)
         self.status = status
-
-
-def bad_request(text: str) -> HttpError:
-    """Return a 400: the request itself is wrong."""
-    return HttpError(HTTPStatus.BAD_REQUEST, text)
-
-
-def not_found(text: str) -> HttpError:
-    """Return a 404: the requested model or version is not served."""
-    return HttpError(HTTPStatus.NOT_FOUND, text)
 
 
 class Format(StrEnum):
@@ -132,14 +122,14 @@ def parse(body: bytes) -> Document:
     try:
         document = _decode(text)
     except RecursionError:
-        raise bad_request("JSON Parse error: The document is nested too deeply.") from None
+        raise HttpError("JSON Parse error: The document is nested too deeply.") from None
     except rapidjson.JSONDecodeError as error:
         message = str(error)  # "Parse error at offset 7: Invalid value."
         if message.endswith(_MORE_TEXT):
             return parse(text[: int(message.split()[4].rstrip(":"))])
-        raise bad_request(f"JSON Parse error: {message.removeprefix('Parse error ')}") from None
+        raise HttpError(f"JSON Parse error: {message.removeprefix('Parse error ')}") from None
     if not isinstance(document, dict):
-        raise bad_request("The request body is not a JSON object.")
+        raise HttpError("The request body is not a JSON object.")
     return document
 
 
@@ -147,7 +137,7 @@ def signature_name(document: Document) -> str:
     """Return the signature that a request names, by default `serving_default`; raises HttpError (400)."""
     name = document.get("signature_name", "")
     if not isinstance(name, str):
-        raise bad_request("'signature_name' must be a string.")
+        raise HttpError("'signature_name' must be a string.")
     return name or SERVING_DEFAULT
 
 
@@ -155,9 +145,9 @@ def decode_inputs(document: Document, signature: Signature) -> tuple[Format, Arr
     """Return one array per input of the signature, of its dtype and shape; raises HttpError (400)."""
     forms = [form for form in Format if form in document]
     if len(forms) != 1:
-        raise bad_request("The request must have either 'instances' or 'inputs'.")
+        raise HttpError("The request must have either 'instances' or 'inputs'.")
     if not signature.inputs:
-        raise bad_request(f"The signature '{signature.name}' has no inputs.")
+        raise HttpError(f"The signature '{signature.name}' has no inputs.")
     (form,) = forms
     split = _split_rows if form is Format.ROW else _split_columns
     values = split(document[form], signature.inputs)
@@ -166,21 +156,21 @@ def decode_inputs(document: Document, signature: Signature) -> tuple[Format, Arr
 
 def _split_rows(items: Any, inputs: Mapping[str, Tensor]) -> Document:
     if not isinstance(items, list) or not items:
-        raise bad_request("'instances' must be a list with at least one item.")
+        raise HttpError("'instances' must be a list with at least one item.")
     if all(isinstance(item, dict) and item.keys() == inputs.keys() for item in items):
         return {name: [item[name] for item in items] for name in inputs}
     if len(inputs) > 1 or any(isinstance(item, dict) for item in items):
-        raise bad_request(f"Each of 'instances' must be an object with exactly the keys {', '.join(inputs)}.")
+        raise HttpError(f"Each of 'instances' must be an object with exactly the keys {', '.join(inputs)}.")
     return dict.fromkeys(inputs, items)
 
 
 def _split_columns(value: Any, inputs: Mapping[str, Tensor]) -> Document:
     if isinstance(value, dict):
         if missing := inputs.keys() - value.keys():
-            raise bad_request(f"'inputs' lacks {', '.join(sorted(missing))}.")
+            raise HttpError(f"'inputs' lacks {', '.join(sorted(missing))}.")
         return {name: value[name] for name in inputs}
     if len(inputs) > 1:
-        raise bad_request(f"'inputs' must be an object with the keys {', '.join(inputs)}.")
+        raise HttpError(f"'inputs' must be an object with the keys {', '.join(inputs)}.")
     return dict.fromkeys(inputs, value)
 
 
@@ -194,9 +184,9 @@ def _to_array(name: str, value: Any, tensor: Tensor) -> NDArray[Any]:
             array: NDArray[Any] = np.array(numbers, dtype).reshape(shape)
     except (TypeError, ValueError, OverflowError):  # numpy has limits for dimensions and whole numbers
         kind = tensor.dtype.removeprefix("DT_").lower()
-        raise bad_request(f"Input '{name}' must be nested lists of equal lengths of {kind}.") from None
+        raise HttpError(f"Input '{name}' must be nested lists of equal lengths of {kind}.") from None
     if tensor.shape is not None and not _fits(shape, tensor.shape):
-        raise bad_request(f"Input '{name}' has shape {list(shape)}, expected {list(tensor.shape)}.")
+        raise HttpError(f"Input '{name}' has shape {list(shape)}, expected {list(tensor.shape)}.")
     return array
 
 
@@ -233,7 +223,7 @@ def encode_predictions(form: Format, outputs: Arrays) -> bytes:
     if form is Format.ROW:
         sizes = {array.shape[:1] for array in outputs.values()}
         if len(sizes) != 1 or sizes & {(), (0,)}:
-            raise bad_request("The outputs have no batch in common: send 'inputs' instead of 'instances'.")
+            raise HttpError("The outputs have no batch in common: send 'inputs' instead of 'instances'.")
         if len(columns) > 1:
             values = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     document = {"predictions" if form is Format.ROW else "outputs": values}

@@ -9,16 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_dash.errors import ModelError
-from mnist_dash.local.server.codec import (
-    Arrays,
-    FloatReader,
-    Format,
-    bad_request,
-    decode_inputs,
-    encode_predictions,
-    parse,
-    signature_name,
-)
+from mnist_dash.local.server import codec
 from mnist_dash.signature import SERVING_DEFAULT, Signature
 
 MAX_BATCH = 64
@@ -28,13 +19,10 @@ MAX_BATCH = 64
 class Runnable(Protocol):
     """A loaded model; implemented by `mnist_dash.savedmodel.model.Model`."""
 
-    @property
-    def version(self) -> int: ...
+    version: int
+    signatures: Mapping[str, Signature]
 
-    @property
-    def signatures(self) -> Mapping[str, Signature]: ...
-
-    def run(self, inputs: Mapping[str, NDArray[Any]], signature: str = ...) -> Arrays: ...
+    def run(self, inputs: Mapping[str, NDArray[Any]], signature: str = ...) -> codec.Arrays: ...
 
 
 class Predictor:
@@ -42,12 +30,8 @@ class Predictor:
 
     def __init__(self, model: Runnable) -> None:
         self.model = model
-        self._reader = FloatReader.from_signature(model.signatures.get(SERVING_DEFAULT))
-
-    @property
-    def version(self) -> int:
-        """The version's number."""
-        return self.model.version
+        self.version = model.version
+        self._reader = codec.FloatReader.from_signature(model.signatures.get(SERVING_DEFAULT))
 
     def answer(self, body: bytes) -> bytes:
         """Return the response body for a predict request; raises HttpError."""
@@ -56,8 +40,8 @@ class Predictor:
         try:
             outputs = self._run(inputs, name)
         except ModelError as error:  # 400, as for errors of TensorFlow's kernels
-            raise bad_request(str(error)) from error
-        return encode_predictions(form, outputs)
+            raise codec.HttpError(str(error)) from error
+        return codec.encode_predictions(form, outputs)
 
     def warm_up(self) -> None:
         """Run one inference, so that the first request need not wait; raises ModelError."""
@@ -67,14 +51,14 @@ class Predictor:
             shapes = {name: [abs(size) for size in t.shape or ()] for name, t in signature.inputs.items()}
             self.model.run({name: np.zeros(shape, np.float32) for name, shape in shapes.items()})
 
-    def _decode(self, body: bytes) -> tuple[str, tuple[Format, Arrays]]:
-        document = parse(body)
-        name = signature_name(document)
+    def _decode(self, body: bytes) -> tuple[str, tuple[codec.Format, codec.Arrays]]:
+        document = codec.parse(body)
+        name = codec.signature_name(document)
         if name not in self.model.signatures:
-            raise bad_request(f'Serving signature name: "{name}" not found in signature def')
-        return name, decode_inputs(document, self.model.signatures[name])
+            raise codec.HttpError(f'Serving signature name: "{name}" not found in signature def')
+        return name, codec.decode_inputs(document, self.model.signatures[name])
 
-    def _run(self, inputs: Arrays, name: str) -> Arrays:
+    def _run(self, inputs: codec.Arrays, name: str) -> codec.Arrays:
         rows = max(len(array) if array.ndim else 0 for array in inputs.values())
         if rows <= MAX_BATCH or not _is_batched(self.model.signatures[name]):
             return self.model.run(inputs, name)

@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from mnist_dash.domain import MODEL_NAME
-from mnist_dash.local.server.codec import Document, HttpError, bad_request, not_found, parse, signature_name
+from mnist_dash.local.server.codec import Document, HttpError, parse, signature_name
 from mnist_dash.local.server.predictor import Predictor, Runnable
 from mnist_dash.local.server.versions import Versions, VersionStatus
 from mnist_dash.signature import Tensor
@@ -40,10 +40,6 @@ _ROUTES = {
 }
 
 
-class DisconnectedError(Exception):
-    """The client went away before it had sent its whole request."""
-
-
 @dataclass(frozen=True)
 class ModelRequest:
     """The model that a path names, and the action on it."""
@@ -59,9 +55,9 @@ class ModelRequest:
     def not_served(self) -> HttpError:
         """The error if no such version is served."""
         if self.label:
-            return bad_request(f"Unrecognized servable version label: {self.label}")
+            return HttpError(f"Unrecognized servable version label: {self.label}")
         which = f"Latest({self.model})" if self.version is None else f"Specific({self.model}, {self.version})"
-        return not_found(f"Servable not found for request: {which}")
+        return HttpError(f"Servable not found for request: {which}", HTTPStatus.NOT_FOUND)
 
 
 def parse_route(method: str, path: str) -> ModelRequest:
@@ -69,14 +65,14 @@ def parse_route(method: str, path: str) -> ModelRequest:
     pattern = _ROUTES.get(method)
     found = pattern.fullmatch(path) if pattern else None
     if not found:
-        raise bad_request(f"Malformed request: {method} {path}")
+        raise HttpError(f"Malformed request: {method} {path}")
     name, version, label, action = (part or "" for part in found.groups())
     if not name:
-        raise bad_request("Missing model name in request.")
+        raise HttpError("Missing model name in request.")
     # Python's int() refuses thousands of digits, so the length is checked first.
     digits = version.lstrip("0") or "0"
     if len(digits) > 19 or int(digits) >= 2**63:
-        raise bad_request(f"Failed to convert version: {version} to numeric.")
+        raise HttpError(f"Failed to convert version: {version} to numeric.")
     action = action.lstrip("/").lower()
     return ModelRequest(unquote(name), int(digits) if version else None, unquote(label), action)
 
@@ -98,7 +94,7 @@ class RestApi:
             status, body, version = await self._respond(scope, receive)
         except HttpError as error:
             status, body, version = error.status, encode_error(error.problem), None
-        except DisconnectedError:
+        except ConnectionResetError:
             return
         if version is not None:
             headers.append((b"x-model-version", b"%d" % version))
@@ -114,7 +110,7 @@ class RestApi:
         if scope["query_string"]:
             path += f"?{scope['query_string'].decode('latin-1')}"
         if not path.lower().startswith("/v1/"):
-            raise not_found(f"Not Found: {path}")
+            raise HttpError(f"Not Found: {path}", HTTPStatus.NOT_FOUND)
         method, headers = scope["method"], dict(scope["headers"])
         if method == "OPTIONS" and b"origin" in headers:  # a browser asks before a cross-origin POST
             return HTTPStatus.OK, b"", None
@@ -144,7 +140,7 @@ class RestApi:
         found = [status for status in statuses if request.version in (None, status.version)]
         if not found:
             which = "any versions" if request.version is None else f"version {request.version}"
-            raise not_found(f"Could not find {which} of model {request.model}")
+            raise HttpError(f"Could not find {which} of model {request.model}", HTTPStatus.NOT_FOUND)
         return encode_status(found)
 
 
@@ -160,10 +156,10 @@ def _answer(
         signature_name(document)
         examples = document.get("examples")
         if request.action != "predict" and not (isinstance(examples, list) and examples):
-            raise bad_request("'examples' must be a list with at least one item.")
+            raise HttpError("'examples' must be a list with at least one item.")
         if not predictor:
             raise request.not_served
-        raise bad_request(f"The model has no signature of method tensorflow/serving/{request.action}.")
+        raise HttpError(f"The model has no signature of method tensorflow/serving/{request.action}.")
     except HttpError as error:
         return error.status, encode_error(error.problem)
     except Exception as error:  # no error may reach the HTTP library: it would close the connection
@@ -172,7 +168,7 @@ def _answer(
 
 
 async def read_body(receive: Receive) -> bytes:
-    """Return the whole body; raises HttpError (413) if it is too large, and DisconnectedError.
+    """Return the whole body; raises HttpError (413) if it is too large, and ConnectionResetError.
 
     A body that is too large is read to its end without being kept: the connection stays usable.
     """
@@ -181,7 +177,7 @@ async def read_body(receive: Receive) -> bytes:
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise DisconnectedError
+            raise ConnectionResetError
         more = message.get("more_body", False)
         chunks.append(message.get("body", b""))
         size += len(chunks[-1])
@@ -200,13 +196,13 @@ def unpack(body: bytes) -> bytes:
     if len(text) > MAX_BODY:
         raise _too_large()
     if not unpacker.eof:
-        raise bad_request("The gzip body is damaged or ends too early.")
+        raise HttpError("The gzip body is damaged or ends too early.")
     return text
 
 
 def _too_large() -> HttpError:
     text = f"The request body is larger than {MAX_BODY} bytes; send fewer instances at once."
-    return HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, text)
+    return HttpError(text, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
 
 def encode_error(text: str) -> bytes:

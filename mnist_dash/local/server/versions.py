@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal
 
 from mnist_dash.errors import ModelError
 from mnist_dash.local.protocol import VersionFailed, VersionServed
@@ -24,12 +24,8 @@ RETRY_SECONDS = 10.0
 """A version that did not load is tried again after this long, though its files have not changed."""
 
 
-class VersionState(StrEnum):
-    """The state of a version; the values are TensorFlow Serving's, which has START and UNLOADING, too."""
-
-    LOADING = "LOADING"
-    AVAILABLE = "AVAILABLE"
-    END = "END"
+VersionState = Literal["LOADING", "AVAILABLE", "END"]
+"""The state of a version; TensorFlow Serving has START and UNLOADING, too."""
 
 
 @dataclass(frozen=True)
@@ -69,20 +65,17 @@ class Versions:
 
     def forget_loading(self, version: int) -> None:
         """Drop a version that is no longer loaded, unless an error of it is known."""
-        loading = VersionStatus(version, VersionState.LOADING)
+        loading = VersionStatus(version, "LOADING")
         self._statuses = {v: status for v, status in self._statuses.items() if status != loading}
 
     def serve(self, predictor: Predictor | None) -> None:
         """Answer with this version from now on (with None: with none), instead of the previous one."""
         changed = {}
         if self.served:
-            changed[self.served.version] = VersionStatus(self.served.version, VersionState.END)
+            changed[self.served.version] = VersionStatus(self.served.version, "END")
         if predictor:
-            changed[predictor.version] = VersionStatus(predictor.version, VersionState.AVAILABLE)
+            changed[predictor.version] = VersionStatus(predictor.version, "AVAILABLE")
         self._statuses, self.served = {**self._statuses, **changed}, predictor
-
-
-Report: TypeAlias = Callable[[VersionServed | VersionFailed], None]
 
 
 @dataclass
@@ -98,24 +91,16 @@ class _Candidate:
     is_reported: bool = False
 
 
+@dataclass(eq=False)
 class VersionWatcher:
     """Serves the highest version in the model's folder, and follows it as the folder changes."""
 
-    def __init__(
-        self,
-        folder: Path,
-        versions: Versions,
-        load: Callable[[Path], Runnable],
-        report: Report,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._folder = folder
-        self._versions = versions
-        self._load = load
-        self._report = report
-        self._clock = clock
-        self._candidate: _Candidate | None = None
+    _folder: Path
+    _versions: Versions
+    _load: Callable[[Path], Runnable]
+    _report: Callable[[VersionServed | VersionFailed], None]
+    clock: Callable[[], float] = time.monotonic
+    _candidate: _Candidate | None = None
 
     def load_first(self) -> None:
         """Serve the highest version that loads, so that a restart with a broken new version still answers.
@@ -169,7 +154,7 @@ class VersionWatcher:
 
     def _pursue(self, version: int, folder: Path) -> None:
         """Load a version once its files rest for one poll; report it if they rest and it does not load."""
-        now, files = self._clock(), _list_files(folder)
+        now, files = self.clock(), _list_files(folder)
         candidate = self._candidate
         if candidate is None or (candidate.version, candidate.files) != (version, files):
             self._consider(_Candidate(version, files, since=now))
@@ -178,14 +163,14 @@ class VersionWatcher:
             self._try(candidate, folder)
         elif not candidate.is_reported and now - candidate.since >= COPY_SECONDS:
             candidate.is_reported = True
-            self._versions.set_status(VersionStatus(version, VersionState.END, candidate.problem))
+            self._versions.set_status(VersionStatus(version, "END", candidate.problem))
             self._report(VersionFailed(candidate.problem))
 
     def _consider(self, candidate: _Candidate | None) -> None:
         if self._candidate:
             self._versions.forget_loading(self._candidate.version)
         if candidate:
-            self._versions.set_status(VersionStatus(candidate.version, VersionState.LOADING))
+            self._versions.set_status(VersionStatus(candidate.version, "LOADING"))
         self._candidate = candidate
 
     def _try(self, candidate: _Candidate, folder: Path) -> None:
@@ -212,9 +197,7 @@ def _list_files(folder: Path) -> frozenset[tuple[str, int, int]]:
     found = set()
     for parent, _, names in os.walk(folder):
         for path in (os.path.join(parent, name) for name in names):
-            try:
+            with contextlib.suppress(OSError):
                 status = os.stat(path)
-            except OSError:
-                continue
-            found.add((path, status.st_size, status.st_mtime_ns))
+                found.add((path, status.st_size, status.st_mtime_ns))
     return frozenset(found)

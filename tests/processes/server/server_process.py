@@ -53,7 +53,7 @@ class ServerProcess:
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
         try:
-            self.port = self.event("listening")["port"]
+            self.port = self.event("Listening")["port"]
         except BaseException:
             self.process.kill()
             raise

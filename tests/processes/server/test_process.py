@@ -162,7 +162,7 @@ def test_ctrl_c_is_left_to_the_parent(base: Path) -> None:
     with ServerProcess(base) as server, connected(server.port) as connection:
         server.process.send_signal(signal.SIGINT)
         add_version(base, 2)
-        server.event("version")
+        server.event("VersionServed")
 
         assert predict(connection) == (200, "2")
 

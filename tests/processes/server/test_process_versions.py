@@ -61,12 +61,12 @@ def test_a_new_version_takes_over_under_load_without_a_failed_request(base: Path
     with ServerProcess(base) as server, Load(server.port).running(clients=3) as load:
         until(lambda: len(load.answers) > 100)
         add_version(base, 2)
-        assert server.event("version") == {"event": "version", "version": 2}
+        assert server.event("VersionServed") == {"event": "VersionServed", "version": 2}
         until(lambda: load.versions()[-50:] == ["2"] * 50)
         assert states(server.port) == {"2": "AVAILABLE", "1": "END"}
         assert replaced(server.port) == 404
         shutil.rmtree(base / "model" / "2")
-        assert server.event("version") == {"event": "version", "version": 1}
+        assert server.event("VersionServed") == {"event": "VersionServed", "version": 1}
         until(lambda: load.versions()[-50:] == ["1"] * 50)
 
     assert load.errors == []
@@ -80,12 +80,12 @@ def test_a_version_that_cannot_be_loaded_is_reported_until_it_is_whole(base: Pat
         target.mkdir()
         shutil.copy(source / "saved_model.pb", target)
         until(lambda: states(server.port).get("2") == "LOADING")
-        assert str(target) in server.event("trouble")["problem"]
+        assert str(target) in server.event("VersionFailed")["problem"]
         assert states(server.port) == {"2": "END", "1": "AVAILABLE"}
         assert predict(connection) == (200, "1")
 
         shutil.copytree(source / "variables", target / "variables")
-        assert server.event("version")["version"] == 2
+        assert server.event("VersionServed")["version"] == 2
         assert predict(connection) == (200, "2")
 
 
@@ -95,13 +95,13 @@ def test_memory_does_not_grow_with_requests_or_versions(base: Path) -> None:
         process = psutil.Process(server.process.pid)
         for version in (2, 3):
             add_version(base, version)
-            server.event("version")
+            server.event("VersionServed")
         for _ in range(500):
             predict(connection)
         before = process.memory_info().rss
         for version in range(4, 8):
             add_version(base, version)
-            server.event("version")
+            server.event("VersionServed")
             for _ in range(500):
                 predict(connection)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from mnist_dash.cluster.ingress import IngressRoutes
 from mnist_dash.cluster.manifests import pointer_of, release_of
 from mnist_dash.cluster.observation import SERVICE_OF_SLICE, Observation
-from mnist_dash.cluster.operations import Apply, Operation, Site, operations_for
+from mnist_dash.cluster.operations import Operation, Site, operations_for
 from mnist_dash.cluster.polling import observe
 from mnist_dash.cluster.resources import Object, name_of, service_name
 from mnist_dash.domain import Change, Deploy, ModelCheck, Release, Role, SetSplit
@@ -43,8 +43,8 @@ class InMemoryCluster:
     def write(self, operations: Iterable[Operation]) -> None:
         """Apply operations in order."""
         for op in operations:
-            if isinstance(op, Apply):
-                self.objects[op.kind.name, op.name] = op.object
+            if op.manifest:
+                self.objects[op.kind.name, op.name] = op.manifest
             else:
                 self.objects.pop((op.kind.name, op.name), None)
 

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from mnist_dash.cluster.events import KubernetesEvent
 from mnist_dash.cluster.failure_patterns import Failure
 from mnist_dash.cluster.failures import failure_of
 from mnist_dash.cluster.resources import Object
-from mnist_dash.cluster.workloads import Pod, Workload
+from mnist_dash.cluster.workloads import KubernetesEvent, Pod, Workload
 from mnist_dash.domain import Release
 from tests.unit.cluster.sample_objects import (
     BASE,
@@ -60,8 +59,7 @@ def find(
 ) -> Failure:
     """The failure of a Deployment with these Pods; one without a text if there is none."""
     failure = failure_of(
-        Workload.from_object(Release.BLUE, live),
-        list(map(Pod.from_object, pods)),
+        Workload.from_object(Release.BLUE, live, map(Pod.from_object, pods)),
         list(map(KubernetesEvent.from_object, events)),
         logs,
     )

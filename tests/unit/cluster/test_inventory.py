@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from mnist_dash.cluster.events import KubernetesEvent
 from mnist_dash.cluster.http_route import GatewayRoutes
 from mnist_dash.cluster.ingress import IngressRoutes
 from mnist_dash.cluster.inventory import engine_objects
 from mnist_dash.cluster.observation import Observation
 from mnist_dash.cluster.route_state import RouteConfig, RouteState
 from mnist_dash.cluster.routes import Routes
+from mnist_dash.cluster.workloads import KubernetesEvent
 from mnist_dash.domain import EngineObject, Gateway, Release, Role
 from tests.unit.cluster.sample_objects import (
     BASE,

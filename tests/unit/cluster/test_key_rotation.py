@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mnist_dash.cluster.key_rotation import KeyFile
 from mnist_dash.cluster.manifests import key_hash
+from mnist_dash.cluster.operations import KeyFile
 from mnist_dash.errors import EngineError
 from tests.gcs import write_key
 

@@ -11,8 +11,6 @@ import pytest
 
 from mnist_dash.cluster.api_client import KubernetesClient
 from mnist_dash.cluster.operations import (
-    Apply,
-    Delete,
     Operation,
     operations_for,
     operations_for_new_key,
@@ -33,7 +31,7 @@ from tests.unit.cluster.in_memory_cluster import (
 
 def names(operations: Sequence[Operation]) -> list[str]:
     """What is written, in order; a minus marks a deletion."""
-    return [f"{'-' if isinstance(op, Delete) else ''}{op.kind.name}/{op.name}" for op in operations]
+    return [f"{'-' if op.manifest is None else ''}{op.kind.name}/{op.name}" for op in operations]
 
 
 @pytest.fixture
@@ -164,7 +162,7 @@ def test_another_key_rolls_the_deployments(both: InMemoryCluster) -> None:
         "Deployment/mnist-blue",
         "Deployment/mnist-green",
     ]
-    secret, _, green = (op.object for op in operations if isinstance(op, Apply))
+    secret, _, green = (op.manifest for op in operations if op.manifest)
     assert base64.b64decode(secret["data"]["key.json"]) == b'{"new": 1}'
     assert green["spec"]["replicas"] == 2
     assert green["spec"]["template"]["metadata"] != before["spec"]["template"]["metadata"]
@@ -226,7 +224,7 @@ def test_all_writes_are_rehearsed_before_the_first_and_then_done_in_order(both: 
 
 def test_a_deleted_object_is_no_longer_observed(both: InMemoryCluster) -> None:
     """Without another poll."""
-    objects = write_with(RecordingClient(), [Delete(DEPLOYMENT, "mnist-green")], both)
+    objects = write_with(RecordingClient(), [Operation(DEPLOYMENT, "mnist-green")], both)
     assert [item["metadata"]["name"] for item in objects if item["kind"] == "Deployment"] == ["mnist-blue"]
 
 

@@ -50,7 +50,7 @@ def test_an_event_is_one_line_that_is_read_as_the_same_event(event: ProcessEvent
 
 
 @pytest.mark.parametrize(
-    "line", [b"", b"Loading", b"[]", b"1", b'{"event": "gossip"}', b'{"event": "applied"}']
+    "line", [b"", b"Loading", b"[]", b"1", b'{"event": "gossip"}', b'{"event": "Applied"}']
 )
 def test_other_output_of_a_process_is_not_an_event(line: bytes) -> None:
     """A library may print anything; it belongs to the log."""

@@ -15,9 +15,9 @@ from PIL import Image
 from mnist_dash import dataset
 from mnist_dash.dataset import load_digits
 from mnist_dash.errors import SettingsError
-from mnist_dash.train.augment import batches, change_stroke, distort, keep, transform
-from mnist_dash.train.command import build_parser, main
+from mnist_dash.train.__main__ import build_parser, main
 from mnist_dash.train.mnist import FILES, Labelled, choose_digits, read_idx, read_mnist, write_digits
+from mnist_dash.train.recipes import batches, change_stroke, distort, keep, transform
 
 Array = npt.NDArray[np.uint8]
 
@@ -78,9 +78,9 @@ def test_a_file_of_another_format_is_refused(tmp_path: Path, content: bytes) -> 
 
 def test_mnist_is_read_in_its_two_parts(mnist: Path) -> None:
     """The training files and the test files are not mixed up."""
-    data = read_mnist(mnist)
-    assert (data.train.images.shape, data.test.images.shape) == ((20, 28, 28), (2000, 28, 28))
-    assert (data.train.labels.shape, data.test.labels.shape) == ((20,), (2000,))
+    training, test = read_mnist(mnist)
+    assert (training.images.shape, test.images.shape) == ((20, 28, 28), (2000, 28, 28))
+    assert (training.labels.shape, test.labels.shape) == ((20,), (2000,))
 
 
 def test_missing_files_are_named(mnist: Path) -> None:
@@ -185,9 +185,7 @@ def test_the_command_without_tensorflow_says_how_to_install_it(
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize(
-    "wrong", [["--epochs", "0"], ["--epochs", "x"], ["--only", "svm"], ["--seed", "a"]], ids=str
-)
+@pytest.mark.parametrize("wrong", [["--epochs", "x"], ["--only", "svm"], ["--seed", "a"]], ids=str)
 def test_a_wrong_flag_is_named(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """The command line's error names the flag and the value."""
     with pytest.raises(SystemExit, match="2"):

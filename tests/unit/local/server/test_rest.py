@@ -13,15 +13,8 @@ import pytest
 from mnist_dash.local.server import rest
 from mnist_dash.local.server.codec import Arrays, HttpError
 from mnist_dash.local.server.predictor import Predictor
-from mnist_dash.local.server.rest import (
-    DisconnectedError,
-    ModelRequest,
-    RestApi,
-    parse_route,
-    read_body,
-    unpack,
-)
-from mnist_dash.local.server.versions import Versions, VersionState, VersionStatus
+from mnist_dash.local.server.rest import ModelRequest, RestApi, parse_route, read_body, unpack
+from mnist_dash.local.server.versions import Versions, VersionStatus
 from tests.unit.local.server.fake_model import FakeModel
 
 PREDICT = "/v1/models/model:predict"
@@ -97,7 +90,7 @@ def test_a_body_may_come_in_pieces() -> None:
     """They are joined in order; ASGI lets empty ones out. A client may go away before the last."""
     assert received(messages(b"a", b"", b"bc")) == b"abc"
     assert received([{"type": "http.request"}]) == b""
-    with pytest.raises(DisconnectedError):
+    with pytest.raises(ConnectionResetError):
         received([*messages(b"a", b"")[:1], {"type": "http.disconnect"}])
 
 
@@ -201,7 +194,7 @@ def test_the_json_is_checked_before_the_model_is_looked_up(
 def test_status_lists_every_version_with_its_error() -> None:
     """The highest first; of one version only that one."""
     versions = serving(FakeModel(1))
-    versions.set_status(VersionStatus(2, VersionState.END, "It is broken."))
+    versions.set_status(VersionStatus(2, "END", "It is broken."))
     error, no_error = ("UNKNOWN", "It is broken."), ("OK", "")
     broken, fine = (
         {"version": version, "state": state, "status": {"error_code": code, "error_message": message}}

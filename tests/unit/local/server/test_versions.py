@@ -7,6 +7,7 @@ import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -23,7 +24,7 @@ from mnist_dash.local.server.versions import (
 )
 from tests.unit.local.server.fake_model import FakeModel
 
-END, AVAILABLE, LOADING = VersionState.END, VersionState.AVAILABLE, VersionState.LOADING
+LOADING, AVAILABLE, END = get_args(VersionState)
 
 
 def predictor(version: int) -> Predictor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, Self
 
@@ -204,7 +204,7 @@ class Dashboard:
             raise EngineError(reason)
         return self._engine.preview(change)
 
-    def wait_settled(self, timeout: float = 60.0, *, sleep: Callable[[float], None] = time.sleep) -> Snapshot:
+    def wait_settled(self, timeout: float = 60.0) -> Snapshot:
         """Block until the observed state is the desired one; raises EngineError with the cause otherwise.
 
         `timeout` is in seconds. A failed deployment ends the wait at once.
@@ -217,7 +217,7 @@ class Dashboard:
                     raise EngineError(problem.strip(), deployment.next_step)
             if time.monotonic() > deadline:
                 raise EngineError(f"Not settled after {timeout:g} s. {_describe_waiting(snapshot)}".strip())
-            sleep(POLL_SECONDS)
+            time.sleep(POLL_SECONDS)
         return snapshot
 
     def predict(self, image: Image, route: Route = Route.SPLIT) -> Prediction:

@@ -133,9 +133,8 @@ class Deployment:
     version: int | None = None
     """The version that answers now, or None while nothing does."""
     accuracy: float | None = None
-    """Accuracy of the check, 0 to 1."""
     input_shape: tuple[int, ...] = ()
-    """Shape of the signature's input, -1 where it is free; empty while unknown."""
+    """Both as in its check; None and empty while unknown."""
     cause: str = ""
     """Why it is not ready, as a sentence; empty when it is."""
     next_step: str = ""

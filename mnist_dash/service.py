@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, Self
 
@@ -204,20 +204,22 @@ class Dashboard:
             raise EngineError(reason)
         return self._engine.preview(change)
 
-    def wait_settled(self, timeout: float = 60.0, *, sleep: Callable[[float], None] = time.sleep) -> Snapshot:
+    def wait_settled(self, timeout: float = 60.0) -> Snapshot:
         """Block until the observed state is the desired one; raises EngineError with the cause otherwise.
 
         `timeout` is in seconds. A failed deployment ends the wait at once.
         """
         deadline = time.monotonic() + timeout
         while not (snapshot := self.snapshot()).settled:
-            for deployment in filter(None, (snapshot.current, snapshot.new)):
-                if deployment.state is State.FAILED:
-                    problem = f"{deployment.role.label} failed. {deployment.cause}"
-                    raise EngineError(problem.strip(), deployment.next_step)
+            awaited = [d for d in (snapshot.current, snapshot.new) if d and d.state is not State.READY]
+            causes = [f"{model.role.label}: {model.cause or model.state.value}" for model in awaited]
+            for model in awaited:
+                if model.state is State.FAILED:
+                    raise EngineError(f"{model.role.label} failed. {model.cause}".strip(), model.next_step)
             if time.monotonic() > deadline:
-                raise EngineError(f"Not settled after {timeout:g} s. {_describe_waiting(snapshot)}".strip())
-            sleep(POLL_SECONDS)
+                reasons = filter(None, [snapshot.trouble, *causes, snapshot.waiting_for])
+                raise EngineError(f"Not settled after {timeout:g} s. {' '.join(reasons)}".strip())
+            time.sleep(POLL_SECONDS)
         return snapshot
 
     def predict(self, image: Image, route: Route = Route.SPLIT) -> Prediction:
@@ -291,13 +293,3 @@ class Dashboard:
     def suggestions(self) -> tuple[Suggestion, ...]:
         """List model bases to offer for a deployment."""
         return self._engine.suggestions()
-
-
-def _describe_waiting(snapshot: Snapshot) -> str:
-    """Describe what a snapshot that is not settled waits for."""
-    causes = [
-        f"{d.role.label}: {d.cause or d.state.value}"
-        for d in (snapshot.current, snapshot.new)
-        if d and d.state is not State.READY
-    ]
-    return " ".join(filter(None, [snapshot.trouble, *causes, snapshot.waiting_for]))

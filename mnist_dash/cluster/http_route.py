@@ -47,19 +47,10 @@ class GatewayRoutes:
         namespace, name = self._parent
         kind = {"group": resources.GATEWAY.group, "kind": resources.GATEWAY.name}
         reference = {**kind, "namespace": namespace, "name": name}
-        return [
-            {
-                "apiVersion": resources.HTTP_ROUTE.api,
-                "kind": resources.HTTP_ROUTE.name,
-                "metadata": {
-                    "name": resources.ROUTE_NAME,
-                    "namespace": self.namespace,
-                    "labels": resources.labels("router"),
-                    "annotations": config.state.to_annotations(),
-                },
-                "spec": {"parentRefs": [reference], "hostnames": [self.host], "rules": rules},
-            }
-        ]
+        spec = {"parentRefs": [reference], "hostnames": [self.host], "rules": rules}
+        head = resources.head(resources.HTTP_ROUTE, resources.ROUTE_NAME, self.namespace, "router")
+        head["metadata"]["annotations"] = config.state.to_annotations()
+        return [{**head, "spec": spec}]
 
     @property
     def _parent(self) -> tuple[str, str]:
@@ -90,11 +81,8 @@ class GatewayRoutes:
     def _status_faults(self, route: Object, live: Sequence[Object]) -> Iterator[str]:
         """Yield the conditions in which a controller refuses the route or the Gateway."""
         gateway = f"Gateway {self.gateway}"
-        parents = [
-            parent
-            for parent in (route.get("status") or {}).get("parents") or ()
-            if self._is_parent(parent["parentRef"])
-        ]
+        reported = (route.get("status") or {}).get("parents") or ()
+        parents = [parent for parent in reported if self._is_parent(parent["parentRef"])]
         if not parents:
             yield f"No controller serves {_ROUTE}. Check that {gateway} exists, and that its controller runs."
         for parent in parents:
@@ -133,13 +121,13 @@ def _rule(backends: list[Object], header: str = "") -> Object:
 def rule_for(route: Object, header: str = "") -> Object:
     """Return the rule for a value of the route header, or for requests without it; empty if there is none."""
     wanted = [(ROUTE_HEADER.lower(), header)] if header else []
-    for rule in route["spec"].get("rules") or ():
+    rules: list[Object] = route["spec"].get("rules") or []
+    for rule in rules:
         for match in rule.get("matches") or ():
             path = match.get("path") or {}
             headers = [(h["name"].lower(), h["value"]) for h in match.get("headers") or ()]
             if (path.get("type"), path.get("value"), headers) == ("PathPrefix", resources.PATH, wanted):
-                found: Object = rule
-                return found
+                return rule
     return {}
 
 

@@ -64,20 +64,10 @@ class IngressRoutes:
     def _ingress(self, name: str, role: Role, annotations: dict[str, str]) -> Object:
         backend = {"service": {"name": resources.service_name(role), "port": {"number": resources.REST_PORT}}}
         path = {"path": resources.PATH, "pathType": "Prefix", "backend": backend}
-        return {
-            "apiVersion": resources.INGRESS.api,
-            "kind": resources.INGRESS.name,
-            "metadata": {
-                "name": name,
-                "namespace": self.namespace,
-                "labels": resources.labels("router"),
-                **({"annotations": annotations} if annotations else {}),
-            },
-            "spec": {
-                "ingressClassName": self.ingress_class,
-                "rules": [{"host": self.host, "http": {"paths": [path]}}],
-            },
-        }
+        rules = [{"host": self.host, "http": {"paths": [path]}}]
+        head = resources.head(resources.INGRESS, name, self.namespace, "router")
+        head["metadata"] |= {"annotations": annotations} if annotations else {}
+        return {**head, "spec": {"ingressClassName": self.ingress_class, "rules": rules}}
 
     def read(self, live: Sequence[Object]) -> RouteConfig | None:
         """Read the canary's annotations; None while there is no canary."""

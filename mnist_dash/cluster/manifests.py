@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from mnist_dash.cluster import resources
-from mnist_dash.cluster.resources import Kind, Object, labels
+from mnist_dash.cluster.resources import Object, labels
 from mnist_dash.domain import MODEL_NAME, ModelCheck, Release, Role
 
 KEY_NAME: Final = "key.json"
@@ -122,7 +122,7 @@ def namespace(name: str) -> Object:
 def secret(key: bytes, namespace: str) -> Object:
     """Return the Secret with the content of a Google key file."""
     return {
-        **_head(resources.SECRET, resources.SECRET_NAME, namespace, labels("credentials")),
+        **resources.head(resources.SECRET, resources.SECRET_NAME, namespace, "credentials"),
         "type": "Opaque",
         "data": {KEY_NAME: base64.b64encode(key).decode()},
     }
@@ -136,7 +136,7 @@ def key_hash(key: bytes) -> str:
 def service(role: Role, release: Release, namespace: str) -> Object:
     """Return the Service of a role; its selector is the pointer to the release."""
     return {
-        **_head(resources.SERVICE, resources.service_name(role), namespace, labels("model")),
+        **resources.head(resources.SERVICE, resources.service_name(role), namespace, "model"),
         "spec": {
             "type": "ClusterIP",
             "selector": resources.selector_of(release),
@@ -159,8 +159,8 @@ def deployment(release: Release, model: ModelSpec, namespace: str, image: str, k
 
     `key_hash` is that of the key in the Secret; empty where there is no key to mount.
     """
-    release_labels = {**labels("model"), resources.RELEASE_LABEL: release.value}
-    head = _head(resources.DEPLOYMENT, resources.deployment_name(release), namespace, release_labels)
+    head = resources.head(resources.DEPLOYMENT, resources.deployment_name(release), namespace, "model")
+    head["metadata"]["labels"] |= {resources.RELEASE_LABEL: release.value}
     head["metadata"]["annotations"] = {resources.CHANGE_CAUSE: model.cause}
     check = json.dumps(asdict(model.check), ensure_ascii=False, separators=(",", ":"))
     annotations = {resources.DEPLOYED_AT: model.deployed_at, resources.CHECKED: check}
@@ -174,16 +174,11 @@ def deployment(release: Release, model: ModelSpec, namespace: str, image: str, k
             "selector": {"matchLabels": resources.selector_of(release)},
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
             "template": {
-                "metadata": {"labels": release_labels, "annotations": annotations},
+                "metadata": {"labels": head["metadata"]["labels"], "annotations": annotations},
                 "spec": pod_spec(release, model.check.base, image, has_key=bool(key_hash)),
             },
         },
     }
-
-
-def _head(kind: Kind, name: str, namespace: str, labels: dict[str, str]) -> Object:
-    metadata = {"name": name, "namespace": namespace, "labels": labels}
-    return {"apiVersion": kind.api, "kind": kind.name, "metadata": metadata}
 
 
 def model_of(live: Object) -> ModelSpec | None:

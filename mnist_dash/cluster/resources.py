@@ -93,6 +93,12 @@ def labels(component: str) -> dict[str, str]:
     }
 
 
+def head(kind: Kind, name: str, namespace: str, component: str) -> Object:
+    """The start of a manifest, with the recommended labels."""
+    metadata = {"name": name, "namespace": namespace, "labels": labels(component)}
+    return {"apiVersion": kind.api, "kind": kind.name, "metadata": metadata}
+
+
 def deployment_name(release: Release) -> str:
     """The Deployment of a release."""
     return f"mnist-{release}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import streamlit as st
 
@@ -12,10 +13,9 @@ from mnist_dash.panels.session import Dialog, session, signed_in_user
 from mnist_dash.panels.theme import show_problem
 from mnist_dash.service import Dashboard
 
-MakeChange = Callable[[], Change]
-"""Returns the change to apply; raises MnistDashError if there is none."""
 Button = Callable[..., bool]
 """`st.button`, or `st.form_submit_button` within a form."""
+TAKE_OVER = "Take it over", "take-over", ":material/front_hand:"
 
 
 def apply_on_click(dash: Dashboard, change: Change, *, take_over: bool = False) -> None:
@@ -43,23 +43,14 @@ def show_conflict(dash: Dashboard, *kinds: type[Change]) -> None:
         return
     show_problem(problem)
     with st.container(horizontal=True, key="conflict-buttons"):
-        _take_over_button(st.button, apply_on_click, dash, change)
+        label, key, icon = TAKE_OVER
+        take_over = partial(apply_on_click, dash, change, take_over=True)
+        st.button(label, key=key, icon=icon, on_click=take_over)
         st.button("Leave it", key="leave-it", on_click=setattr, args=(session(), "conflict", None))
 
 
-def _take_over_button(button: Button, on_click: Callable[..., None], *args: object, **kwargs: object) -> None:
-    button(
-        "Take it over",
-        key="take-over",
-        icon=":material/front_hand:",
-        on_click=on_click,
-        args=args,
-        kwargs={"take_over": True, **kwargs},
-    )
-
-
 def run_dialog(
-    dash: Dashboard, dialog: Dialog, make_change: MakeChange, busy: str, button: Button = st.button
+    dash: Dashboard, dialog: Dialog, make_change: Callable[[], Change], busy: str, button: Button = st.button
 ) -> None:
     """After the click, apply the change and close the dialog; on an error keep it open and show the error.
 
@@ -77,7 +68,7 @@ def run_dialog(
         st.rerun()
 
 
-def _apply_and_close(dash: Dashboard, dialog: Dialog, make_change: MakeChange) -> None:
+def _apply_and_close(dash: Dashboard, dialog: Dialog, make_change: Callable[[], Change]) -> None:
     dialog.confirmed, dialog.problem = False, None
     try:
         _apply(dash, make_change(), take_over=dialog.take_over, expected=dialog.expected)
@@ -90,12 +81,11 @@ def _apply_and_close(dash: Dashboard, dialog: Dialog, make_change: MakeChange) -
 def _show_override(dialog: Dialog, problem: MnistDashError, button: Button) -> None:
     """Show a second, explicit button where the visitor may override the problem."""
     if isinstance(problem, EngineError) and problem.can_take_over:
-        _take_over_button(button, session().confirm, allow_unverified=dialog.allow_unverified)
+        options = {"take_over": True, "allow_unverified": dialog.allow_unverified}
+        label, key, icon = TAKE_OVER
     elif isinstance(problem, ModelError) and problem.unverified:
-        button(
-            "Deploy unchecked",
-            key="deploy-unchecked",
-            icon=":material/rule:",
-            on_click=session().confirm,
-            kwargs={"allow_unverified": True},
-        )
+        options = {"allow_unverified": True}
+        label, key, icon = "Deploy unchecked", "deploy-unchecked", ":material/rule:"
+    else:
+        return
+    button(label, key=key, icon=icon, on_click=session().confirm, kwargs=options)

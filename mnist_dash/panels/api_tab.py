@@ -18,11 +18,8 @@ ROUTES: Final = {
     Route.CURRENT: "Always Current",
     Route.NEW: "Always New",
 }
-COUNTED_BY_SERVER: Final = "Twenty calls, counted by who answered."
-COUNTED_BY_ANSWER: Final = (
-    "Twenty calls, counted by their answers, because an ingress controller does not name the model. "
-    "**Always Current** and **Always New** show which answer is whose."
-)
+BY_ANSWER: Final = """Twenty calls, counted by their answers, because an ingress controller does not name the
+model. **Always Current** and **Always New** show which answer is whose."""
 
 
 def show(dash: Dashboard) -> None:
@@ -35,7 +32,7 @@ def show(dash: Dashboard) -> None:
     with left:
         st.markdown("**curl** asks about a seven and shows the whole answer.")
         st.code(snippets.curl(dash.gateway, route, seven), language="bash", wrap_lines=True)
-        st.markdown(COUNTED_BY_ANSWER if dash.in_cluster else COUNTED_BY_SERVER)
+        st.markdown(BY_ANSWER if dash.in_cluster else "Twenty calls, counted by who answered.")
         counted = snippets.counted(dash.gateway, route, by_answer=dash.in_cluster)
         st.code(counted, language="bash", wrap_lines=True)
     with right:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
@@ -17,7 +15,6 @@ from mnist_dash.service import Dashboard
 from mnist_dash.storage.location import Progress
 
 BASE, REPLICAS, SUGGESTION = "deploy-base", "deploy-replicas", "suggestion"
-MEGABYTE: Final = 1e6
 
 
 def show(dash: Dashboard, dialog: Dialog) -> None:
@@ -114,7 +111,7 @@ def _show_progress_in(spot: DeltaGenerator) -> Progress:
         if percent != shown:  # one message to the browser per percent, not per block
             shown = percent
             doing = "Fetching the model" if percent < 100 else "Trying the model"
-            spot.progress(percent, f"{doing}: {fetched / MEGABYTE:.1f} of {total / MEGABYTE:.1f} MB")
+            spot.progress(percent, f"{doing}: {fetched / 1e6:.1f} of {total / 1e6:.1f} MB")
 
     return show_progress
 

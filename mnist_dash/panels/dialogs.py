@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import streamlit as st
 
-from mnist_dash.domain import Change, Deployment, Promote, Remove, Role, SetSplit, Snapshot
+from mnist_dash.domain import Deployment, Promote, Remove, Role, SetSplit, Snapshot, describe
 from mnist_dash.panels import deploy_dialog, diff
 from mnist_dash.panels.actions import run_dialog
 from mnist_dash.panels.session import Dialog, session
 from mnist_dash.panels.theme import role_badge
 from mnist_dash.service import Dashboard
+
+AFTER_REMOVAL = {
+    Role.NEW: "all traffic goes to Current",
+    Role.CURRENT: "**all predictions fail** until a Current model is deployed again",
+}
 
 
 def show_open(dash: Dashboard) -> None:
@@ -17,55 +22,38 @@ def show_open(dash: Dashboard) -> None:
     if dialog := session().dialog:
         model = dash.snapshot().of(dialog.role)
         dialog.expected = dialog.expected or (model.release if model else None)
-        st.dialog(_title(dialog, model), width="medium", on_dismiss=session().close)(_show)(dash, dialog)
-
-
-def _title(dialog: Dialog, model: Deployment | None) -> str:
-    match dialog.change:
-        case Remove(role):
-            return f"Remove {role.label}?"
-        case Promote():
-            return "Make New the Current?"
-        case SetSplit():
-            return diff.LABEL
-    return f"{'Re-deploy' if model else 'Deploy'} {dialog.role.label}"
+        title = f"{'Re-deploy' if model else 'Deploy'} {dialog.role.label}"
+        if dialog.change:
+            title = f"{describe(dialog.change)}?"
+        st.dialog(title, width="medium", on_dismiss=session().close)(_show)(dash, dialog)
 
 
 def _show(dash: Dashboard, dialog: Dialog) -> None:
-    snapshot = dash.snapshot()
-    match dialog.change:
-        case None:
-            deploy_dialog.show(dash, dialog)
-        case Remove(role) as change:
+    if dialog.change:
+        _confirm(dash, dialog, dialog.change)
+    else:
+        deploy_dialog.show(dash, dialog)
+
+
+def _confirm(dash: Dashboard, dialog: Dialog, change: Remove | SetSplit | Promote) -> None:
+    """Show the effect of a change, with the button that confirms it and the one that cancels it."""
+    snapshot, show_difference = dash.snapshot(), diff.show_folded
+    match change:
+        case Remove(role):
+            key, icon = "remove-confirm", ":material/delete:"
             st.markdown(f"{role_badge(role)} {_describe(snapshot.of(role))}")
-            st.markdown(_effect_of_removal(role, snapshot))
-            diff.show_folded(dash, dialog, change)
-            _confirm(dash, dialog, change, f"Remove {role.label}", "remove-confirm", ":material/delete:")
-        case Promote() as change:
+            st.markdown(f"Its replicas stop, and {AFTER_REMOVAL[role]}. The model's files are kept.")
+        case Promote():
+            key, icon = "promote-confirm", ":material/swap_vert:"
             _show_swap(snapshot)
-            diff.show_folded(dash, dialog, change)
-            _confirm(dash, dialog, change, "Make New the Current", "promote-confirm", ":material/swap_vert:")
-        case SetSplit() as change:
-            diff.show(dash, dialog, change)
-            _confirm(dash, dialog, change, "Set strategy", "split-confirm", ":material/alt_route:")
-
-
-def _confirm(dash: Dashboard, dialog: Dialog, change: Change, label: str, key: str, icon: str) -> None:
-    """Show the button that confirms the dialog, and the one that cancels it."""
+        case SetSplit():
+            key, icon = "split-confirm", ":material/alt_route:"
+            show_difference = diff.show
+    show_difference(dash, dialog, change)
     with st.container(horizontal=True):
-        st.button(label, key=key, type="primary", icon=icon, on_click=session().confirm)
+        st.button(describe(change), key=key, type="primary", icon=icon, on_click=session().confirm)
         st.button("Cancel", key="cancel", on_click=session().close)
     run_dialog(dash, dialog, lambda: change, "Applying the change")
-
-
-def _effect_of_removal(role: Role, snapshot: Snapshot) -> str:
-    model = snapshot.of(role)
-    running = "replica stops" if model and model.ready == 1 else "replicas stop"
-    effect = {
-        Role.NEW: "all traffic goes to Current",
-        Role.CURRENT: "**all predictions fail** until a Current model is deployed again",
-    }[role]
-    return f"Its {running}, and {effect}. The model's files are kept."
 
 
 def _show_swap(snapshot: Snapshot) -> None:

@@ -12,7 +12,6 @@ import streamlit as st
 from mnist_dash.panels.theme import plain
 from mnist_dash.service import Dashboard
 
-REFRESH_SECONDS: Final = 5.0
 WRAPPED: Final = """<style>
 .st-key-history .stTable td p { overflow-wrap: anywhere; }
 .st-key-history .stTable td:nth-child(2) { min-width: 5rem; }
@@ -22,7 +21,7 @@ UNITS: Final = {"day": 86400, "hour": 3600, "minute": 60}
 """Each unit's length in seconds, the longest first."""
 
 
-@st.fragment(run_every=REFRESH_SECONDS)
+@st.fragment(run_every=5.0)
 def show(dash: Dashboard) -> None:
     """Show the changes that were asked for, newest first; it refreshes by itself while the tab is open."""
     entries = dash.history()

@@ -58,19 +58,11 @@ def start() -> None:
         raise SystemExit(2) from None
     except MnistDashError as error:
         log.error("%s", error)
-    _warm_up()
-
-
-def _warm_up() -> None:
-    """Load what the first page needs, and exclude it from garbage collection.
-
-    Streamlit collects all garbage after every run, however small, and would visit every module each time.
-    """
     for module in PRELOADED:
         importlib.import_module(module)
     load_digits()
     gc.collect()
-    gc.freeze()
+    gc.freeze()  # Streamlit collects all garbage after every run, and would visit every module each time
 
 
 @asynccontextmanager

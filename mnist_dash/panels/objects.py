@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from operator import attrgetter
 
 import streamlit as st
 
@@ -10,11 +10,8 @@ from mnist_dash.domain import EngineObject, Role
 from mnist_dash.panels.theme import plain, role_badge, text_height
 from mnist_dash.service import Dashboard
 
-REFRESH_SECONDS: Final = 2.0
-ROLES: Final = tuple(Role)
 
-
-@st.fragment(run_every=REFRESH_SECONDS)
+@st.fragment(run_every=2.0)
 def show(dash: Dashboard) -> None:
     """Show the objects that match the filters; it refreshes by itself while the tab is open."""
     with st.container(horizontal=True, vertical_alignment="bottom", key="objects-filters"):
@@ -24,7 +21,7 @@ def show(dash: Dashboard) -> None:
             placeholder="Name, kind, state, port, or a word of the log",
             width=400,
         )
-        role = st.segmented_control("Role", ROLES, format_func=lambda role: role.label, key="objects-role")
+        role = st.segmented_control("Role", list(Role), format_func=attrgetter("label"), key="objects-role")
         _show_download(dash)
     found = [item for item in dash.objects() if matches(item, words) and role in (None, item.role)]
     st.caption(f"{len(found)} found" if found else "Nothing found: empty the filter to see all.")
@@ -37,13 +34,6 @@ def matches(item: EngineObject, words: str) -> bool:
     texts = [item.kind, item.name, item.role or "", item.state, *item.details.values(), item.log]
     text = " ".join([*texts, *item.events]).lower()
     return all(word in text for word in words.lower().split())
-
-
-def texts_of(item: EngineObject) -> dict[str, str]:
-    """Return the texts that an object has, by the name of each."""
-    events = "\n".join(f"- {plain(event)}" for event in item.events)
-    texts = {"Log": item.log, "Events": events, "YAML": item.yaml}
-    return {name: text for name, text in texts.items() if text}
 
 
 def _show_download(dash: Dashboard) -> None:
@@ -69,21 +59,24 @@ def _show_object(item: EngineObject) -> None:
     if box.open:
         with box:
             st.caption(" · ".join(f"{plain(name)} `{value}`" for name, value in item.details.items()))
-            _show_texts(item, texts_of(item))
+            _show_texts(item)
 
 
-def _show_texts(item: EngineObject, texts: dict[str, str]) -> None:
-    chosen = next(iter(texts), "")
-    if len(texts) > 1:
+def _show_texts(item: EngineObject) -> None:
+    events = "\n".join(f"- {plain(event)}" for event in item.events)
+    texts = {"Log": item.log, "Events": events, "YAML": item.yaml}
+    names = [name for name, text in texts.items() if text]
+    chosen = names[0] if names else "Log"
+    if len(names) > 1:
         chosen = st.segmented_control(
             "Show",
-            list(texts),
+            names,
             default=chosen,
             required=True,
             key=f"text-{item.kind}-{item.name}",
             label_visibility="collapsed",
         )
-    text = texts.get(chosen, "")
+    text = texts[chosen]
     if chosen == "Events":
         with st.container(height=text_height(text), border=False):
             st.markdown(text)

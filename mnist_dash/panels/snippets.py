@@ -18,8 +18,6 @@ SEVENS: Final = {
 """The seven in one line, by the shape that a model takes."""
 PATH: Final = f"/v1/models/{MODEL_NAME}:predict"
 SEVEN_FILE: Final = "seven.json"
-ANSWER_LENGTH: Final = 80
-"""How many characters of an answer tell the models apart."""
 
 
 def seven_for(snapshot: Snapshot, route: Route) -> str:
@@ -39,7 +37,8 @@ def counted(gateway: Gateway, route: Route, *, by_answer: bool) -> str:
     """Return twenty calls, counted by the server, or by the answer where no header names the server."""
     arguments = _curl_arguments(gateway, route)
     if by_answer:
-        call = f"echo $(curl -s {arguments} | tr -d ' \\n' | cut -c -{ANSWER_LENGTH})"
+        # The first 80 characters of an answer tell the models apart.
+        call = f"echo $(curl -s {arguments} | tr -d ' \\n' | cut -c -80)"
         return f"for i in $(seq 20); do {call}; done |\n  sort | uniq -c"
     call = f"curl -so /dev/null -D - {arguments}"
     return f"for i in $(seq 20); do {call}; done |\n  grep -i {SERVED_BY_HEADER.lower()} | sort | uniq -c"

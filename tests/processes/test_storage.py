@@ -71,13 +71,6 @@ def test_a_version_in_a_bucket_is_copied(client: Client, tmp_path: Path) -> None
 
 
 @needs_emulator
-def test_a_model_in_a_bucket_is_checked(client: Client) -> None:
-    """It is fetched, loaded and tried; the result names it as the user did."""
-    found = check_model("gs://models/mnist", client=client)
-    assert (found.base, found.version, found.accuracy) == ("gs://models/mnist", 2, 0.755)
-
-
-@needs_emulator
 def test_an_unfit_model_in_a_bucket_is_named_as_the_user_did(client: Client) -> None:
     """Not by the temporary folder that it was copied to."""
     with pytest.raises(ModelError, match=r"^gs://models/broken/model/1 uses operations"):

@@ -18,34 +18,16 @@ import yaml
 
 import mnist_dash
 import mnist_dash.domain
+from mnist_dash import domain
+from mnist_dash.cluster import resources
 from mnist_dash.cluster.api_client import KubernetesClient
 from mnist_dash.cluster.engine import routes_for
 from mnist_dash.cluster.manifests import READY_PATH
 from mnist_dash.cluster.observation import Observation
 from mnist_dash.cluster.operations import Site, operations_for
 from mnist_dash.cluster.polling import poll
-from mnist_dash.cluster.resources import (
-    CONTAINER,
-    HTTP_ROUTE,
-    INGRESS,
-    POD,
-    REST_PORT,
-    SECRET,
-    SECRET_NAME,
-    SELECTOR,
-    Kind,
-    Object,
-    service_name,
-)
-from mnist_dash.domain import (
-    ROUTE_HEADER,
-    SERVED_BY_HEADER,
-    VERSION_HEADER,
-    Deploy,
-    ModelCheck,
-    Remove,
-    Role,
-)
+from mnist_dash.cluster.resources import Kind, Object, service_name
+from mnist_dash.domain import Remove, Role
 from mnist_dash.settings import FLAGS, EngineKind, Flag, RouterKind, Settings
 from tests.project.test_imports import SOURCES, imports, module_name
 
@@ -168,7 +150,7 @@ def test_the_reference_names_nothing_that_does_not_exist() -> None:
     assert "`MnistDashError`" in api
 
 
-@pytest.mark.parametrize("header", [ROUTE_HEADER, SERVED_BY_HEADER, VERSION_HEADER])
+@pytest.mark.parametrize("header", [domain.ROUTE_HEADER, domain.SERVED_BY_HEADER, domain.VERSION_HEADER])
 def test_every_header_is_in_the_reference(header: str) -> None:
     """Clients of the gateway set or read them."""
     assert f"| `{header}" in REFERENCE
@@ -288,7 +270,7 @@ def test_every_yaml_file_holds_objects_and_is_applied(path: Path) -> None:
 
 def test_the_command_that_removes_everything_selects_the_dashboards_objects() -> None:
     """By the label that all of them carry."""
-    assert EVERYTHING.count(f"--namespace {CLUSTER.namespace} -l {SELECTOR}\n") == 2
+    assert EVERYTHING.count(f"--namespace {CLUSTER.namespace} -l {resources.SELECTOR}\n") == 2
 
 
 def test_the_ingress_class_is_the_default_one() -> None:
@@ -306,7 +288,7 @@ def test_the_gateway_for_gke_fits_the_command_and_the_services() -> None:
         service_name(role) for role in Role
     ]
     checks = [policy["spec"]["default"]["config"]["httpHealthCheck"] for policy in policies]
-    assert {(check["port"], check["requestPath"]) for check in checks} == {(REST_PORT, READY_PATH)}
+    assert {(check["port"], check["requestPath"]) for check in checks} == {(resources.REST_PORT, READY_PATH)}
     assert {document["metadata"]["namespace"] for document in (gateway, *policies)} == {CLUSTER.namespace}
 
 
@@ -317,9 +299,9 @@ def test_the_role_allows_what_the_engine_does_and_nothing_else() -> None:
 
 def test_the_role_allows_reading_only_the_dashboards_secret() -> None:
     """Kubernetes cannot limit `create` to a name."""
-    secrets = [rule for rule in _rules() if rule["resources"] == [SECRET.plural]]
+    secrets = [rule for rule in _rules() if rule["resources"] == [resources.SECRET.plural]]
     named = [rule.get("resourceNames") for rule in secrets if "get" in rule["verbs"]]
-    assert named == [[SECRET_NAME]]
+    assert named == [[resources.SECRET_NAME]]
     assert [rule["verbs"] for rule in secrets if "resourceNames" not in rule] == [["create"]]
 
 
@@ -335,13 +317,13 @@ class _Recorder:
 
     def list(self, kind: Kind, **_: str) -> list[Object]:
         self.rights[kind.group, kind.plural].add("list")
-        container: Object = {"name": CONTAINER, "state": {"running": {}}}
+        container: Object = {"name": resources.CONTAINER, "state": {"running": {}}}
         status = {"containerStatuses": [container]}
         pod = {"kind": "Pod", "metadata": {"name": "pod"}, "spec": {}, "status": status}
-        return [pod] if kind is POD else []
+        return [pod] if kind is resources.POD else []
 
     def logs(self, _pod: str, **_: Any) -> str:
-        self.rights[POD.group, f"{POD.plural}/log"].add("get")
+        self.rights[resources.POD.group, f"{resources.POD.plural}/log"].add("get")
         return ""
 
 
@@ -355,7 +337,7 @@ def _needed() -> Rights:
         routes = routes_for(settings)
         poll(cast(KubernetesClient, recorder), routes, details=True)
         site = Site(settings.namespace, settings.image, routes, key=b"{}")
-        deploy = Deploy(Role.NEW, ModelCheck("gs://b/m", 1, (28, 28, 1), 0.9), 1)
+        deploy = domain.Deploy(Role.NEW, domain.ModelCheck("gs://b/m", 1, (28, 28, 1), 0.9), 1)
         for operation in (
             operation
             for change in (deploy, Remove(Role.NEW))
@@ -365,7 +347,7 @@ def _needed() -> Rights:
             # An object that is not listed is read first; server-side apply creates a missing one.
             verbs = {"get", "create", "patch"} if operation.manifest else {"delete"}
             recorder.rights[kind.group, kind.plural] |= verbs
-    assert {INGRESS.plural, HTTP_ROUTE.plural} <= {plural for _, plural in recorder.rights}
+    assert {"ingresses", "httproutes"} <= {plural for _, plural in recorder.rights}
     return dict(recorder.rights)
 
 

@@ -39,19 +39,10 @@ def float32(rows: Any) -> list[list[float]]:
     return [[float(np.float32(value)) for value in row] for row in rows]
 
 
-# Routes and transport
-
-
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        *((method, PREDICT, 400) for method in ("GET", "PUT", "DELETE", "PATCH", "OPTIONS")),
-        *(
-            ("POST", STATUS, 400),
-            ("GET", f"{STATUS}/", 400),
-            ("GET", "/v1/models", 400),
-            ("GET", "/v1/x", 400),
-        ),
+        *(("PATCH", PREDICT, 400), ("OPTIONS", PREDICT, 400), ("GET", "/v1/x", 400)),
         *(("POST", f"{PREDICT}?x=1", 400), ("POST", f"{STATUS}%3Apredict", 400)),
         *(("GET", "/v1/models/nope", 404), ("GET", f"{STATUS}/versions/2", 404)),
         *(("GET", "/v1/models/nope/metadata", 404), ("POST", "/v1/models/nope:predict", 404)),
@@ -124,9 +115,6 @@ def test_two_requests_at_once_on_one_connection_are_both_answered(linear_server:
     assert received.index(b"200 OK") < received.index(b"404 Not Found")
 
 
-# Metadata
-
-
 @pytest.mark.parametrize("path", [f"{STATUS}/metadata", f"{STATUS}/versions/1/metadata"])
 def test_metadata_has_every_signature_of_the_file(client: Client, path: str) -> None:
     """Names, dtypes and sizes as in saved_model.pb, the signature that initialises the model included."""
@@ -148,9 +136,6 @@ def test_metadata_has_every_signature_of_the_file(client: Client, path: str) -> 
     }
 
 
-# Predict
-
-
 @pytest.mark.parametrize("path", [PREDICT, f"{STATUS}/versions/1:predict", "/V1/models/mo%64el:predict"])
 def test_predict_answers_with_the_models_rows(client: Client, model: Model, path: str) -> None:
     """To the bit, for every row of a batch."""
@@ -170,9 +155,7 @@ def test_every_answer_of_predict_names_the_version(client: Client) -> None:
 @pytest.mark.parametrize(
     ("body", "status"),
     [
-        *(({}, 400), ([], 400), (b"", 400), (b"{", 400), (b"[" * 1_000_000, 400), ({"instances": []}, 400)),
-        ({"instances": [IMAGE[0], IMAGE[0][:27]]}, 400),
-        ({"instances": [[0] * 784]}, 400),
+        *((b"", 400), (b"[" * 1_000_000, 400), ({"instances": [[0] * 784]}, 400)),
         ({"signature_name": "__saved_model_init_op", "instances": IMAGE}, 400),
         ({"signature_name": "serving_default", "instances": IMAGE}, 200),
         ({"instances": [{"image": IMAGE[0]}], "other": [{"keys": "ignored"}]}, 200),

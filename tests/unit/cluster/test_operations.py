@@ -5,12 +5,15 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from mnist_dash.cluster.api_client import KubernetesClient
+from mnist_dash.cluster.manifests import key_hash
 from mnist_dash.cluster.operations import (
+    KeyFile,
     Operation,
     operations_for,
     operations_for_new_key,
@@ -19,6 +22,7 @@ from mnist_dash.cluster.operations import (
 from mnist_dash.cluster.resources import DEPLOYMENT, SECRET, Kind, Object
 from mnist_dash.domain import Change, Promote, Remove, Role, SetSplit, UndoPromote
 from mnist_dash.errors import EngineError
+from tests.gcs import write_key
 from tests.unit.cluster.in_memory_cluster import (
     CNN,
     DEPLOY_CURRENT,
@@ -242,3 +246,46 @@ def test_a_refused_dry_run_writes_nothing_and_names_all_conflicts(both: InMemory
     assert all(dry_run for _, _, dry_run, _ in client.requests)
     with pytest.raises(EngineError, match="forbidden"):
         write_with(RecordingClient(**errors, mnist_green=EngineError("It is forbidden.")), operations, both)
+
+
+# The key file
+
+OTHER_KEYS = {"0" * 64}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A fit key file."""
+    return write_key(tmp_path / "key.json")
+
+
+def test_no_key_file_is_no_problem() -> None:
+    """The Pods then have Workload Identity, or the bucket is public."""
+    key = KeyFile(None)
+    assert (key.read(), key.problem, key.replacement(OTHER_KEYS)) == (None, "", None)
+
+
+def test_a_bad_key_file_is_reported_and_refused(path: Path) -> None:
+    """With the path, and never with its content."""
+    path.write_text("{")
+    key = KeyFile(path)
+    assert str(path) in key.problem
+    assert key.replacement(OTHER_KEYS) is None
+    with pytest.raises(EngineError, match="JSON"):
+        key.read()
+
+
+def test_only_pods_with_another_key_are_given_the_key(path: Path) -> None:
+    """Nothing rolls at a start, and Pods without a key get none before the next deployment."""
+    assert KeyFile(path).replacement({key_hash(path.read_bytes())}) is None
+    assert KeyFile(path).replacement(set()) is None
+
+
+def test_a_key_that_changed_while_no_dashboard_ran_is_given(path: Path) -> None:
+    """And one that changes while it runs."""
+    key = KeyFile(path)
+    assert key.replacement(OTHER_KEYS) == path.read_bytes()
+    key.deployed = path.read_bytes()
+    assert key.replacement(OTHER_KEYS) is None
+    write_key(path, client_email="other@my-project.iam.gserviceaccount.com")
+    assert key.replacement(OTHER_KEYS) == path.read_bytes()

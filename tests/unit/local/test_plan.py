@@ -10,19 +10,18 @@ from mnist_dash.local.plan import Phase, Plan, ReplicaStatus, RestartHistory, de
 
 OLD = [ReplicaStatus("blue-1", 1, Phase.READY), ReplicaStatus("blue-2", 1, Phase.READY)]
 SPEC = Spec("/models/a", replicas=2, generation=2)
-STARTING = Phase.STARTING
-READY = Phase.READY
-
-
 FORMER = Spec("/models/former", replicas=2, generation=1)
+STARTING, READY = Phase.STARTING, Phase.READY
+BOTH_OLD, BOTH_NEW = ("blue-1", "blue-2"), ("blue-3", "blue-4")
+NO_RESTARTS, KILLED = RestartHistory(), RestartHistory(reason="Killed.")
 
 
 def fresh(*phases: Phase) -> list[ReplicaStatus]:
     return [ReplicaStatus(f"blue-{number}", 2, phase) for number, phase in enumerate(phases, start=3)]
 
 
-BOTH_OLD = ("blue-1", "blue-2")
-BOTH_NEW = ("blue-3", "blue-4")
+def no_file(failed_starts: int) -> RestartHistory:
+    return RestartHistory(failed_starts, reason="No file.")
 
 
 @pytest.mark.parametrize(
@@ -43,7 +42,7 @@ def test_a_release_is_kept_at_its_number_of_replicas(
     spec: Spec | None, replicas: list[ReplicaStatus], expected: Plan
 ) -> None:
     """Ready replicas answer; those of a generation that is no longer desired are drained."""
-    assert plan(spec, replicas, RestartHistory()) == expected
+    assert plan(spec, replicas, NO_RESTARTS) == expected
 
 
 @pytest.mark.parametrize(
@@ -66,7 +65,7 @@ def test_a_redeploy_rolls_all_at_once_beside_the_former_replicas(
     replicas: list[ReplicaStatus], expected: Plan
 ) -> None:
     """The former ones are replaced too if they end, and one that was superseded never gets requests."""
-    assert plan(SPEC, replicas, RestartHistory(), FORMER) == expected
+    assert plan(SPEC, replicas, NO_RESTARTS, FORMER) == expected
 
 
 def test_a_redeploy_is_given_up_after_three_failed_starts() -> None:
@@ -96,40 +95,16 @@ def test_the_first_replacement_comes_at_once_and_a_crash_loop_backs_off() -> Non
 @pytest.mark.parametrize(
     ("replicas", "restarts", "failed_redeploy", "state", "cause"),
     [
-        ([], RestartHistory(), "", State.STARTING, "0 of 2 replicas ready"),
-        (fresh(READY, STARTING), RestartHistory(), "", State.STARTING, "1 of 2"),
-        (fresh(READY, READY), RestartHistory(), "", State.READY, ""),
-        (fresh(READY), RestartHistory(reason="Killed."), "", State.DEGRADED, "Killed."),
-        ([], RestartHistory(failed_starts=1, reason="No file."), "", State.DEGRADED, "No file."),
-        (
-            [],
-            RestartHistory(failed_starts=3, reason="No file."),
-            "",
-            State.FAILED,
-            "3 times while starting. No file.",
-        ),
-        (
-            OLD + fresh(STARTING),
-            RestartHistory(),
-            "",
-            State.UPDATING,
-            "Re-deploying: 0 of 2 new replicas ready",
-        ),
-        (OLD, RestartHistory(failed_starts=1, reason="No file."), "", State.UPDATING, "No file."),
-        (
-            fresh(READY, READY),
-            RestartHistory(),
-            "It failed.",
-            State.FAILED,
-            "It failed. The former model",
-        ),
-        (
-            fresh(READY),
-            RestartHistory(reason="Killed."),
-            "It failed.",
-            State.DEGRADED,
-            "It failed. 1 of 2 replicas",
-        ),
+        ([], NO_RESTARTS, "", State.STARTING, "0 of 2 replicas ready"),
+        (fresh(READY, STARTING), NO_RESTARTS, "", State.STARTING, "1 of 2"),
+        (fresh(READY, READY), NO_RESTARTS, "", State.READY, ""),
+        (fresh(READY), KILLED, "", State.DEGRADED, "Killed."),
+        ([], no_file(1), "", State.DEGRADED, "No file."),
+        ([], no_file(3), "", State.FAILED, "3 times while starting. No file."),
+        (OLD + fresh(STARTING), NO_RESTARTS, "", State.UPDATING, "Re-deploying: 0 of 2 new replicas ready"),
+        (OLD, no_file(1), "", State.UPDATING, "No file."),
+        (fresh(READY, READY), NO_RESTARTS, "It failed.", State.FAILED, "It failed. The former model"),
+        (fresh(READY), KILLED, "It failed.", State.DEGRADED, "It failed. 1 of 2 replicas"),
     ],
 )
 def test_each_state_has_its_cause(

@@ -5,45 +5,33 @@ from __future__ import annotations
 import pytest
 
 from mnist_dash.domain import Release
-from mnist_dash.local.protocol import (
-    Applied,
-    Backend,
-    Drained,
-    Ending,
-    Listening,
-    ProcessEvent,
-    RoutingTable,
-    RoutingUpdate,
-    VersionFailed,
-    VersionServed,
-    event_line,
-    parse_event,
-)
+from mnist_dash.local import protocol
+from mnist_dash.local.protocol import event_line, parse_event
 
-BLUE = Backend("blue-1", Release.BLUE, "http://127.0.0.1:4444")
-GREEN = Backend("green-1", Release.GREEN, "http://[::1]:80")
+BLUE = protocol.Backend("blue-1", Release.BLUE, "http://127.0.0.1:4444")
+GREEN = protocol.Backend("green-1", Release.GREEN, "http://[::1]:80")
 
 
 def test_a_routing_update_is_one_line_that_is_read_as_the_same_update() -> None:
     """With the complete table."""
-    update = RoutingUpdate(7, RoutingTable(20, (BLUE,), (GREEN, BLUE)))
-    assert RoutingUpdate.from_line(update.to_line()) == update
+    update = protocol.RoutingUpdate(7, protocol.RoutingTable(20, (BLUE,), (GREEN, BLUE)))
+    assert protocol.RoutingUpdate.from_line(update.to_line()) == update
     assert update.to_line().count(b"\n") == 1
 
 
 @pytest.mark.parametrize(
     "event",
     [
-        Listening(80),
-        Listening(80, 2),
-        Applied(1),
-        Drained(1),
-        VersionServed(2),
-        VersionFailed("é\n"),
-        Ending(),
+        protocol.Listening(80),
+        protocol.Listening(80, 2),
+        protocol.Applied(1),
+        protocol.Drained(1),
+        protocol.VersionServed(2),
+        protocol.VersionFailed("é\n"),
+        protocol.Ending(),
     ],
 )
-def test_an_event_is_one_line_that_is_read_as_the_same_event(event: ProcessEvent) -> None:
+def test_an_event_is_one_line_that_is_read_as_the_same_event(event: protocol.ProcessEvent) -> None:
     """Whatever its text."""
     assert parse_event(event_line(event)) == event
     assert event_line(event).count(b"\n") == 1

@@ -43,11 +43,6 @@ def test_a_folder_may_be_written_in_several_ways(tmp_path: Path, monkeypatch: py
         ("s3://b/m", "s3://b/m is not a folder or a gs:// address.", GIVE),
         ("GS://bucket/m", "GS://bucket/m is not a folder or a gs:// address.", "Did you mean gs://bucket/m?"),
         (CONSOLE, f"{CONSOLE} is not a folder or a gs:// address.", "Did you mean gs://bucket/m?"),
-        (
-            "https://storage.googleapis.com/bucket/m/",
-            "https://storage.googleapis.com/bucket/m/ is not a folder or a gs:// address.",
-            "Did you mean gs://bucket/m?",
-        ),
         ("gs:/bucket/m", "gs:/bucket/m is not a folder or a gs:// address.", "Did you mean gs://bucket/m?"),
         ("gs:///bucket", "gs:///bucket is not a folder or a gs:// address.", "Did you mean gs://bucket?"),
     ],

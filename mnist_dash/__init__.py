@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mnist_dash.disagreements import Disagreements
     from mnist_dash.domain import (
         Comparison,
         Deployment,
@@ -31,17 +32,18 @@ if TYPE_CHECKING:
     from mnist_dash.preprocessing import prepare
     from mnist_dash.service import Dashboard, Engine
     from mnist_dash.settings import EngineKind, Settings
+    from mnist_dash.traffic import Answer, Traffic
 
 # fmt: off
 __all__ = [
-    "Comparison", "Dashboard", "Deployment", "DrawingError", "Engine", "EngineError", "EngineKind",
-    "EngineObject", "MnistDashError", "ModelCheck", "ModelError", "Prediction", "Release", "Role",
-    "Route", "ServingError", "Settings", "SettingsError", "Snapshot", "State", "Strategy", "Suggestion",
-    "open_dashboard", "prepare",
+    "Answer", "Comparison", "Dashboard", "Deployment", "Disagreements", "DrawingError", "Engine",
+    "EngineError", "EngineKind", "EngineObject", "MnistDashError", "ModelCheck", "ModelError",
+    "Prediction", "Release", "Role", "Route", "ServingError", "Settings", "SettingsError", "Snapshot",
+    "State", "Strategy", "Suggestion", "Traffic", "open_dashboard", "prepare",
 ]
 # fmt: on
 
-_HOMES = ("errors", "domain", "settings", "preprocessing", "service")
+_HOMES = ("errors", "domain", "settings", "preprocessing", "traffic", "disagreements", "service")
 
 
 def open_dashboard(settings: Settings) -> Dashboard:

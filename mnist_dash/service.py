@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, Self
 
 from mnist_dash import attribution, preconditions, route_check
+from mnist_dash.dataset import load_digits
+from mnist_dash.disagreements import Disagreements, DisagreementSearch
 from mnist_dash.domain import (
     MAX_REPLICAS,
     MIN_REPLICAS,
@@ -38,6 +40,16 @@ from mnist_dash.domain import (
 from mnist_dash.errors import EngineError, ServingError
 from mnist_dash.serving.client import ServingClient
 from mnist_dash.storage.location import Progress
+from mnist_dash.traffic import (
+    DEFAULT_RATE,
+    SENDERS,
+    Answer,
+    AnswerStore,
+    Traffic,
+    TrafficGenerator,
+    TrafficSetup,
+    read_traffic,
+)
 
 POLL_SECONDS = 0.05
 
@@ -103,6 +115,12 @@ class Dashboard:
         self._serving = serving
         self._context = ChangeContext()
         self._pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="mnist-dash-compare")
+        self._background = ThreadPoolExecutor(SENDERS, thread_name_prefix="mnist-dash-background")
+        self._answers = AnswerStore()
+        self._generator = TrafficGenerator(self._send_digit, load_digits, self._background.submit)
+        self._search = DisagreementSearch(
+            serving.predict_batch, engine.snapshot, load_digits, self._background.submit
+        )
 
     def on_behalf_of(self, by: str = "", *, take_over: bool = False) -> Dashboard:
         """Return a view of this dashboard that makes changes for a user, and may take over others' fields.
@@ -121,7 +139,9 @@ class Dashboard:
 
     def close(self) -> None:
         """Stop the models (local engine) or disconnect (cluster); may be called twice."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._generator.close()
+        for pool in (self._background, self._pool):
+            pool.shutdown(wait=False, cancel_futures=True)
         self._serving.close()
         self._engine.close()
 
@@ -222,17 +242,38 @@ class Dashboard:
             time.sleep(POLL_SECONDS)
         return snapshot
 
-    def predict(self, image: Image, route: Route = Route.SPLIT) -> Prediction:
+    def predict(self, image: Image, route: Route = Route.SPLIT, *, truth: int | None = None) -> Prediction:
         """Classify one digit, (28, 28) float32 in [0, 1], through the gateway; raises ServingError.
 
         If the answer names no model, both models are asked too, and the one with the same answer is named.
+        The answer appears in `traffic()`; `truth` is the digit's label, if it has one.
         """
+        return self._predict(image, route, truth, by_visitor=True)
+
+    def _predict(self, image: Image, route: Route, truth: int | None, *, by_visitor: bool) -> Prediction:
         before = self.snapshot()
         try:
             prediction = self._serving.predict(image, route)
         except ServingError as error:
+            self._record(before, route, truth, error=error.problem, by_visitor=by_visitor)
             raise self._explain(error, route) from error
-        return prediction if prediction.role else self._attribute(prediction, image, route, before)
+        if not prediction.role:
+            prediction = self._attribute(prediction, image, route, before)
+        self._record(before, route, truth, prediction, by_visitor=by_visitor)
+        return prediction
+
+    def _record(
+        self,
+        before: Snapshot,
+        route: Route,
+        truth: int | None,
+        prediction: Prediction | None = None,
+        error: str = "",
+        by_visitor: bool = True,
+    ) -> None:
+        """Store an answer to a request, or its error; `before` was observed before the request."""
+        setup = TrafficSetup.from_snapshot(before)
+        self._answers.add(Answer(time.time(), route, setup, truth, prediction, error, by_visitor))
 
     def _explain(self, error: ServingError, route: Route) -> ServingError:
         """Return the error with the engine's reason as its next step, if the engine knows one."""
@@ -249,8 +290,12 @@ class Dashboard:
             return prediction  # an answer of unknown origin is better than none
         return attribution.attribute_by_answers(prediction, current, new, before, self.snapshot())
 
-    def compare(self, image: Image) -> Comparison:
-        """Ask both models about one digit at the same time; raises ServingError if one does not answer."""
+    def compare(self, image: Image, *, truth: int | None = None) -> Comparison:
+        """Ask both models about one digit at the same time; raises ServingError if one does not answer.
+
+        Both answers appear in `traffic()`; `truth` is the digit's label, if it has one.
+        """
+        before = self.snapshot()
         try:
             answers = self._ask_both(image)
         except ServingError as error:
@@ -264,6 +309,8 @@ class Dashboard:
                 "New did not answer: the gateway sent its request to Current.",
                 "Wait for a ready replica of New.",
             )
+        for answer, route in ((current, Route.CURRENT), (new, Route.NEW)):
+            self._record(before, route, truth, answer)
         return Comparison(current, new)
 
     def _ask_both(self, image: Image) -> tuple[Prediction, Prediction]:
@@ -273,6 +320,37 @@ class Dashboard:
         except RuntimeError:  # the pool is shut down
             raise EngineError("The dashboard has been closed.", "Start it again.") from None
         return current.result(), new.result()
+
+    def start_traffic(self, rate: int = DEFAULT_RATE) -> None:
+        """Send the bundled labelled digits through the gateway, 1 to 50 per second, or change the rate.
+
+        It stops by itself after 10 minutes, and 10 seconds after the last call of `traffic`. Raises
+        EngineError for another rate.
+        """
+        self._generator.start(rate)
+
+    def stop_traffic(self) -> None:
+        """Send no further digits; may be called twice."""
+        self._generator.stop()
+
+    def traffic(self) -> Traffic:
+        """Return the last answers, of `predict` and `compare` too, with each model's figures.
+
+        It keeps the traffic going: somebody looks at it.
+        """
+        self._generator.note_viewer()
+        return read_traffic(self._generator, self._answers, TrafficSetup.from_snapshot(self.snapshot()))
+
+    def _send_digit(self, image: Image, truth: int) -> None:
+        self._predict(image, Route.SPLIT, truth, by_visitor=False)
+
+    def find_disagreements(self, timeout: float = 0.0) -> Disagreements:
+        """Return the bundled digits about which the models differ, as far as they have been found.
+
+        The first call for two models starts a search in the background, which asks both about all digits.
+        Waits up to `timeout` seconds for a first disagreement.
+        """
+        return self._search.read(timeout)
 
     def objects(self) -> tuple[EngineObject, ...]:
         """Return everything that the engine runs, with the last log lines of each."""

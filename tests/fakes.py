@@ -244,6 +244,10 @@ class FakeServing(ServingClient):
         model = self.engine.observed.of(role) or deployment(role)
         return Prediction(self.answers[role], role, model.release, model.version, f"{model.release}-1", 3.2)
 
+    def predict_batch(self, images: NDArray[np.float32], route: Route = Route.SPLIT) -> list[Prediction]:
+        """Predict one after the other."""
+        return [self.predict(image, route) for image in images]
+
     def close(self) -> None:
         """Record that it was closed."""
         self.closed = True

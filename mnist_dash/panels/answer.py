@@ -8,6 +8,7 @@ from mnist_dash import charts
 from mnist_dash.charts import percent
 from mnist_dash.domain import Comparison, Prediction, Snapshot
 from mnist_dash.errors import MnistDashError
+from mnist_dash.panels.samples import judge
 from mnist_dash.panels.session import LastAnswer, Outcome
 from mnist_dash.panels.theme import ink, plain, role_badge, shortened
 
@@ -39,7 +40,17 @@ def show(answer: LastAnswer | None, compare: bool, outdated: bool, why_not: str,
         else:
             st.markdown("Draw a digit from 0 to 9, then press **Predict**, or switch **Live** on.")
     _show_bars(outcome, charts.HEIGHT - height)
-    st.caption("The drawing has changed since this answer: press Predict again." if outdated else "&nbsp;")
+    _show_note(answer, outdated)
+
+
+def _show_note(answer: LastAnswer | None, outdated: bool) -> None:
+    """Show in one line that the drawing has changed, or which model is right about a sample."""
+    if outdated:
+        st.markdown(":small[:gray[The drawing has changed since this answer: press Predict again.]]")
+    elif answer and answer.truth is not None:
+        st.markdown(f"**{judge(answer.outcome, answer.truth)}**")
+    else:
+        st.markdown("&nbsp;")
 
 
 def describe(prediction: Prediction) -> str:

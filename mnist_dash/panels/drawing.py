@@ -5,18 +5,19 @@ from __future__ import annotations
 import base64
 import io
 import random
-from collections.abc import Callable
+import time
 from typing import Any, Final, cast
 
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image as Pictures
+from streamlit.delta_generator import DeltaGenerator
 
 from mnist_dash.dataset import load_digits
 from mnist_dash.domain import Image
 from mnist_dash.errors import DrawingError
-from mnist_dash.panels.session import Session
+from mnist_dash.panels.session import Sample, Session
 from mnist_dash.preprocessing import prepare
 
 SIDE: Final = 280
@@ -25,20 +26,35 @@ TOOLBAR_ON_FOCUS: Final = "<style>.st-key-paper:focus-within { overflow: visible
 """Shows the canvas's own toolbar to keyboard users; a box as high as the canvas hides it from the mouse."""
 PIXEL: Final = 4
 """Size on the page of one of the 28x28 pixels, in px."""
+UNCHANGED: Final = 0.1
+"""A sample as a browser draws it differs by less than this from the sample itself; a stroke makes more."""
 
 
 def draw(state: Session) -> Image | DrawingError:
     """Show the canvas; return the prepared picture, or why there is none."""
     st.header("Draw a digit", anchor=False)
-    drawn = canvas(state)
+    drawn = _pixels_of_sheet(state)
+    sample = state.sample
     if drawn is None:
-        if state.sample is None:
-            return DrawingError("The drawing is empty.", "Draw a digit first.")
-        drawn = np.asarray(_enlarged(state.sample))  # the canvas does not send its initial drawing
+        if sample:
+            return sample.image  # the canvas does not send its initial drawing
+        return DrawingError("The drawing is empty.", "Draw a digit first.")
     try:
-        return prepare(drawn)
+        picture = prepare(drawn)
     except DrawingError as error:
         return error
+    if sample and np.abs(picture - sample.drawn).max() < UNCHANGED:
+        return sample.image
+    return picture
+
+
+def _pixels_of_sheet(state: Session) -> NDArray[np.uint8] | None:
+    """Return what is drawn on the present sheet, None while the browser has sent nothing of it."""
+    pixels = state.pixels = canvas(state)
+    if pixels is not None and state.old_pixels is not None and np.array_equal(pixels, state.old_pixels):
+        return None
+    state.old_pixels = None
+    return pixels
 
 
 def canvas(state: Session) -> NDArray[np.uint8] | None:
@@ -63,7 +79,7 @@ def canvas(state: Session) -> NDArray[np.uint8] | None:
 
 def make_sheet(state: Session) -> dict[str, Any]:
     """Return the canvas's initial drawing; its number makes even a blank one new to the browser."""
-    return {"sheet": state.sheet, "objects": [] if state.sample is None else [_as_object(state.sample)]}
+    return {"sheet": state.sheet, "objects": [] if state.sample is None else [_as_object(state.sample.image)]}
 
 
 def show_buttons(state: Session, why_not: str) -> bool:
@@ -81,9 +97,8 @@ def show_buttons(state: Session, why_not: str) -> bool:
         st.button(
             "Sample",
             key="sample",
-            on_click=_take_sample,
+            on_click=put_sample,
             args=(state,),
-            help="Put one of MNIST's test digits on the canvas, to predict without drawing.",
             width="stretch",
         )
     return pressed
@@ -102,8 +117,8 @@ def show_switches(why_not_compare: str) -> tuple[bool, bool]:
     return live, compare and not why_not_compare
 
 
-def show_model_input(picture: Image | None) -> None:
-    """Show the 28x28 picture, enlarged with its pixels visible."""
+def show_model_input(picture: Image | None) -> DeltaGenerator:
+    """Show the 28x28 picture, enlarged with its pixels visible; return the room beside it."""
     shown = np.zeros((28, 28), np.float32) if picture is None else picture
     enlarged = np.kron((shown * 255).round().astype(np.uint8), np.ones((PIXEL, PIXEL), np.uint8))
     with st.container(horizontal=True, width=SIDE, vertical_alignment="center", key="model-input"):
@@ -113,18 +128,20 @@ def show_model_input(picture: Image | None) -> None:
             output_format="PNG",
             alt="The drawing as 28 by 28 grey pixels" if picture is not None else "Empty picture",
         )
-        st.caption(
-            "What the model sees: 28x28 pixels, without far dots, scaled and centred as MNIST's digits are.",
-            width=SIDE - 28 * PIXEL - 16,
-        )
+        return st.container(width=SIDE - 28 * PIXEL - 16, gap="xsmall")
 
 
-def _take_sample(state: Session, choose: Callable[[int], int] = random.randrange) -> None:
+def put_sample(state: Session, place: int | None = None) -> None:
+    """Put one of the bundled digits on a new sheet, by default any, and ask about it at once."""
     digits = load_digits()
-    state.start_sheet(digits.images[choose(len(digits))])
+    place = random.randrange(len(digits)) if place is None else place
+    image = digits.images[place]
+    drawn = prepare(np.asarray(enlarge(image)))
+    state.start_sheet(Sample(image, int(digits.labels[place]), drawn))
+    state.asked_at = time.monotonic()
 
 
-def _enlarged(sample: Image) -> Pictures.Image:
+def enlarge(sample: Image) -> Pictures.Image:
     """Return a digit as large as the canvas."""
     return Pictures.fromarray((sample * 255).round().astype(np.uint8)).resize((SIDE, SIDE))
 
@@ -132,7 +149,7 @@ def _enlarged(sample: Image) -> Pictures.Image:
 def _as_object(sample: Image) -> dict[str, Any]:
     """Return a digit as an image object of Fabric.js, the canvas's library, that fills the sheet."""
     png = io.BytesIO()
-    _enlarged(sample).save(png, "PNG")
+    enlarge(sample).save(png, "PNG")
     source = f"data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}"
     corner = {"left": 0, "top": 0, "originX": "left", "originY": "top"}
     return {"type": "Image", "src": source, "width": SIDE, "height": SIDE, **corner}

@@ -11,7 +11,7 @@ import streamlit as st
 from mnist_dash import preconditions
 from mnist_dash.domain import Comparison, Image, Release, Role, Route, Snapshot
 from mnist_dash.errors import DrawingError, MnistDashError
-from mnist_dash.panels import answer, drawing
+from mnist_dash.panels import answer, drawing, samples, traffic_strip
 from mnist_dash.panels.session import FIRST_STROKE_SECONDS, LastAnswer, Outcome, Session, session
 from mnist_dash.service import Dashboard
 
@@ -46,25 +46,28 @@ def draw_and_ask(dash: Dashboard, snapshot: Snapshot) -> None:
         pressed = drawing.show_buttons(state, why_not_predict)
         live, compare = drawing.show_switches(why_not_compare)
         picture = None if isinstance(drawn, DrawingError) else drawn
-        drawing.show_model_input(picture)
+        with drawing.show_model_input(picture):
+            samples.show_differing(dash, state, why_not_compare)
     awaited = _found_no_digit(state.answer, picture) and state.has_just_asked(FIRST_STROKE_SECONDS)
     if state.answer and _is_obsolete(state.answer, picture, snapshot):
         state.answer = None
     if pressed:
         state.asked_at = time.monotonic()
     if pressed or (not why_not_predict and (awaited or _is_due(state, picture, live, compare))):
-        state.answer = LastAnswer(picture, ask(dash, drawn, compare), snapshot)
+        truth = samples.find_truth(state, picture)
+        state.answer = LastAnswer(picture, ask(dash, drawn, compare, truth), snapshot, truth)
     outdated = state.answer is not None and not state.answer.is_about(picture)
     with middle:
         answer.show(state.answer, compare, outdated, why_not_predict, drawn=picture is not None)
+        traffic_strip.show(dash, why_not_predict)
 
 
-def ask(dash: Dashboard, drawn: Image | DrawingError, compare: bool) -> Outcome:
+def ask(dash: Dashboard, drawn: Image | DrawingError, compare: bool, truth: int | None = None) -> Outcome:
     """Ask one model as the strategy says, or both; an error is an outcome too."""
     if isinstance(drawn, DrawingError):
         return drawn
     try:
-        return dash.compare(drawn) if compare else dash.predict(drawn)
+        return dash.compare(drawn, truth=truth) if compare else dash.predict(drawn, truth=truth)
     except MnistDashError as error:
         return error
 

@@ -8,6 +8,7 @@ from typing import TypeAlias, cast
 
 import numpy as np
 import streamlit as st
+from numpy.typing import NDArray
 
 from mnist_dash.domain import (
     Change,
@@ -57,6 +58,16 @@ class Dialog:
 
 
 @dataclass(frozen=True, eq=False)
+class Sample:
+    """One of MNIST's digits."""
+
+    image: Image
+    label: int
+    drawn: Image
+    """The image as it is prepared when it comes back from the canvas: nearly the same."""
+
+
+@dataclass(frozen=True, eq=False)
 class LastAnswer:
     """The outcome for one picture; the picture is None where the drawing held no digit."""
 
@@ -64,6 +75,8 @@ class LastAnswer:
     outcome: Outcome
     snapshot: Snapshot
     """What was deployed when it was given: after a promotion its roles would be wrong."""
+    truth: int | None = None
+    """The label of the picture, if it is one of MNIST's digits."""
 
     def is_about(self, picture: Image | None) -> bool:
         """Whether it was given to this very picture."""
@@ -78,8 +91,14 @@ class Session:
 
     sheet: int = 0
     """Counts the sheets of paper: a new one clears the canvas."""
-    sample: Image | None = None
-    """The bundled digit on the sheet."""
+    sample: Sample | None = None
+    """The bundled digit on the sheet; strokes may have been added to it."""
+    pixels: NDArray[np.uint8] | None = None
+    """What the canvas returned last."""
+    old_pixels: NDArray[np.uint8] | None = None
+    """What it returned of the sheet before, as it does until the browser has the new one."""
+    note_on_samples: str = ""
+    """Why there is no digit about which the models differ."""
     answer: LastAnswer | None = None
     asked_at: float = field(default=-FIRST_STROKE_SECONDS)
     """When Predict was pressed last, by the monotonic clock."""
@@ -99,10 +118,12 @@ class Session:
         """Have the next run show a message for a few seconds."""
         self.toasts.append((message, error))
 
-    def start_sheet(self, sample: Image | None = None) -> None:
+    def start_sheet(self, sample: Sample | None = None) -> None:
         """Put a new sheet on the canvas: blank, or with a digit on it."""
         self.sheet += 1
         self.sample = sample
+        self.old_pixels = self.pixels
+        self.note_on_samples = ""
         self.answer = None
         self.asked_at = -FIRST_STROKE_SECONDS
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from mnist_dash.dataset import load_digits
 from mnist_dash.domain import (
     ChangeContext,
     Deploy,
@@ -309,6 +310,36 @@ def test_what_cannot_work_is_refused_with_the_reason(dash: Dashboard) -> None:
         dash.remove(Role.CURRENT)
     with pytest.raises(EngineError, match="0 to 100"):
         dash.set_split(101)
+
+
+def test_traffic_shows_what_the_split_does(both: Dashboard) -> None:
+    """The share of each model is the one that was set, nothing fails, and a stop ends the requests."""
+    both.set_split(20)
+    both.wait_settled()
+    both.start_traffic(50)
+    deadline = time.monotonic() + 60
+    while (traffic := both.traffic()).counted < 150:
+        assert time.monotonic() < deadline, traffic
+        time.sleep(0.1)
+    both.stop_traffic()
+    assert (traffic.split, traffic.errors) == (20, 0)
+    current, new = traffic.roles[Role.CURRENT], traffic.roles[Role.NEW]
+    assert current.answers + new.answers + traffic.unknown == traffic.counted
+    assert within_five_deviations(new.answers, current.answers + new.answers, 20)
+    assert current.right > 0.8 * current.answers
+    assert current.p50 is not None
+    time.sleep(1)  # requests under way are answered
+    total = both.traffic().total
+    time.sleep(1)
+    assert (both.traffic().total, both.traffic().running) == (total, False)
+
+
+def test_digits_about_which_the_models_differ_are_found(both: Dashboard) -> None:
+    """Both models, asked about one, answer differently."""
+    digits = load_digits()
+    found = both.find_disagreements(timeout=30).found
+    assert found
+    assert not both.compare(digits.images[found[0]]).agree
 
 
 def test_a_closed_dashboard_says_so(dash: Dashboard, linear: str) -> None:

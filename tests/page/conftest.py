@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 from mnist_dash.domain import Strategy
 from mnist_dash.panels import drawing, lifecycle
 from mnist_dash.panels.session import Session
+from mnist_dash.service import Dashboard
 from mnist_dash.settings import Settings
 from tests import fakes
 from tests.fakes import FakeEngine, FakeServing
@@ -117,8 +118,7 @@ class Canvas:
         if session.sheet != self.sheet:
             self.sheet, self.pixels = session.sheet, None
             if session.sample is not None:
-                grey = np.kron(session.sample, np.ones((10, 10)))
-                self.pixels = (grey * 255).astype(np.uint8)
+                self.pixels = np.asarray(drawing.enlarge(session.sample.image))
         return self.pixels
 
 
@@ -137,18 +137,26 @@ def engine() -> FakeEngine:
 
 
 @pytest.fixture
-def serving(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> FakeServing:
-    """The models that answer; the page opens a dashboard on the fakes."""
-    dash, serving = fakes.dashboard(engine)
+def dash(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dashboard]:
+    """The dashboard on the fakes that the page opens."""
+    dash, _ = fakes.dashboard(engine)
     monkeypatch.setattr(Settings, "from_env", Settings)
     monkeypatch.setattr(lifecycle, "open_dashboard", lambda _: dash)
-    return serving
+    with dash:
+        yield dash
 
 
 @pytest.fixture
-def page(serving: FakeServing) -> Page:
+def serving(dash: Dashboard) -> FakeServing:
+    """The models that answer on that dashboard."""
+    assert isinstance(dash._serving, FakeServing)
+    return dash._serving
+
+
+@pytest.fixture
+def page(dash: Dashboard) -> Page:
     """A visitor who has just come."""
-    assert serving
+    assert dash
     return Page()
 
 

@@ -256,7 +256,7 @@ def test_a_conflict_without_a_dialog_can_be_taken_over_in_place(
     assert not page.run().has("take-over")
 
 
-@pytest.mark.usefixtures("serving")
+@pytest.mark.usefixtures("dash")
 @pytest.mark.parametrize(
     ("claims", "by"),
     [

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import pytest
 
+from mnist_dash.disagreements import Disagreements
 from mnist_dash.domain import Prediction, Role, Route, Snapshot, Strategy
 from mnist_dash.errors import ServingError
 from mnist_dash.panels import drawing
@@ -115,23 +118,82 @@ def test_clear_removes_drawing_and_answer(page: Page, canvas: Canvas) -> None:
     assert "says 7" not in page.text
 
 
-def test_a_sample_can_be_predicted_without_drawing(page: Page, canvas: Canvas, serving: FakeServing) -> None:
-    """Sample puts one of MNIST's digits on the canvas."""
-    page.click("sample").click("predict")
-    (picture, _), *_ = serving.asked
-    assert canvas.pixels is not None
+def test_a_sample_is_predicted_at_once(page: Page, canvas: Canvas, serving: FakeServing) -> None:
+    """Sample puts one of MNIST's digits on the canvas, and no further click is needed."""
+    canvas.draw_stroke()
+    page.run().click("sample")
+    ((picture, _),) = serving.asked
     assert picture.max() > 0.5
     assert "says 7" in page.text
+    page.run()
+    assert len(serving.asked) == 1
 
 
-def test_a_sample_can_be_predicted_before_the_canvas_has_loaded(
+def test_a_sample_is_predicted_before_the_canvas_has_sent_it(
     page: Page, serving: FakeServing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The canvas never sends its initial drawing."""
+    """At first the canvas has nothing to send, and later it still has the drawing before."""
     monkeypatch.setattr(drawing, "canvas", lambda _: None)
-    page.click("sample").click("predict")
-    assert len(serving.asked) == 1
-    assert "says 7" in page.text
+    page.click("sample")
+    before = np.full(CANVAS_SHAPE, 255, np.uint8)
+    monkeypatch.setattr(drawing, "canvas", lambda _: before)
+    page.run().click("sample")
+    state = page.at.session_state["session"]
+    assert [image is state.sample.image for image, _ in serving.asked][-1]
+
+
+@pytest.mark.parametrize("truth", [7, 4])
+def test_a_sample_shows_whether_the_answer_is_right(
+    page: Page, canvas: Canvas, monkeypatch: pytest.MonkeyPatch, truth: int
+) -> None:
+    """The label is known; once something is drawn over it, it is not."""
+    monkeypatch.setattr(random, "randrange", lambda _: truth)
+    page.click("sample")
+    assert canvas.pixels is not None
+    assert f"MNIST says {truth}: Current is {'right' if truth == 7 else 'wrong'}." in page.text
+    page.wait_out_late_strokes()
+    canvas.pixels = canvas.pixels.copy()
+    canvas.pixels[:40, :] = 255
+    page.run()
+    assert "MNIST says" not in page.text
+    assert "The drawing has changed" in page.text
+
+
+def test_where_they_differ_puts_a_telling_digit_on_the_canvas(
+    page: Page, canvas: Canvas, serving: FakeServing, dash: Dashboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both models are asked about it, and the page says which is right."""
+    serving.answers = {Role.CURRENT: sure_of(1), Role.NEW: sure_of(4)}
+    monkeypatch.setattr(dash, "find_disagreements", lambda _: Disagreements((4,), 100, 2000))
+    page.click("differing")
+    assert page.at.toggle("compare").value
+    assert "Current says 1, New says 4" in page.text
+    assert "MNIST says 4: New is right." in page.text
+    assert canvas.pixels is not None
+
+
+@pytest.mark.parametrize(
+    ("search", "text"),
+    [
+        (Disagreements((), 2000, 2000), "The models agree on all 2,000 digits."),
+        (Disagreements((), 300, 2000), "The models agree on the first 300 digits."),
+        (Disagreements((), 0, 2000, "New did not answer."), "New did not answer."),
+    ],
+)
+def test_where_they_differ_says_why_there_is_nothing_to_show(
+    page: Page,
+    canvas: Canvas,
+    dash: Dashboard,
+    monkeypatch: pytest.MonkeyPatch,
+    search: Disagreements,
+    text: str,
+) -> None:
+    """The drawing stays."""
+    canvas.draw_stroke()
+    monkeypatch.setattr(dash, "find_disagreements", lambda _: search)
+    page.click("differing")
+    assert text in page.text
+    assert canvas.pixels is not None
 
 
 @pytest.mark.parametrize("compare", [False, True])

@@ -31,7 +31,7 @@ def test_choosing_alone_sends_nothing(page: Page, engine: FakeEngine) -> None:
     assert "Not sent yet: Canary, 70 % to New." in page.text
 
 
-@pytest.mark.usefixtures("serving")
+@pytest.mark.usefixtures("dash")
 @pytest.mark.parametrize(
     ("split", "strategy", "percent"), [(65, Strategy.CANARY, 65), (0, Strategy.CURRENT_ONLY, 20)]
 )

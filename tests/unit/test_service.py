@@ -226,3 +226,35 @@ def test_a_closed_dashboard_has_an_error_of_its_own() -> None:
     dash.close()
     with pytest.raises(MnistDashError, match="has been closed"):
         dash.compare(IMAGE)
+
+
+def test_every_prediction_appears_in_the_traffic() -> None:
+    """With its label, its route and whether it failed; the page's are told from the generator's."""
+    dash, serving = dashboard(FakeEngine())
+    dash.predict(IMAGE, truth=7)
+    dash.compare(IMAGE)
+    serving.error = ServingError("No model is there to answer (503).")
+    with pytest.raises(ServingError):
+        dash.predict(IMAGE, Route.NEW)
+    answers = dash.traffic().answers
+    assert [answer.route for answer in answers] == [Route.SPLIT, Route.CURRENT, Route.NEW, Route.NEW]
+    assert [answer.is_right for answer in answers] == [True, None, None, None]
+    assert [answer.error for answer in answers] == ["", "", "", "No model is there to answer (503)."]
+    assert all(answer.by_visitor for answer in answers)
+
+
+def test_a_closed_dashboard_sends_no_traffic() -> None:
+    """Closing ends it."""
+    dash, _ = dashboard(FakeEngine())
+    dash.start_traffic(50)
+    dash.close()
+    assert not dash.traffic().running
+    with pytest.raises(EngineError, match="has been closed"):
+        dash.start_traffic()
+    assert "has been closed" in dash.find_disagreements().problem
+
+
+def test_digits_about_which_the_models_differ_are_found() -> None:
+    """The first call waits for one."""
+    with dashboard(FakeEngine(), [sure_of(7), sure_of(3)])[0] as dash:
+        assert dash.find_disagreements(timeout=20).found[0] == 0

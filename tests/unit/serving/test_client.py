@@ -151,6 +151,17 @@ def test_the_shape_is_read_once() -> None:
     assert [r.method for r in transport.requests] == ["GET", "POST", "POST", "POST"]
 
 
+def test_several_digits_are_predicted_in_one_request() -> None:
+    """In their order; an answer to some of them only is an error."""
+    other = TEN[::-1]
+    serving, transport = client(model(answer={"predictions": [TEN, other]}))
+    first, second = serving.predict_batch(np.stack([IMAGE, IMAGE]), Route.NEW)
+    assert (first.digit, second.digit) == (7, 2)
+    assert len([request for request in transport.requests if request.method == "POST"]) == 1
+    with pytest.raises(ServingError, match="holds 2 predictions"):
+        serving.predict_batch(np.stack([IMAGE] * 3))
+
+
 def test_a_new_model_of_another_shape_gets_a_second_request() -> None:
     """It is forced to the model that the gateway chose."""
 

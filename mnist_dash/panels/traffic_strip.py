@@ -1,0 +1,205 @@
+"""Middle, below the answer: send labelled digits, and see who answers them, as one dot for each answer."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import streamlit as st
+
+from mnist_dash.charts import COLOUR, UNKNOWN
+from mnist_dash.domain import Role
+from mnist_dash.errors import MnistDashError
+from mnist_dash.panels.session import session
+from mnist_dash.service import Dashboard
+from mnist_dash.traffic import DEFAULT_RATE, MAX_RATE, MIN_RATE, Answer, Traffic
+
+SWITCH, RATE = "send-traffic", "traffic-rate"
+REFRESH_SECONDS: Final = 1.0
+IDLE_SECONDS: Final = 3.0
+"""How soon the page shows what others did while no traffic runs."""
+COLUMNS, CELLS = 26, 104
+"""The grid of dots; it has a few cells more than dots, so that a gap follows the newest."""
+ERROR: Final = "#d9362b"
+STYLE: Final = f"""<style>
+.st-key-traffic {{ container-type: inline-size; }}
+.st-key-traffic .dots {{ display: grid; grid-template-columns: repeat({COLUMNS}, minmax(0, 14px)); }}
+.st-key-traffic i {{ display: block; max-width: 14px; height: 15px; padding: 2px 2px 1px; }}
+.st-key-traffic i.mine {{ border-bottom: 2px solid; padding-bottom: 0; }}
+.st-key-traffic i::before {{
+  content: ""; display: block; max-width: 10px; aspect-ratio: 1; background: {UNKNOWN};
+}}
+.st-key-traffic i.empty::before {{ width: 3px; height: 3px; margin: 3px; opacity: 0.4; border-radius: 50%; }}
+.st-key-traffic i.current::before {{ background: {COLOUR[Role.CURRENT]}; border-radius: 50%; }}
+.st-key-traffic i.current.wrong::before {{ background: none; border: 2px solid {COLOUR[Role.CURRENT]}; }}
+.st-key-traffic i.new::before {{
+  background: {COLOUR[Role.NEW]}; clip-path: polygon(50% 0, 100% 100%, 0 100%);
+}}
+.st-key-traffic i.new.wrong::before {{
+  clip-path: polygon(evenodd, 50% 0, 100% 100%, 0 100%, 50% 0, 50% 40%, 28% 84%, 72% 84%, 50% 40%);
+}}
+.st-key-traffic i.unknown.wrong::before {{ background: none; border: 2px solid {UNKNOWN}; }}
+.st-key-traffic i.unlabelled::before {{ opacity: 0.5; }}
+.st-key-traffic i.error::before {{
+  background: {ERROR};
+  clip-path: polygon(20% 0, 50% 30%, 80% 0, 100% 20%, 70% 50%, 100% 80%, 80% 100%, 50% 70%,
+    20% 100%, 0 80%, 30% 50%, 0 20%);
+}}
+.st-key-traffic table {{ width: 100%; max-width: 460px; border-collapse: collapse; margin: 4px 0 0; }}
+.st-key-traffic td, .st-key-traffic th {{
+  padding: 0 0 0 6px; border: none; font-size: 13px; line-height: 19px; font-weight: 400;
+  text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums;
+}}
+.st-key-traffic th:first-child {{ padding-left: 0; text-align: left; }}
+.st-key-traffic table i {{ display: inline-block; width: 14px; vertical-align: -2px; }}
+@container (max-width: 350px) {{
+  .st-key-traffic td, .st-key-traffic th {{ padding-left: 3px; font-size: 11px; }}
+}}
+.st-key-traffic p {{ margin: 0; font-size: 13px; line-height: 19px; }}
+</style>"""
+"""Draws with boxes, because `st.html` removes SVG, and a new picture every second would flicker."""
+
+
+def show(dash: Dashboard, why_not: str = "") -> None:
+    """Show the switch that sends traffic, and the answers of all visitors; `why_not` disables the switch."""
+    traffic = dash.traffic()
+    with st.container(key="traffic", gap="xsmall"):
+        st.html(STYLE)
+        _show_controls(dash, traffic, why_not)
+        strip = st.fragment(_show_strip, run_every=REFRESH_SECONDS if traffic.running else IDLE_SECONDS)
+        strip(dash, _controls_state(traffic))
+
+
+def _show_controls(dash: Dashboard, traffic: Traffic, why_not: str) -> None:
+    widgets = st.session_state
+    # Set in each run: others may have switched, and a browser may have missed the run that set it before.
+    widgets[SWITCH] = traffic.running
+    widgets[RATE] = traffic.rate if traffic.running else widgets.get(RATE, DEFAULT_RATE)
+    with st.container(horizontal=True, vertical_alignment="center", key="traffic-controls"):
+        st.toggle(
+            "Send traffic",
+            key=SWITCH,
+            on_change=_switch,
+            args=(dash,),
+            disabled=bool(why_not) and not traffic.running,
+        )
+        st.slider(
+            "Digits per second",
+            MIN_RATE,
+            MAX_RATE,
+            key=RATE,
+            format="%d per second",
+            on_change=_change_rate,
+            args=(dash,),
+            label_visibility="collapsed",
+            width="stretch",
+        )
+
+
+def _switch(dash: Dashboard) -> None:
+    if st.session_state[SWITCH]:
+        _start(dash)
+    else:
+        dash.stop_traffic()
+
+
+def _change_rate(dash: Dashboard) -> None:
+    if dash.traffic().running:
+        _start(dash)
+
+
+def _start(dash: Dashboard) -> None:
+    try:
+        dash.start_traffic(st.session_state[RATE])
+    except MnistDashError as error:
+        session().notify(str(error), error=True)
+
+
+def _controls_state(traffic: Traffic) -> int:
+    """Return what the controls show: the rate while traffic runs, otherwise 0."""
+    return traffic.rate if traffic.running else 0
+
+
+def _show_strip(dash: Dashboard, shown: int) -> None:
+    """Draw the answers; `shown` is the state of the controls, which only a run of the page can change."""
+    traffic = dash.traffic()
+    if _controls_state(traffic) != shown:
+        st.rerun()
+    st.html(draw_dots(traffic) + draw_table(traffic) + draw_note(traffic))
+
+
+def draw_dots(traffic: Traffic) -> str:
+    """Return a dot for each answer, in rows: the newest replaces the oldest, so that no dot moves."""
+    cells = ["empty"] * CELLS
+    first = traffic.total - len(traffic.answers)
+    for number, answer in enumerate(traffic.answers, start=first):
+        cells[number % CELLS] = _classes(answer)
+    dots = "".join(f'<i class="{classes}"></i>' for classes in cells)
+    return f'<div class="dots" role="img" aria-label="{describe(traffic)}">{dots}</div>'
+
+
+def _classes(answer: Answer) -> str:
+    """Return the classes of an answer's dot: who, right or wrong, and whose request."""
+    mine = " mine" if answer.by_visitor else ""
+    if not answer.prediction:
+        return f"error{mine}"
+    outcome = {True: "", False: " wrong", None: " unlabelled"}[answer.is_right]
+    return f"{answer.role or 'unknown'}{outcome}{mine}"
+
+
+def describe(traffic: Traffic) -> str:
+    """Describe the dots in words."""
+    answers = traffic.answers
+    if not answers:
+        return "No answers yet."
+    parts = []
+    for role in Role:
+        given = [answer for answer in answers if answer.prediction and answer.role is role]
+        wrong = sum(answer.is_right is False for answer in given)
+        parts.append(f"{role.label} gave {len(given)}, {wrong} of them wrong")
+    errors = sum(answer.prediction is None for answer in answers)
+    return f"The last {len(answers)} answers: {'; '.join(parts)}; {errors} errors."
+
+
+def draw_table(traffic: Traffic) -> str:
+    """Return a table with each role's figures."""
+    heads = ("", "answers", "share", "set", "right", "per s", "p50 ms", "p95 ms")
+    head = "".join(f'<th scope="col">{text}</th>' for text in heads)
+    rows = "".join(_draw_row(role, traffic) for role in Role)
+    return f"<table><tr>{head}</tr>{rows}</table>"
+
+
+def _draw_row(role: Role, traffic: Traffic) -> str:
+    figures = traffic.roles[role]
+    set_share = traffic.split if role is Role.NEW else 100 - traffic.split
+    cells = (
+        str(figures.answers),
+        _percent(figures.share),
+        f"{set_share} %",
+        _percent(figures.right / figures.labelled if figures.labelled else None, digits=1),
+        f"{figures.per_second:.1f}",
+        _milliseconds(figures.p50),
+        _milliseconds(figures.p95),
+    )
+    name = f'<i class="{role}"></i> {role.label}'
+    return f'<tr><th scope="row">{name}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
+
+
+def draw_note(traffic: Traffic) -> str:
+    """Return a line on errors, on the state of the traffic, and on how to read the dots."""
+    if not traffic.answers:
+        return f"<p>{traffic.stopped or 'A dot for each answer: filled is right, hollow is wrong.'}</p>"
+    errors = f"{traffic.errors} error{'' if traffic.errors == 1 else 's'}"
+    counted = f"Last {traffic.counted} at this split: "
+    unknown = f", {traffic.unknown} of an unknown model" if traffic.unknown else ""
+    minutes = f"Stops in {max(round(traffic.seconds_left / 60), 1)} min." if traffic.running else ""
+    return f"<p>{counted}{errors}{unknown}. {minutes or traffic.stopped}</p>"
+
+
+def _percent(share: float | None, digits: int = 0) -> str:
+    return "-" if share is None else f"{share * 100:.{digits}f} %"
+
+
+def _milliseconds(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.1f}" if value < 10 else f"{value:.0f}"

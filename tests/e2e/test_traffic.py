@@ -1,0 +1,60 @@
+"""Traffic and samples in a browser: the switch that all browsers share, and digits with a known answer."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import Locator, expect
+
+from tests.e2e.browser import PATIENCE, Visitor
+from tests.e2e.conftest import Visit
+
+
+def dots(visitor: Visitor) -> Locator:
+    """Return the dots of the answers."""
+    return visitor.part("traffic").locator(".dots i:not(.empty)")
+
+
+def switch(visitor: Visitor) -> Locator:
+    """Return the switch that sends traffic."""
+    return visitor.part("send-traffic").get_by_role("switch")
+
+
+def test_traffic_runs_for_all_browsers_until_one_stops_it(visit: Visit) -> None:
+    """Each shows a dot for each answer, of either model."""
+    first, other = visit(), visit(390, 844)
+    first.reads("card-new", "Ready")
+    first.set_strategy("Canary", 50)
+    first.switch("send-traffic")
+    for visitor in (first, other):
+        expect(switch(visitor)).to_be_checked(timeout=PATIENCE)
+        expect(dots(visitor).nth(20)).to_be_visible(timeout=PATIENCE)
+        for role in ("current", "new"):
+            expect(visitor.part("traffic").locator(f".dots i.{role}").first).to_be_visible(timeout=PATIENCE)
+        visitor.reads("traffic", re.compile("at this split: 0 errors. Stops in 10 min"))
+    other.switch("send-traffic")
+    expect(switch(first)).not_to_be_checked(timeout=PATIENCE)
+    total = dots(first).count()
+    first.draw(3)
+    first.press("predict")
+    expect(first.part("traffic").locator(".dots i.mine")).to_have_count(1, timeout=PATIENCE)
+    expect(dots(first)).to_have_count(min(total + 1, 100), timeout=PATIENCE)
+
+
+def test_a_sample_is_judged_at_once(visitor: Visitor) -> None:
+    """Although another drawing is on the canvas; a stroke over it ends what MNIST says about it."""
+    visitor.draw(3)
+    visitor.press("sample")
+    visitor.shows(re.compile(r"MNIST says \d: (Current|New) is (right|wrong)\."))
+    expect(visitor.page.get_by_text("The drawing has changed")).to_be_hidden()
+    visitor.start_stroke([(10, 20), (270, 30)])
+    visitor.page.mouse.up()
+    expect(visitor.page.get_by_text("MNIST says")).to_be_hidden(timeout=PATIENCE)
+
+
+def test_where_they_differ_shows_both_answers_and_the_right_one(visitor: Visitor) -> None:
+    """Compare is switched on for it."""
+    visitor.press("differing")
+    visitor.reads("answer", re.compile("disagree", re.IGNORECASE))
+    visitor.shows(re.compile(r"MNIST says \d: (Current is right|New is right|both are wrong)\."))
+    expect(visitor.part("compare").get_by_role("switch")).to_be_checked(timeout=PATIENCE)

@@ -1,0 +1,91 @@
+"""Send traffic: the switch and the rate, which all browsers share, and the strip of answers."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+
+from mnist_dash.domain import Snapshot
+from mnist_dash.errors import ServingError
+from mnist_dash.service import Dashboard
+from tests.fakes import FakeEngine, FakeServing
+from tests.page.conftest import Canvas, Page
+
+
+def dots(page: Page) -> list[str]:
+    """Return the classes of all dots."""
+    html = "".join(element.proto.body for element in page.at.get("html"))
+    shown = re.findall(r'<i class="([^"]*)"></i>', html.partition('class="dots"')[2].partition("</div>")[0])
+    return [classes for classes in shown if classes != "empty"]
+
+
+def wait_for_answers(dash: Dashboard, count: int) -> None:
+    """Wait until so many requests have been answered."""
+    deadline = time.monotonic() + 20
+    while dash.traffic().total < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_the_switch_sends_labelled_digits_until_it_is_switched_off(page: Page, dash: Dashboard) -> None:
+    """At the chosen rate; the strip has a dot for each answer, and the table each model's figures."""
+    page.at.slider("traffic-rate").set_value(50)
+    page.switch("send-traffic")
+    assert (dash.traffic().running, dash.traffic().rate) == (True, 50)
+    wait_for_answers(dash, 20)
+    page.at.toggle("send-traffic").set_value(False)
+    page.run()
+    assert not dash.traffic().running
+    total = dash.traffic().total
+    assert len(dots(page)) == pytest.approx(total, abs=3)
+    assert {"current", "new"} & {classes.split()[0] for classes in dots(page)} == {"current", "new"}
+    assert "0 errors" in page.text
+
+
+def test_all_browsers_share_the_switch(page: Page, dash: Dashboard) -> None:
+    """Another visitor sees that traffic runs and at which rate, may change the rate, and may stop it."""
+    other = Page()
+    dash.start_traffic(20)
+    assert other.run().at.toggle("send-traffic").value
+    assert other.at.slider("traffic-rate").value == 20
+    other.at.slider("traffic-rate").set_value(30)
+    other.run()
+    assert page.run().at.slider("traffic-rate").value == 30
+    dash.stop_traffic()
+    assert not other.run().at.toggle("send-traffic").value
+
+
+def test_a_rate_alone_sends_nothing(page: Page, dash: Dashboard) -> None:
+    """It is the one for the next start."""
+    page.at.slider("traffic-rate").set_value(9)
+    assert not page.run().at.toggle("send-traffic").value
+    assert not dash.traffic().running
+
+
+def test_predictions_of_the_page_appear(page: Page, canvas: Canvas) -> None:
+    """Underlined, and pale, because nobody knows what was drawn; a comparison is two answers."""
+    canvas.draw_stroke()
+    page.click("predict")
+    assert dots(page) == ["current unlabelled mine"]
+    page.switch("compare")
+    assert dots(page) == ["current unlabelled mine", "current unlabelled mine", "new unlabelled mine"]
+    assert "The last 3 answers: Current gave 2, 0 of them wrong; New gave 1" in page.text
+
+
+def test_errors_appear(page: Page, canvas: Canvas, serving: FakeServing) -> None:
+    """As crosses, and as a count."""
+    serving.error = ServingError("The gateway cannot be reached.")
+    canvas.draw_stroke()
+    page.click("predict")
+    assert dots(page) == ["error mine"]
+    assert "1 error." in page.text
+
+
+def test_without_a_model_no_traffic_can_be_started(page: Page, engine: FakeEngine, dash: Dashboard) -> None:
+    """But what runs can be stopped."""
+    engine.observed = Snapshot(taken_at=0.0)
+    assert page.run().at.toggle("send-traffic").disabled
+    dash.start_traffic()
+    assert not page.run().at.toggle("send-traffic").disabled

@@ -107,6 +107,8 @@ class Session:
     """A change without a dialog that was refused, because it writes fields that somebody else owns."""
     split_shown: int | None = None
     """The split that the page last set the strategy's controls to; a visitor's choice differs from it."""
+    split_shown_at: float = 0.0
+    """When that split was first set, by the monotonic clock."""
     findings: tuple[Finding, ...] = ()
     """The result of this visitor's last route test."""
     toasts: list[tuple[str, bool]] = field(default_factory=list)

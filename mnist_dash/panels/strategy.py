@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
 import streamlit as st
@@ -16,6 +17,8 @@ from mnist_dash.service import Dashboard
 
 CHOSEN, CANARY_PERCENT = "strategy", "canary-percent"
 STRATEGIES: Final = tuple(Strategy)
+RESEND_SECONDS: Final = 3.0
+"""A run that follows another at once drops what that one sent, so the controls are set again for so long."""
 BESIDE_PREVIEW: Final = 138
 """Width in px of the note about an unsent strategy where Preview shares its row."""
 
@@ -61,15 +64,16 @@ def describe_pending(snapshot: Snapshot) -> str:
 
 def _follow_desired_split(snapshot: Snapshot) -> None:
     """Set the controls to the desired split, unless the visitor has an unsent choice."""
-    state, widgets = session(), st.session_state
+    state, widgets, now = session(), st.session_state, time.monotonic()
     shown = CHOSEN in widgets
-    if shown and state.split_shown == snapshot.split_desired:
+    if shown and state.split_shown == snapshot.split_desired and now - state.split_shown_at > RESEND_SECONDS:
         return
     if not shown or _chosen_split() == state.split_shown:
         widgets[CHOSEN] = snapshot.strategy
         if snapshot.strategy is Strategy.CANARY:
             widgets[CANARY_PERCENT] = snapshot.split_desired
-    state.split_shown = snapshot.split_desired
+    if state.split_shown != snapshot.split_desired:
+        state.split_shown, state.split_shown_at = snapshot.split_desired, now
 
 
 def _chosen_split() -> int:

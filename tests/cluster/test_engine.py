@@ -166,7 +166,7 @@ def viewers(dash: Dashboard, count: int) -> Iterator[None]:
 
 def polls(proxy: FaultProxy) -> int:
     """How often the Ingresses were listed: once in each look at the cluster."""
-    return sum(one.method == "GET" and "/ingresses?" in one.path for one in proxy.requests)
+    return sum(item.method == "GET" and "/ingresses?" in item.path for item in proxy.requests)
 
 
 def await_polls(proxy: FaultProxy, more: int) -> None:
@@ -250,8 +250,8 @@ def test_a_key_file_reaches_the_pods_and_a_new_one_rolls_them(
     assert secret_of(rollout) == path.read_bytes()
     first = pods_of(rollout)
     container = rollout.live(APPS, "Deployment", "mnist-blue")["spec"]["template"]["spec"]["containers"][0]
-    (variable,) = [one for one in container["env"] if one["name"] == "GOOGLE_APPLICATION_CREDENTIALS"]
-    (mount,) = [one for one in container["volumeMounts"] if one["name"] == "credentials"]
+    (variable,) = [item for item in container["env"] if item["name"] == "GOOGLE_APPLICATION_CREDENTIALS"]
+    (mount,) = [item for item in container["volumeMounts"] if item["name"] == "credentials"]
     assert variable["value"] == mount["mountPath"] + "/key.json"
     assert mount["readOnly"]
 
@@ -296,7 +296,7 @@ def secret_of(rollout: Rollout) -> bytes:
 def pods_of(rollout: Rollout) -> set[str]:
     """The names of the Pods that do not end."""
     metadata = [pod["metadata"] for pod in rollout.all_live("v1", "Pod")]
-    return {one["name"] for one in metadata if "deletionTimestamp" not in one}
+    return {item["name"] for item in metadata if "deletionTimestamp" not in item}
 
 
 # HTTPS

@@ -172,7 +172,7 @@ def test_a_crash_loop_is_reported_with_its_last_line(failing: FailingNamespace, 
     dash.deploy(Role.CURRENT, failing.model())
     card = await_card(dash, State.FAILED, "ended with exit code 3: bad alloc of 17 tensors")
     assert "Objects tab" in card.next_step
-    (pod,) = [one for one in dash.objects() if one.kind == "Pod"]
+    (pod,) = [item for item in dash.objects() if item.kind == "Pod"]
     assert (pod.role, pod.state, pod.details["Waiting"]) == (Role.CURRENT, "starting", "CrashLoopBackOff")
     assert pod.log.splitlines() == ["Reading the model.", "bad alloc of 17 tensors"]
     times, sentences = zip(*(event.split(", ", 1) for event in pod.events), strict=True)

@@ -52,7 +52,7 @@ def test_the_file_is_what_is_there_and_makes_it_anew_elsewhere(
     dash.set_split(20)
     dash.wait_settled()
     text = dash.manifests()
-    kinds = [one["kind"] for one in yaml.safe_load_all(text) if one]
+    kinds = [item["kind"] for item in yaml.safe_load_all(text) if item]
     routes = ["HTTPRoute"] if router is RouterKind.GATEWAY else ["Ingress"] * 2
     assert kinds == ["Namespace", "Service", "Service", *routes, "Deployment", "Deployment"]
     assert "private_key" not in text

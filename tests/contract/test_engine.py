@@ -125,7 +125,7 @@ def test_promote_and_undo_under_load_lose_no_request(
 ) -> None:
     """The same replicas answer afterwards, in other roles, and nothing restarted."""
     before = {role: who(both.predict(image, Route(role.value))) for role in Role}
-    running = {one.name for one in both.objects() if one.kind in ("Model server", "Pod")}
+    running = {item.name for item in both.objects() if item.kind in ("Model server", "Pod")}
     both.set_split(50)
     both.wait_settled()
     with constant_load(both, image) as load:
@@ -141,7 +141,7 @@ def test_promote_and_undo_under_load_lose_no_request(
     assert undone.current.base == linear  # type: ignore[union-attr]  # it is deployed
     assert (undone.split_observed, undone.can_undo_promote) == (0, False)
     assert who(both.predict(image, Route.CURRENT)) == before[Role.CURRENT]
-    assert {one.name for one in both.objects() if one.kind in ("Model server", "Pod")} == running
+    assert {item.name for item in both.objects() if item.kind in ("Model server", "Pod")} == running
 
 
 def test_a_redeploy_under_load_loses_no_request(
@@ -266,7 +266,7 @@ def test_the_objects_are_what_runs(both: Dashboard) -> None:
     """The gateway and each replica, with where it is and what it wrote."""
     objects = both.objects()
     assert objects[0].details["Address"] == both.gateway.url
-    replicas = [one for one in objects if one.kind in ("Model server", "Pod")]
+    replicas = [item for item in objects if item.kind in ("Model server", "Pod")]
     assert [replica.role for replica in replicas] == [Role.CURRENT, Role.NEW]
     assert all(replica.state == "ready" for replica in replicas)
     assert all("Serving version 1" in replica.log for replica in replicas)

@@ -143,7 +143,7 @@ def test_the_tabs_show_what_is_there(
         rolled_out.press("download-manifests")
     download.value.save_as(tmp_path / "all.yaml")
     objects = list(yaml.safe_load_all((tmp_path / "all.yaml").read_text()))
-    assert {"Deployment", "Service", "Ingress"} <= {one["kind"] for one in objects}
+    assert {"Deployment", "Service", "Ingress"} <= {item["kind"] for item in objects}
 
     rolled_out.open_tab("Call it")
     rolled_out.press("test-route")

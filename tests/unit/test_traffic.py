@@ -176,7 +176,7 @@ def test_the_store_keeps_the_last_answers() -> None:
     for number in range(25):
         store.add(answer(at=float(number)))
     assert store.total == 25
-    assert [one.at for one in store.last(3)] == [22, 23, 24]
+    assert [item.at for item in store.last(3)] == [22, 23, 24]
     assert len(store.last(100)) == 10
 
 

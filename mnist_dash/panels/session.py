@@ -102,6 +102,8 @@ class Session:
     answer: LastAnswer | None = None
     asked_at: float = field(default=-FIRST_STROKE_SECONDS)
     """When Predict was pressed last, by the monotonic clock."""
+    traffic_switched_at: float = float("-inf")
+    """When the traffic was started or stopped from here, by the monotonic clock."""
     dialog: Dialog | None = None
     conflict: tuple[Change, EngineError] | None = None
     """A change without a dialog that was refused, because it writes fields that somebody else owns."""

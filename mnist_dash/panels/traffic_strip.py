@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
 import streamlit as st
@@ -13,7 +14,10 @@ from mnist_dash.panels.session import session
 from mnist_dash.service import Dashboard
 from mnist_dash.traffic import DEFAULT_RATE, MAX_RATE, MIN_RATE, Answer, Traffic
 
-SWITCH, RATE = "send-traffic", "traffic-rate"
+BUTTON, RATE = "send-traffic", "traffic-rate"
+BUTTON_WIDTH: Final = 148
+"""In px: both labels fit, so that the button never changes its size."""
+DOUBLE_CLICK_SECONDS: Final = 0.7
 REFRESH_SECONDS: Final = 1.0
 IDLE_SECONDS: Final = 3.0
 """How soon the page shows what others did while no traffic runs."""
@@ -60,32 +64,33 @@ STYLE: Final = f"""<style>
 
 
 def show(dash: Dashboard, why_not: str = "") -> None:
-    """Show the switch that sends traffic, and the answers of all visitors; `why_not` disables the switch."""
+    """Show the button that sends traffic, and the answers of all visitors; `why_not` disables the button."""
     traffic = dash.traffic()
     with st.container(key="traffic", gap="xsmall"):
         st.html(STYLE)
-        _show_controls(dash, traffic, why_not)
+        _show_controls(dash, traffic.running, why_not)
         strip = st.fragment(_show_strip, run_every=REFRESH_SECONDS if traffic.running else IDLE_SECONDS)
-        strip(dash, _controls_state(traffic))
+        strip(dash, traffic.running)
 
 
-def _show_controls(dash: Dashboard, traffic: Traffic, why_not: str) -> None:
-    widgets = st.session_state
-    # Set in each run: others may have switched, and a browser may have missed the run that set it before.
-    widgets[SWITCH] = traffic.running
-    widgets[RATE] = traffic.rate if traffic.running else widgets.get(RATE, DEFAULT_RATE)
+def _show_controls(dash: Dashboard, running: bool, why_not: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="traffic-controls"):
-        st.toggle(
-            "Send traffic",
-            key=SWITCH,
-            on_change=_switch,
-            args=(dash,),
-            disabled=bool(why_not) and not traffic.running,
+        # A button, because the state is everybody's: a browser that missed a change of a switch would send
+        # the old state with its next request, as if its visitor had switched.
+        st.button(
+            "Stop traffic" if running else "Send traffic",
+            key=BUTTON,
+            icon=":material/stop:" if running else ":material/play_arrow:",
+            on_click=_switch,
+            args=(dash, not running),
+            disabled=bool(why_not) and not running,
+            width=BUTTON_WIDTH,
         )
         st.slider(
             "Digits per second",
             MIN_RATE,
             MAX_RATE,
+            DEFAULT_RATE,
             key=RATE,
             format="%d per second",
             on_change=_change_rate,
@@ -95,8 +100,13 @@ def _show_controls(dash: Dashboard, traffic: Traffic, why_not: str) -> None:
         )
 
 
-def _switch(dash: Dashboard) -> None:
-    if st.session_state[SWITCH]:
+def _switch(dash: Dashboard, on: bool) -> None:
+    """Start or stop the traffic, once for a double click."""
+    state, now = session(), time.monotonic()
+    before, state.traffic_switched_at = state.traffic_switched_at, now
+    if now - before < DOUBLE_CLICK_SECONDS:
+        return
+    if on:
         _start(dash)
     else:
         dash.stop_traffic()
@@ -114,15 +124,10 @@ def _start(dash: Dashboard) -> None:
         session().notify(str(error), error=True)
 
 
-def _controls_state(traffic: Traffic) -> int:
-    """Return what the controls show: the rate while traffic runs, otherwise 0."""
-    return traffic.rate if traffic.running else 0
-
-
-def _show_strip(dash: Dashboard, shown: int) -> None:
-    """Draw the answers; `shown` is the state of the controls, which only a run of the page can change."""
+def _show_strip(dash: Dashboard, running: bool) -> None:
+    """Draw the answers; when traffic is no longer what the button shows, the page is run again."""
     traffic = dash.traffic()
-    if _controls_state(traffic) != shown:
+    if traffic.running != running:
         st.rerun()
     st.html(draw_dots(traffic) + draw_table(traffic) + draw_note(traffic))
 
@@ -191,7 +196,11 @@ def draw_note(traffic: Traffic) -> str:
     errors = f"{traffic.errors} error{'' if traffic.errors == 1 else 's'}"
     counted = f"Last {traffic.counted} at this split: "
     unknown = f", {traffic.unknown} of an unknown model" if traffic.unknown else ""
-    minutes = f"Stops in {max(round(traffic.seconds_left / 60), 1)} min." if traffic.running else ""
+    minutes = (
+        f"{traffic.rate} per second for {max(round(traffic.seconds_left / 60), 1)} min."
+        if traffic.running
+        else ""
+    )
     return f"<p>{counted}{errors}{unknown}. {minutes or traffic.stopped}</p>"
 
 

@@ -15,25 +15,20 @@ def dots(visitor: Visitor) -> Locator:
     return visitor.part("traffic").locator(".dots i:not(.empty)")
 
 
-def switch(visitor: Visitor) -> Locator:
-    """Return the switch that sends traffic."""
-    return visitor.part("send-traffic").get_by_role("switch")
-
-
 def test_traffic_runs_for_all_browsers_until_one_stops_it(visit: Visit) -> None:
     """Each shows a dot for each answer, of either model."""
     first, other = visit(), visit(390, 844)
     first.reads("card-new", "Ready")
     first.set_strategy("Canary", 50)
-    first.switch("send-traffic")
+    first.press("send-traffic")
     for visitor in (first, other):
-        expect(switch(visitor)).to_be_checked(timeout=PATIENCE)
+        visitor.reads("send-traffic", "Stop traffic")
         expect(dots(visitor).nth(20)).to_be_visible(timeout=PATIENCE)
         for role in ("current", "new"):
             expect(visitor.part("traffic").locator(f".dots i.{role}").first).to_be_visible(timeout=PATIENCE)
-        visitor.reads("traffic", re.compile("at this split: 0 errors. Stops in 10 min"))
-    other.switch("send-traffic")
-    expect(switch(first)).not_to_be_checked(timeout=PATIENCE)
+        visitor.reads("traffic", re.compile("at this split: 0 errors. 5 per second for 10 min"))
+    other.press("send-traffic")
+    first.reads("send-traffic", "Send traffic")
     first.draw(3)
     first.press("predict")
     mine = first.part("traffic").locator(".dots i.mine")

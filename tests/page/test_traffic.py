@@ -1,4 +1,4 @@
-"""Send traffic: the switch and the rate, which all browsers share, and the strip of answers."""
+"""Send traffic: the button and the rate, and the strip of answers, which all browsers share."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import re
 import time
 
 import pytest
+from streamlit.testing.v1.element_tree import Button
 
 from mnist_dash.domain import Snapshot
 from mnist_dash.errors import ServingError
+from mnist_dash.panels.traffic_strip import draw_note
 from mnist_dash.service import Dashboard
 from tests.fakes import FakeEngine, FakeServing
 from tests.page.conftest import Canvas, Page
@@ -29,38 +31,61 @@ def wait_for_answers(dash: Dashboard, count: int) -> None:
         time.sleep(0.01)
 
 
-def test_the_switch_sends_labelled_digits_until_it_is_switched_off(page: Page, dash: Dashboard) -> None:
+def button(page: Page) -> Button:
+    """Return the button that starts and stops the traffic."""
+    return page.at.button("send-traffic")
+
+
+def wait_out_double_click(page: Page) -> None:
+    """Let so much time pass since the last click that the next one is not a double click."""
+    page.at.session_state["session"].traffic_switched_at -= 10
+
+
+def test_the_button_sends_labelled_digits_until_it_is_pressed_again(page: Page, dash: Dashboard) -> None:
     """At the chosen rate; the strip has a dot for each answer, and the table each model's figures."""
     page.at.slider("traffic-rate").set_value(50)
-    page.switch("send-traffic")
+    page.click("send-traffic")
+    assert button(page).label == "Stop traffic"
     assert (dash.traffic().running, dash.traffic().rate) == (True, 50)
     wait_for_answers(dash, 20)
-    page.at.toggle("send-traffic").set_value(False)
-    page.run()
+    wait_out_double_click(page)
+    page.click("send-traffic")
     assert not dash.traffic().running
-    total = dash.traffic().total
-    assert len(dots(page)) == pytest.approx(total, abs=3)
-    assert {"current", "new"} & {classes.split()[0] for classes in dots(page)} == {"current", "new"}
+    assert len(dots(page)) == pytest.approx(dash.traffic().total, abs=3)
+    assert {classes.split()[0] for classes in dots(page)} == {"current", "new"}
     assert "0 errors" in page.text
 
 
-def test_all_browsers_share_the_switch(page: Page, dash: Dashboard) -> None:
+def test_a_double_click_starts_the_traffic_once(page: Page, dash: Dashboard) -> None:
+    """Its second half does not stop it."""
+    page.click("send-traffic").click("send-traffic")
+    assert dash.traffic().running
+
+
+def test_all_browsers_share_the_traffic(page: Page, dash: Dashboard) -> None:
     """Another visitor sees that traffic runs and at which rate, may change the rate, and may stop it."""
     other = Page()
     dash.start_traffic(20)
-    assert other.run().at.toggle("send-traffic").value
-    assert other.at.slider("traffic-rate").value == 20
+    assert button(other.run()).label == "Stop traffic"
+    assert "20 per second" in dash_note(dash)
     other.at.slider("traffic-rate").set_value(30)
     other.run()
-    assert page.run().at.slider("traffic-rate").value == 30
-    dash.stop_traffic()
-    assert not other.run().at.toggle("send-traffic").value
+    assert dash.traffic().rate == 30
+    assert button(page.run()).label == "Stop traffic"
+    page.click("send-traffic")
+    assert button(other.run()).label == "Send traffic"
+
+
+def dash_note(dash: Dashboard) -> str:
+    """Return the note on the traffic, once there is an answer."""
+    wait_for_answers(dash, 1)
+    return draw_note(dash.traffic())
 
 
 def test_a_rate_alone_sends_nothing(page: Page, dash: Dashboard) -> None:
     """It is the one for the next start."""
     page.at.slider("traffic-rate").set_value(9)
-    assert not page.run().at.toggle("send-traffic").value
+    assert button(page.run()).label == "Send traffic"
     assert not dash.traffic().running
 
 
@@ -86,6 +111,6 @@ def test_errors_appear(page: Page, canvas: Canvas, serving: FakeServing) -> None
 def test_without_a_model_no_traffic_can_be_started(page: Page, engine: FakeEngine, dash: Dashboard) -> None:
     """But what runs can be stopped."""
     engine.observed = Snapshot(taken_at=0.0)
-    assert page.run().at.toggle("send-traffic").disabled
+    assert button(page.run()).disabled
     dash.start_traffic()
-    assert not page.run().at.toggle("send-traffic").disabled
+    assert not button(page.run()).disabled

@@ -20,6 +20,10 @@ def _inside(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any, **__: Any) -> NoReturn:
         raise OutsideError("Unit tests use no process and no network; move this one to tests/processes.")
 
+    def close_and_refuse(sock: socket.socket, *_: Any) -> NoReturn:
+        sock.close()  # whoever opened it closes it after an OSError only
+        refuse()
+
     monkeypatch.setattr(subprocess.Popen, "__init__", refuse)
     for name in ("bind", "connect", "connect_ex"):
-        monkeypatch.setattr(socket.socket, name, refuse)
+        monkeypatch.setattr(socket.socket, name, close_and_refuse)

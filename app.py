@@ -14,11 +14,11 @@ else:
     snapshot = dash.snapshot()
 
     theme.show_header(dash.gateway.url, snapshot.notices)
-    main, side = st.columns([700, 390], gap="medium")
-    with main:
-        predict.draw_and_ask(dash, snapshot)
-    with side:
-        rollout.show(dash, snapshot)
+    with st.container(horizontal=True, gap="medium", key="page"):
+        with st.container(key="main"):
+            predict.draw_and_ask(dash, snapshot)
+        with st.container(key="side"):
+            rollout.show(dash, snapshot)
 
     below = st.tabs(["History", "Objects", "Call it"], key="below", on_change="rerun")
     for tab, panel in zip(below, (history, objects, api_tab), strict=True):

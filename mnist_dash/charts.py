@@ -16,13 +16,13 @@ UNKNOWN: Final = "#707784"
 HATCH: Final = {Role.CURRENT: "", Role.NEW: "/"}
 """New's bars are hatched, so that roles differ in more than colour."""
 CONFIG: Final[dict[str, Any]] = {"staticPlot": True, "responsive": True}
-HEIGHT: Final = 506
-"""Of the bars and the text above them together, in CSS pixels."""
+HEIGHT: Final = 250
+"""Of a chart, in CSS pixels."""
 INK: Final = "#12151a"
 """Of text on a light page."""
 FAINT: Final = 0.38
-TOP, TOP_OF_PAIRS = 1.08, 1.25
-"""The axis ends above 1 to leave room for labels, which are upright on the narrow pairs."""
+TOP, END_OF_PAIRS = 1.08, 1.25
+"""The axis ends above 1 to leave room for labels."""
 LABELLED_FROM: Final = 0.01
 
 
@@ -41,10 +41,13 @@ def bars(prediction: Prediction | None, ink: str = INK) -> go.Figure:
 
 
 def paired_bars(comparison: Comparison, ink: str = INK) -> go.Figure:
-    """Draw ten pairs of bars, Current's solid and New's hatched, each with its own winner."""
+    """Draw ten pairs of bars, Current's solid and New's hatched, each with its own winner.
+
+    They lie, so that both labels of a digit have room beside each other, and no line crosses them.
+    """
     both = {Role.CURRENT: comparison.current, Role.NEW: comparison.new}
-    traces = [_trace(answer, role, paired=True) for role, answer in both.items()]
-    return _figure(traces, ink, winners=[answer.digit for answer in both.values()], paired=True)
+    traces = [_trace(answer, role, lying=True) for role, answer in both.items()]
+    return _lying_figure(traces, ink, winners=[answer.digit for answer in both.values()])
 
 
 def describe_prediction(prediction: Prediction) -> str:
@@ -60,17 +63,18 @@ def describe_comparison(comparison: Comparison) -> str:
     return f"Current: {describe_prediction(comparison.current)} New: {describe_prediction(comparison.new)}"
 
 
-def _trace(prediction: Prediction, role: Role | None, paired: bool = False) -> go.Bar:
-    shares = prediction.probabilities
+def _trace(prediction: Prediction, role: Role | None, lying: bool = False) -> go.Bar:
+    digits, shares = list(range(DIGITS)), prediction.probabilities
     colour = COLOUR[role] if role else UNKNOWN
     won = [digit == prediction.digit for digit in range(DIGITS)]
     return go.Bar(
         name=role.label if role else "Answer",
-        x=list(range(DIGITS)),
-        y=shares.tolist(),
+        x=shares.tolist() if lying else digits,
+        y=digits if lying else shares.tolist(),
+        orientation="h" if lying else "v",
         text=[_label(share, bold) for share, bold in zip(shares.tolist(), won, strict=True)],
         textposition="outside",
-        textangle=-90 if paired else 0,
+        textangle=0,
         cliponaxis=False,
         marker={
             "color": colour,
@@ -87,30 +91,50 @@ def _label(share: float, winner: bool) -> str:
     return f"{share * 100:.0f} %" if share >= LABELLED_FROM else ""
 
 
-def _figure(traces: list[go.Bar], ink: str, winners: Iterable[int], paired: bool = False) -> go.Figure:
+def _figure(traces: list[go.Bar], ink: str, winners: Iterable[int]) -> go.Figure:
     marked = set(winners)
+    figure = _base_figure(traces, ink, {"l": 36, "r": 4, "t": 28, "b": 40})
     ticks = [f"<b>▲<br>{digit}</b>" if digit in marked else f"<br>{digit}" for digit in range(DIGITS)]
-    figure = go.Figure(traces)
+    figure.update_xaxes(_digit_axis(ticks, ink), range=[-0.5, DIGITS - 0.5])
+    figure.update_yaxes(_share_axis(ink), range=[0, TOP])
+    return figure
+
+
+def _lying_figure(traces: list[go.Bar], ink: str, winners: Iterable[int]) -> go.Figure:
+    marked = set(winners)
+    figure = _base_figure(traces, ink, {"l": 36, "r": 4, "t": 28, "b": 4})
+    ticks = [f"<b>{digit} ▶</b>" if digit in marked else f"{digit}    " for digit in range(DIGITS)]
+    figure.update_yaxes(_digit_axis(ticks, ink), range=[DIGITS - 0.5, -0.5])
+    figure.update_xaxes(_share_axis(ink), range=[0, END_OF_PAIRS], showticklabels=False)
     figure.update_layout(
-        margin={"l": 36, "r": 4, "t": 28, "b": 40},
-        bargap=0.18,
-        bargroupgap=0.06,
-        showlegend=paired,
-        font={"color": ink},
+        showlegend=True,
         legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 1, "xanchor": "right"},
-        uniformtext={"mode": "show", "minsize": 10},
-        xaxis={
-            "range": [-0.5, DIGITS - 0.5],
-            "tickvals": list(range(DIGITS)),
-            "ticktext": ticks,
-            "tickfont": {"size": 15, "color": ink},
-            "showgrid": False,
-        },
-        yaxis={
-            "range": [0, TOP_OF_PAIRS if paired else TOP],
-            "tickvals": [0, 0.5, 1],
-            "tickformat": ".0%",
-            "tickfont": {"color": ink},
-        },
     )
     return figure
+
+
+def _base_figure(traces: list[go.Bar], ink: str, margin: dict[str, int]) -> go.Figure:
+    figure = go.Figure(traces)
+    figure.update_layout(
+        margin=margin,
+        bargap=0.18,
+        bargroupgap=0.06,
+        showlegend=False,
+        font={"color": ink},
+        uniformtext={"mode": "show", "minsize": 10},
+    )
+    return figure
+
+
+def _digit_axis(ticks: list[str], ink: str) -> dict[str, Any]:
+    return {
+        "tickvals": list(range(DIGITS)),
+        "ticktext": ticks,
+        "tickfont": {"size": 15, "color": ink},
+        "showgrid": False,
+    }
+
+
+def _share_axis(ink: str) -> dict[str, Any]:
+    """Return an axis without a grid, whose lines would cross labels."""
+    return {"tickvals": [0, 0.5, 1], "tickformat": ".0%", "tickfont": {"color": ink}, "showgrid": False}

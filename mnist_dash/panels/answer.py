@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+import numpy as np
 import streamlit as st
 
 from mnist_dash import charts
@@ -13,20 +16,21 @@ from mnist_dash.panels.session import LastAnswer, Outcome
 from mnist_dash.panels.theme import ink, plain, role_badge, shortened
 
 NAME_LENGTH = 24
+TEXT_WIDTH = 204
 HALF_WIDTH = 156
-TEXT_HEIGHT, COMPARISON_TEXT_HEIGHT = 142, 184
-"""Room for the text above the bars, so that the bars stay in place whatever the text.
+EXAMPLE: Final = Prediction(
+    np.array([0, 0.01, 0.02, 0.01, 0, 0, 0, 0.92, 0, 0.04], np.float32), None, None, None, "", 0
+)
+"""What an answer looks like, for a first visitor; it bears no model's colour."""
+VERDICT_COLOUR = {True: "#15924c", False: "#dd403a"}
+"""Whether the models agree: at least 3:1 against the background of either theme, for large text."""
 
-With less of it a finger would scroll the text rather than the page.
-"""
 
-
-def show(answer: LastAnswer | None, compare: bool, outdated: bool, why_not: str, *, drawn: bool) -> None:
+def show(answer: LastAnswer | None, outdated: bool, why_not: str, *, drawn: bool) -> None:
     """Show an answer, or how to get one; `outdated` says that the drawing has changed since."""
     outcome = answer.outcome if answer else None
     st.header("Answer", anchor=False)
-    height = COMPARISON_TEXT_HEIGHT if compare else TEXT_HEIGHT
-    with st.container(height=height, border=False, key="answer"):
+    with st.container(gap="small", key="answer"):  # theme.STYLE reserves room, so that the bars stay in place
         if answer and isinstance(outcome, Prediction):
             _show_prediction(outcome, answer.snapshot)
         elif isinstance(outcome, Comparison):
@@ -39,7 +43,8 @@ def show(answer: LastAnswer | None, compare: bool, outdated: bool, why_not: str,
             st.markdown("Press **Predict**, or switch **Live** on.")
         else:
             st.markdown("Draw a digit from 0 to 9, then press **Predict**, or switch **Live** on.")
-    _show_bars(outcome, charts.HEIGHT - height)
+            st.caption("Below is an example: the bars of an answer to a seven.")
+    _show_bars(outcome, is_example=not (outcome or why_not or drawn))
     _show_note(answer, outdated)
 
 
@@ -64,7 +69,7 @@ def describe(prediction: Prediction) -> str:
 def _show_prediction(prediction: Prediction, snapshot: Snapshot) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         st.metric(_badge(prediction), prediction.digit, width=110)
-        with st.container(gap="xsmall", width=204):
+        with st.container(gap="xsmall", width=TEXT_WIDTH):
             _announce(describe(prediction))
             st.caption(_origin(prediction, snapshot))
 
@@ -72,9 +77,13 @@ def _show_prediction(prediction: Prediction, snapshot: Snapshot) -> None:
 def _show_comparison(comparison: Comparison) -> None:
     current, new = comparison.current, comparison.new
     if comparison.agree:
-        _announce(f"Agree: both say {current.digit}")
+        verdict, digits = "Agree", f"both say {current.digit}"
     else:
-        _announce(f"Disagree: Current says {current.digit}, New says {new.digit}")
+        verdict, digits = "DISAGREE", f"Current says {current.digit}, New says {new.digit}"
+    colour = VERDICT_COLOUR[comparison.agree]
+    _announce(
+        f'<span style="color: {colour}; font-size: 1.75rem; line-height: 1.2">{verdict}</span>: {digits}'
+    )
     with st.container(horizontal=True, gap="small"):  # not columns: those would be stacked on a phone
         for prediction in (current, new):
             with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall", width=HALF_WIDTH):
@@ -83,9 +92,9 @@ def _show_comparison(comparison: Comparison) -> None:
                 st.caption("  \n".join(lines), width=76)
 
 
-def _announce(text: str) -> None:
+def _announce(html: str) -> None:
     """Show a text that a screen reader says as soon as it appears; Streamlit's own text is silent."""
-    st.html(f'<strong role="alert">{text}</strong>')
+    st.html(f'<strong role="alert">{html}</strong>')
 
 
 def _badge(prediction: Prediction) -> str:
@@ -107,11 +116,13 @@ def _details(prediction: Prediction) -> list[str]:
     return [line for line in (version, prediction.replica, f"{prediction.milliseconds:.1f} ms") if line]
 
 
-def _show_bars(outcome: Outcome | None, height: int) -> None:
+def _show_bars(outcome: Outcome | None, *, is_example: bool) -> None:
     if isinstance(outcome, Comparison):
         figure, alt = charts.paired_bars(outcome, ink()), charts.describe_comparison(outcome)
     elif isinstance(outcome, Prediction):
         figure, alt = charts.bars(outcome, ink()), charts.describe_prediction(outcome)
+    elif is_example:
+        figure, alt = charts.bars(EXAMPLE, ink()), f"An example. {charts.describe_prediction(EXAMPLE)}"
     else:
         figure, alt = charts.bars(None, ink()), "No answer yet: ten empty bars."
-    st.plotly_chart(figure, key="bars", height=height, config=charts.CONFIG, alt=alt)
+    st.plotly_chart(figure, key="bars", height=charts.HEIGHT, config=charts.CONFIG, alt=alt)

@@ -17,13 +17,14 @@ from streamlit.delta_generator import DeltaGenerator
 from mnist_dash.dataset import load_digits
 from mnist_dash.domain import Image
 from mnist_dash.errors import DrawingError
+from mnist_dash.panels import canvas_controls
 from mnist_dash.panels.session import Sample, Session
 from mnist_dash.preprocessing import prepare
 
 SIDE: Final = 280
+HALF: Final = 136
+"""Width of a button in px, two to a row."""
 BRUSH: Final = 20
-TOOLBAR_ON_FOCUS: Final = "<style>.st-key-paper:focus-within { overflow: visible; }</style>"
-"""Shows the canvas's own toolbar to keyboard users; a box as high as the canvas hides it from the mouse."""
 PIXEL: Final = 4
 """Size on the page of one of the 28x28 pixels, in px."""
 UNCHANGED: Final = 0.1
@@ -62,8 +63,7 @@ def canvas(state: Session) -> NDArray[np.uint8] | None:
     # Imported here, because the package registers its browser part, which needs a running app.
     from streamlit_drawable_canvas import st_canvas  # type: ignore[import-untyped]  # ships no py.typed
 
-    st.html(TOOLBAR_ON_FOCUS)
-    with st.container(height=SIDE, width=SIDE, border=False, key="paper"):
+    with st.container(width=SIDE, key="paper"):
         result = st_canvas(
             width=SIDE,
             height=SIDE,
@@ -82,24 +82,26 @@ def make_sheet(state: Session) -> dict[str, Any]:
     return {"sheet": state.sheet, "objects": [] if state.sample is None else [_as_object(state.sample.image)]}
 
 
-def show_buttons(state: Session, why_not: str) -> bool:
-    """Show Predict, Clear and Sample; return whether Predict was pressed."""
-    with st.container(horizontal=True, width=SIDE, gap="small", key="drawing-buttons"):
+def show_buttons(state: Session, why_not: str, *, empty: bool) -> bool:
+    """Show Predict, Undo stroke, Clear and Sample; return whether Predict was pressed."""
+    with st.container(horizontal=True, width=SIDE, gap="xsmall", key="drawing-buttons"):
         pressed = st.button(
             "Predict",
             key="predict",
             type="primary",
             disabled=bool(why_not),
             help=why_not or None,
-            width="stretch",
+            width=HALF,
         )
-        st.button("Clear", key="clear", on_click=state.start_sheet, width="stretch")
+        with st.container(width=HALF):
+            canvas_controls.show(hinted=empty)
+        st.button("Clear", key="clear", on_click=state.start_sheet, width=HALF)
         st.button(
             "Sample",
             key="sample",
             on_click=put_sample,
             args=(state,),
-            width="stretch",
+            width=HALF,
         )
     return pressed
 

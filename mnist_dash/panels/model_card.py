@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final
 
 import streamlit as st
 
 from mnist_dash import preconditions
 from mnist_dash.charts import percent
-from mnist_dash.domain import Deployment, Remove, Role, Snapshot
+from mnist_dash.domain import Deployment, Remove, Role, Snapshot, State
 from mnist_dash.panels.session import session
 from mnist_dash.panels.theme import plain, role_title, shortened, state_badge
 
-CARD_HEIGHT: Final = 138
-"""Equal for every state without a cause, so that nothing below moves."""
+PASSING: Final = (State.STARTING, State.UPDATING)
+"""States that end by themselves: progress takes the place of the facts, so that the card keeps its height."""
 EMPTY: Final = {
     Role.CURRENT: "Serves all traffic by default. Required.",
     Role.NEW: "The candidate to try beside Current.",
@@ -23,9 +23,7 @@ EMPTY: Final = {
 def show(role: Role, snapshot: Snapshot, obstacle: str = "") -> None:
     """Show one role's model with the buttons that change it; an `obstacle` disables them all."""
     model = snapshot.of(role)
-    has_cause = model and (model.cause or model.warnings)
-    height: Literal["content"] | int = "content" if has_cause else CARD_HEIGHT
-    with st.container(border=True, height=height, gap="xsmall", key=f"card-{role}"):
+    with st.container(border=True, gap="xsmall", key=f"card-{role}"):
         with st.container(
             horizontal=True, vertical_alignment="center", gap="xsmall", key=f"card-head-{role}"
         ):
@@ -40,12 +38,13 @@ def show(role: Role, snapshot: Snapshot, obstacle: str = "") -> None:
             f"{state_badge(model.state)} `{shortened(model.base, 18)}` {version}",
             help=f"`{model.base}/model/{model.version or '<version>'}/`",
         )
-        accuracy = (
-            f"{percent(model.accuracy)} of 200 check digits" if model.accuracy is not None else "unchecked"
-        )
-        st.caption(f"{model.ready} of {model.desired} replicas ready · {model.release} · {accuracy}")
-        if cause := " ".join(filter(None, [model.cause, model.next_step])):
-            st.markdown(f":small[{plain(cause)}]")
+        cause = plain(" ".join(filter(None, [model.cause, model.next_step])))
+        if cause and not model.next_step and model.state in PASSING:
+            st.caption(cause)
+        else:
+            st.caption(_facts(model))
+            if cause:
+                st.markdown(f":small[{cause}]")
         for warning in model.warnings:
             st.caption(f":material/warning: {plain(warning)}")
 
@@ -67,3 +66,8 @@ def _show_buttons(role: Role, model: Deployment | None, why_not_deploy: str, why
         disabled=bool(why_not_remove),
         help=why_not_remove or None,
     )
+
+
+def _facts(model: Deployment) -> str:
+    accuracy = "unchecked" if model.accuracy is None else f"{percent(model.accuracy)} of 200 check digits"
+    return f"{model.ready} of {model.desired} replicas ready · {model.release} · {accuracy}"

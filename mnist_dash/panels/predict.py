@@ -37,15 +37,15 @@ def basis(snapshot: Snapshot, *, in_cluster: bool) -> tuple[object, ...]:
 
 @st.fragment
 def draw_and_ask(dash: Dashboard, snapshot: Snapshot) -> None:
-    """Draw, ask and show the answer, in two columns."""
+    """Draw, ask and show the answer, side by side where there is room."""
     state = session()
     why_not_predict, why_not_compare = find_obstacles(snapshot, in_cluster=dash.in_cluster)
-    left, middle = st.columns([300, 372], gap="medium")
-    with left:
+    row = st.container(horizontal=True, gap="medium", key="draw-and-ask")
+    with row.container(key="drawing", gap="xsmall"):
         drawn = drawing.draw(state)
-        pressed = drawing.show_buttons(state, why_not_predict)
-        live, compare = drawing.show_switches(why_not_compare)
         picture = None if isinstance(drawn, DrawingError) else drawn
+        pressed = drawing.show_buttons(state, why_not_predict, empty=picture is None)
+        live, compare = drawing.show_switches(why_not_compare)
         with drawing.show_model_input(picture):
             samples.show_differing(dash, state, why_not_compare)
     awaited = _found_no_digit(state.answer, picture) and state.has_just_asked(FIRST_STROKE_SECONDS)
@@ -57,8 +57,8 @@ def draw_and_ask(dash: Dashboard, snapshot: Snapshot) -> None:
         truth = samples.find_truth(state, picture)
         state.answer = LastAnswer(picture, ask(dash, drawn, compare, truth), snapshot, truth)
     outdated = state.answer is not None and not state.answer.is_about(picture)
-    with middle:
-        answer.show(state.answer, compare, outdated, why_not_predict, drawn=picture is not None)
+    with row.container(key="answering", gap="xsmall"):
+        answer.show(state.answer, outdated, why_not_predict, drawn=picture is not None)
         traffic_strip.show(dash, why_not_predict)
 
 

@@ -33,14 +33,20 @@ def _show_panel(dash: Dashboard, page_snapshot: Snapshot, page_dialog: Dialog | 
         st.rerun()
     session().shown = _visible_part(snapshot)
     _show_toasts()
+    with st.container(gap="xsmall", key="roll-out"):
+        _show_controls(dash, snapshot)
+
+
+def _show_controls(dash: Dashboard, snapshot: Snapshot) -> None:
     st.header("Roll out", anchor=False)
     if snapshot.trouble:
         st.error(plain(snapshot.trouble), icon=":material/error:")
-    obstacle = find_obstacle(snapshot, in_cluster=in_cluster)
+    obstacle = find_obstacle(snapshot, in_cluster=dash.in_cluster)
     if snapshot.interrupted_promotion:
         promote.show_interrupted(dash, snapshot, obstacle if snapshot.trouble else "")
-    for role in Role:
-        model_card.show(role, snapshot, obstacle)
+    with st.container(horizontal=True, gap="xsmall", key="cards"):
+        for role in Role:
+            model_card.show(role, snapshot, obstacle)
     strategy.show(dash, snapshot, obstacle)
     if not snapshot.interrupted_promotion:
         promote.show(dash, snapshot, obstacle)

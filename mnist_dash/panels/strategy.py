@@ -19,8 +19,6 @@ CHOSEN, CANARY_PERCENT = "strategy", "canary-percent"
 STRATEGIES: Final = tuple(Strategy)
 RESEND_SECONDS: Final = 3.0
 """A run that follows another at once drops what that one sent, so the controls are set again for so long."""
-BESIDE_PREVIEW: Final = 138
-"""Width in px of the note about an unsent strategy where Preview shares its row."""
 
 
 def show(dash: Dashboard, snapshot: Snapshot, obstacle: str = "") -> None:
@@ -30,8 +28,6 @@ def show(dash: Dashboard, snapshot: Snapshot, obstacle: str = "") -> None:
         with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="in-force"):
             st.subheader("Strategy", anchor=False)
             st.markdown(f"In force: {traffic(snapshot.split_observed)}", width="content")
-        if pending := describe_pending(snapshot):
-            st.caption(pending)
         chosen = st.radio("Strategy", STRATEGIES, key=CHOSEN, horizontal=True, label_visibility="collapsed")
         st.session_state.setdefault(CANARY_PERCENT, DEFAULT_CANARY)
         st.slider(
@@ -44,7 +40,8 @@ def show(dash: Dashboard, snapshot: Snapshot, obstacle: str = "") -> None:
             label_visibility="collapsed",
         )
         unsent = None if _chosen_split() == snapshot.split_desired else _chosen_split()
-        _show_buttons(dash, unsent, obstacle or preconditions.why_not(snapshot, SetSplit(_chosen_split())))
+        why_not = obstacle or preconditions.why_not(snapshot, SetSplit(_chosen_split()))
+        _show_buttons(dash, unsent, why_not, describe_pending(snapshot))
         actions.show_conflict(dash, SetSplit)
 
 
@@ -83,31 +80,38 @@ def _chosen_split() -> int:
     return ends.get(widgets.get(CHOSEN, Strategy.CURRENT_ONLY), percent)
 
 
-def _show_buttons(dash: Dashboard, unsent: int | None, why_not: str) -> None:
-    previewed = dash.in_cluster and not why_not
-    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="strategy-buttons"):
-        # Always of one type: a button whose type changes is made anew in the browser, and loses the focus.
-        st.button(
-            "Set strategy",
-            key="set-strategy",
-            icon=":material/alt_route:",
-            on_click=_set,
-            args=(dash,),
-            disabled=bool(why_not),
-        )
-        st.caption(
-            why_not or ("" if unsent is None else f"Not sent yet: {describe_split(unsent)}."),
-            width=BESIDE_PREVIEW if previewed else "stretch",
-        )
-        if previewed:
+def _show_buttons(dash: Dashboard, unsent: int | None, why_not: str, pending: str) -> None:
+    """Show the buttons and one note, for which theme.STYLE reserves room: nothing moves when it changes."""
+    note = why_not or (pending if unsent is None else f"Not sent yet: {describe_split(unsent)}.")
+    with st.container(gap="xsmall", key="strategy-buttons"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="strategy-row"):
+            # Always of one type: a button whose type changes is made anew in the browser and loses the focus.
             st.button(
-                "Preview",
-                key="preview-split",
-                type="tertiary",
-                help=f"{diff.LABEL}, before it is set.",
-                on_click=_preview,
-                disabled=unsent is None,
+                "Set strategy",
+                key="set-strategy",
+                icon=":material/alt_route:",
+                on_click=_set,
+                args=(dash,),
+                disabled=bool(why_not),
             )
+            if dash.in_cluster:
+                _show_preview_button(unsent, why_not)
+            else:
+                st.caption(note)
+        if dash.in_cluster:
+            with st.container(key="strategy-note"):
+                st.caption(note)
+
+
+def _show_preview_button(unsent: int | None, why_not: str) -> None:
+    st.button(
+        "Preview",
+        key="preview-split",
+        type="tertiary",
+        help=f"{diff.LABEL}, before it is set.",
+        on_click=_preview,
+        disabled=unsent is None or bool(why_not),
+    )
 
 
 def _set(dash: Dashboard) -> None:

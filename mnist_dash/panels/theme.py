@@ -23,6 +23,38 @@ ICON: Final = {Role.CURRENT: ":material/circle:", Role.NEW: ":material/change_hi
 INK: Final = {"light": charts.INK, "dark": "#eceef2"}
 TEXT_HEIGHT: Final = 260
 LINES_SHOWN: Final = 10
+STYLE: Final = """<style>
+/* Streamlit has columns of fixed shares only. These boxes have a least width and wrap: whatever the window
+   and the zoom, nothing is narrower than its content, and heights follow the content. */
+[data-testid="stLayoutWrapper"]:has(> .st-key-main) { flex: 5 1 600px; min-width: min(600px, 100%); }
+[data-testid="stLayoutWrapper"]:has(> .st-key-side) { flex: 2 1 372px; min-width: min(372px, 100%); }
+[data-testid="stLayoutWrapper"]:has(> .st-key-drawing) { flex: 0 0 280px; }
+[data-testid="stLayoutWrapper"]:has(> .st-key-answering) { flex: 1 1 288px; min-width: min(288px, 100%); }
+[data-testid="stLayoutWrapper"]:has(> .st-key-card-current, > .st-key-card-new) {
+  flex: 1 1 340px; min-width: min(340px, 100%);
+}
+/* Room for what comes and goes, so that nothing below it moves. */
+.st-key-paper { min-height: 280px; }
+.st-key-header { min-height: 2.75rem; padding-right: 2.5rem; }
+.st-key-answer { min-height: 172px; }
+.st-key-card-current, .st-key-card-new { min-height: 160px; }
+.st-key-strategy-row:not(:has(.st-key-preview-split)) { min-height: 66px; }
+.st-key-strategy-row:not(:has(.st-key-preview-split)) > :last-child { flex: 1 1 150px; }
+.st-key-strategy-note { min-height: 2.75rem; }
+.st-key-canary-percent { margin-bottom: -0.75rem; }
+/* The second click of a double click must not close the dialog that the first has opened. */
+[role="dialog"]::before { content: ""; position: fixed; inset: 0; z-index: -1; }
+/* Toasts appear in the header, above all controls, and let clicks through. */
+.stToastContainer { top: 0; right: clamp(0px, 100vw - 400px, 2.75rem); }
+.stToastContainer, .stToast { pointer-events: none; }
+.stToast button { pointer-events: auto; }
+/* The menu is in a corner that is free, rather than in a bar of its own. */
+.stAppHeader, .stAppToolbar { background: transparent; pointer-events: none; }
+.stAppHeader button { pointer-events: auto; }
+.stMainBlockContainer { padding-top: 0.75rem; }
+.st-key-page h2 { padding-top: 0; }
+</style>"""
+"""The page's own CSS: only what Streamlit has no option for."""
 _MARKUP: Final = re.compile(r"[\\*_$\[\]<>~|]|(?<!\w)#")
 """A # within a word is no markup, and a backslash before it would become part of an address."""
 _STATE_BADGE: Final = {
@@ -41,11 +73,12 @@ def favicon() -> Image.Image:
 
 def show_header(gateway_url: str, notices: Iterable[str]) -> None:
     """Show the title, the gateway's address and the notices."""
+    st.html(STYLE)
     with st.container(horizontal=True, vertical_alignment="center", key="header"):
         st.title("MNIST Dash", anchor=False, width="content")
         st.caption(f"Gateway `{gateway_url}`", width="content")
         for notice in notices:
-            st.caption(f":material/info: {plain(notice)}", width="content")
+            st.caption(f":material/info: {plain(notice)}")
 
 
 def show_problem(error: MnistDashError) -> None:

@@ -50,7 +50,7 @@ def test_a_disagreement_is_shown(visitor: Visitor) -> None:
     visitor.switch("compare")
     visitor.draw_strokes(LYING)
     visitor.press("predict")
-    visitor.reads("answer", re.compile(r"Disagree: Current says (\d), New says (?!\1)\d"))
+    visitor.reads("answer", re.compile(r"DISAGREE: Current says (\d), New says (?!\1)\d"))
 
 
 def test_clear_removes_drawing_and_answer(visitor: Visitor) -> None:

@@ -86,7 +86,7 @@ def test_from_an_empty_namespace_to_a_promotion_and_back(visit: Visit, bed: Bed,
     visitor.press("predict")
     visitor.reads("answer", re.compile(r"(Current|New|Both) says? \d"))
     visitor.switch("compare")
-    visitor.reads("answer", re.compile(r"(Agree: both say|Disagree: Current says) \d"))
+    visitor.reads("answer", re.compile(r"(Agree: both say|DISAGREE: Current says) \d"))
 
     visitor.press("promote")
     expect(visitor.dialog).to_contain_text("Afterwards", timeout=PATIENCE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,7 +87,8 @@ class Page:
         at = self.at
         alerts = [f"{alert.proto.title} {alert.value}" for alert in (*at.error, *at.warning, *at.info)]
         texts = [text.value for text in (*at.markdown, *at.caption, *at.subheader, *at.toast, *at.code)]
-        texts += [html.proto.body for html in at.get("html")]
+        bodies = [html.proto.body for html in at.get("html")]
+        texts += bodies + [re.sub(r"<[^>]*>", "", body) for body in bodies]
         metrics = [f"{metric.label} {metric.value}" for metric in at.metric]
         return "\n".join([*alerts, *texts, *metrics])
 

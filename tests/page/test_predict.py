@@ -210,7 +210,7 @@ def test_a_failed_prediction_shows_its_next_step(
 
 
 @pytest.mark.parametrize(
-    ("current", "text"), [(7, "Agree: both say 7"), (1, "Disagree: Current says 1, New says 7")]
+    ("current", "text"), [(7, "Agree: both say 7"), (1, "DISAGREE: Current says 1, New says 7")]
 )
 def test_compare_asks_both_models_about_one_drawing(
     page: Page, canvas: Canvas, serving: FakeServing, current: int, text: str
@@ -279,3 +279,10 @@ def test_models_answer_while_the_api_server_is_out_of_reach(page: Page, engine: 
     assert not page.run().at.button("predict").disabled
     engine.observed = snapshot(current=None, new=None, trouble="The cluster at 10.0.0.1 does not answer.")
     assert page.run().at.button("predict").disabled
+
+
+def test_a_first_visitor_sees_an_example(page: Page, canvas: Canvas) -> None:
+    """In place of empty bars, until something is drawn."""
+    assert "Below is an example" in page.text
+    canvas.draw_stroke()
+    assert "Below is an example" not in page.run().text

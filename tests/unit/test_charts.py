@@ -59,10 +59,19 @@ def test_paired_bars_distinguish_the_models_by_hatching() -> None:
     figure = charts.paired_bars(Comparison(prediction_of(1), prediction_of(7)))
     current, new = figure.data
     assert (current.name, new.name) == ("Current", "New")
-    assert list(current.y) == pytest.approx(list(sure_of(1)))
-    assert list(new.y) == pytest.approx(list(sure_of(7)))
+    assert list(current.x) == pytest.approx(list(sure_of(1)))
+    assert list(new.x) == pytest.approx(list(sure_of(7)))
     assert (current.marker.pattern.shape, new.marker.pattern.shape) == ("", "/")
-    assert [n for n, tick in enumerate(figure.layout.xaxis.ticktext) if "▲" in tick] == [1, 7]
+    assert [n for n, tick in enumerate(figure.layout.yaxis.ticktext) if "▶" in tick] == [1, 7]
+
+
+def test_labels_are_horizontal_and_no_line_crosses_them() -> None:
+    """There is no grid, and pairs of bars lie, with their labels beside them."""
+    pairs = charts.paired_bars(Comparison(prediction_of(1), prediction_of(7)))
+    assert {trace.orientation for trace in pairs.data} == {"h"}
+    for figure in (pairs, charts.bars(prediction_of(7))):
+        assert {trace.textangle for trace in figure.data} == {0}
+        assert (figure.layout.xaxis.showgrid, figure.layout.yaxis.showgrid) == (False, False)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,121 @@
+"""What the canvas lacks: Undo stroke with Ctrl+Z, a hint while it is empty, and no toolbar over it."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Final
+
+import streamlit as st
+from streamlit.components.v2.types import ComponentRenderer
+
+LABEL: Final = "Undo stroke"
+HTML: Final = f"""
+<button type="button" title="Ctrl+Z; Ctrl+Y repeats the stroke" disabled>
+  <svg viewBox="0 0 24 24" aria-hidden="true"><path d="M9 14 4 9l5-5M4 9h10a6 6 0 0 1 0 12h-2"/></svg>
+  {LABEL}
+</button>
+"""
+CSS: Final = """
+button {
+  width: 100%; min-height: 2.5rem; padding: 0.25rem 0.75rem; cursor: pointer;
+  display: inline-flex; align-items: center; justify-content: center; gap: 0.5rem; white-space: nowrap;
+  font: 400 0.875rem var(--st-font); color: var(--st-text-color);
+  background: var(--st-background-color);
+  border: 1px solid var(--st-border-color); border-radius: var(--st-button-radius);
+}
+button:hover:not(:disabled) { background: var(--st-secondary-background-color); }
+button:focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: 2px; }
+button:disabled { cursor: not-allowed; opacity: 0.4; }
+svg { width: 1rem; height: 1rem; fill: none; stroke: currentColor; stroke-width: 2; }
+"""
+JS: Final = """
+// The canvas keeps the history of its strokes in the browser, and offers it only in its toolbar. That lies
+// invisibly over the corner of the paper, where it swallows strokes: it is hidden, and its buttons are
+// clicked from here. Without a round trip to the server a quick undo never meets a stroke still on its way.
+const STYLE = `
+  .dc-toolbar { display: none !important; }
+  .hint {
+    position: absolute; inset: 0; z-index: 15; display: flex; align-items: center; justify-content: center;
+    pointer-events: none; color: #8b93a1; font: 600 1.125rem var(--st-font, sans-serif);
+  }
+  .hint[hidden] { display: none; }
+`;
+const IN_TEXT = "input:not([type=range]):not([type=radio]):not([type=checkbox]), textarea, [contenteditable]";
+const pages = new WeakMap();
+
+function connect(parent) {
+  const button = parent.querySelector("button");
+  const page = { hinted: false, drawing: false, root: null };
+  const watch = new MutationObserver(update);
+
+  // The canvas comes later than its controls, and a new one replaces it when the page is laid out anew.
+  function attach() {
+    const hosts = document.querySelectorAll(".st-key-paper *");
+    const root = [...hosts].map((it) => it.shadowRoot).find((it) => it?.querySelector(".dc-toolbar"));
+    if (!root || root === page.root) return;
+    page.root = root;
+    const style = document.createElement("style");
+    style.textContent = STYLE;
+    const hint = document.createElement("div");
+    hint.className = "hint";
+    hint.textContent = "Draw a digit here";
+    root.append(style);
+    root.querySelector(".dc-root").append(hint);
+    root.addEventListener("pointerdown", () => { page.drawing = true; update(); });
+    watch.disconnect();
+    watch.observe(root.querySelector(".dc-toolbar"), { subtree: true, attributeFilter: ["disabled"] });
+    update();
+  }
+  function tool(name) {
+    return page.root?.querySelector(`.dc-toolbar button[title="${name}"]`);
+  }
+  function update() {
+    button.disabled = tool("Undo")?.disabled ?? true;
+    const hint = page.root?.querySelector(".hint");
+    if (hint) hint.hidden = !page.hinted || page.drawing || !button.disabled;
+  }
+  function onKey(event) {
+    const key = event.key.toLowerCase();
+    const name = key === "y" || (key === "z" && event.shiftKey) ? "Redo" : key === "z" ? "Undo" : null;
+    const typing = event.composedPath()[0].matches?.(IN_TEXT) || document.querySelector("[role=dialog]");
+    if (!name || typing || !(event.ctrlKey || event.metaKey) || event.altKey) return;
+    event.preventDefault();
+    tool(name)?.click();
+  }
+  const onRelease = () => { page.drawing = false; };
+  const timer = setInterval(attach, 100);
+  button.addEventListener("click", () => tool("Undo")?.click());
+  document.addEventListener("keydown", onKey);
+  document.addEventListener("pointerup", onRelease);
+  document.addEventListener("pointercancel", onRelease);
+  page.show = (hinted) => { page.hinted = hinted; attach(); update(); };
+  page.close = () => {
+    clearInterval(timer);
+    watch.disconnect();
+    document.removeEventListener("keydown", onKey);
+    document.removeEventListener("pointerup", onRelease);
+    document.removeEventListener("pointercancel", onRelease);
+  };
+  return page;
+}
+
+export default function ({ parentElement, data }) {
+  if (!pages.has(parentElement)) pages.set(parentElement, connect(parentElement));
+  pages.get(parentElement).show(data.hinted);
+  return () => {
+    pages.get(parentElement)?.close();
+    pages.delete(parentElement);
+  };
+}
+"""
+
+
+def show(*, hinted: bool) -> None:
+    """Show Undo stroke, and a hint on the canvas if it is `hinted`."""
+    _component()(key="undo-stroke", data={"hinted": hinted}, width="stretch", height="content")
+
+
+@cache
+def _component() -> ComponentRenderer:
+    """Return the component; made on the first run, because it is registered with the running app."""
+    return st.components.v2.component("mnist-dash-canvas-controls", html=HTML, css=CSS, js=JS)

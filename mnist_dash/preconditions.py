@@ -5,6 +5,8 @@ Each returns the reason with its next step, or "" if there is none.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mnist_dash.domain import (
     Change,
     Deployment,
@@ -67,6 +69,13 @@ def why_not_predict(snapshot: Snapshot, route: Route = Route.SPLIT) -> str:
     if reason or route is not Route.NEW:
         return reason
     return _why_not_ready(snapshot.new) if snapshot.new else NO_NEW
+
+
+def warn_of_differing_input(current: Deployment | None, new: Deployment | None) -> Deployment | None:
+    """Return New with a warning if Current takes another input; unchanged otherwise."""
+    if current and new and (warning := differing_input(current.input_shape, new.input_shape)):
+        return replace(new, warnings=(*new.warnings, warning))
+    return new
 
 
 def differing_input(current: tuple[int, ...], new: tuple[int, ...]) -> str:

@@ -74,7 +74,7 @@ class Tally:
 
     attribution: Attribution
     roles: Mapping[Route, Sequence[Role | None]]
-    """A role for each answer, None where it was neither model; of no use unless the answers identify it."""
+    """A role for each answer, None where it was neither model; meaningful only if the answers identify it."""
 
 
 def tally(probes: Sequence[Probe], snapshot: Snapshot) -> Tally:

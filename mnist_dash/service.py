@@ -333,6 +333,11 @@ class Dashboard:
         """Send no further digits; may be called twice."""
         self._generator.stop()
 
+    @property
+    def is_sending_traffic(self) -> bool:
+        """Whether digits are being sent; cheap, and does not keep them going as `traffic` does."""
+        return self._generator.is_running
+
     def traffic(self) -> Traffic:
         """Return the last answers, of `predict` and `compare` too, with each model's figures.
 

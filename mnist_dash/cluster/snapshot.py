@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from mnist_dash.cluster.failure_patterns import Failure
 from mnist_dash.cluster.failures import failure_of
@@ -13,7 +13,7 @@ from mnist_dash.cluster.routes import Routes
 from mnist_dash.cluster.traffic_probe import GatewayView
 from mnist_dash.cluster.workloads import Workload
 from mnist_dash.domain import Deployment, ModelCheck, Release, Role, Snapshot, State
-from mnist_dash.preconditions import differing_input
+from mnist_dash.preconditions import warn_of_differing_input
 from mnist_dash.rollout_status import FORMER_KEEPS_SERVING, GATEWAY_PENDING, SPLIT_HELD, Status, redeploying
 
 Versions = Mapping[Release, int | None]
@@ -106,8 +106,7 @@ def snapshot_of(
 ) -> Snapshot:
     """Make the snapshot; `problem` is why the dashboard could not do its own writes."""
     current, new = (deployment_of(role, observation, view.versions, checks) for role in Role)
-    if current and new and (warning := differing_input(current.input_shape, new.input_shape)):
-        new = replace(new, warnings=(*new.warnings, warning))
+    new = warn_of_differing_input(current, new)
     state, pending = observation.state, observation.promotion
     interrupted = ""
     if promotion.interrupted:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TypeAlias
 
 from mnist_dash.domain import Deployment, EngineObject, ModelCheck, Role, Snapshot
@@ -12,7 +11,7 @@ from mnist_dash.local.desired_state import DesiredState
 from mnist_dash.local.plan import Phase, status_of
 from mnist_dash.local.processes import Replica
 from mnist_dash.local.supervisor import GATEWAY_GENERATION, Supervisor
-from mnist_dash.preconditions import differing_input
+from mnist_dash.preconditions import warn_of_differing_input
 from mnist_dash.rollout_status import GATEWAY_PENDING, SPLIT_HELD
 
 FindCheck: TypeAlias = Callable[[str, int | None], ModelCheck | None]
@@ -24,8 +23,7 @@ def snapshot_of(
 ) -> Snapshot:
     """Return the snapshot of everything."""
     current, new = (_deployment(role, desired, supervisor, find_check) for role in Role)
-    if current and new and (warning := differing_input(current.input_shape, new.input_shape)):
-        new = replace(new, warnings=(*new.warnings, warning))
+    new = warn_of_differing_input(current, new)
     gateway = supervisor.gateway
     split = gateway.applied.table.split if gateway and gateway.applied else 0
     waiting_for = "" if gateway and gateway.is_up_to_date else GATEWAY_PENDING

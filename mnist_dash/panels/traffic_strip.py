@@ -65,12 +65,12 @@ STYLE: Final = f"""<style>
 
 def show(dash: Dashboard, why_not: str = "") -> None:
     """Show the button that sends traffic, and the answers of all visitors; `why_not` disables the button."""
-    traffic = dash.traffic()
+    running = dash.is_sending_traffic
     with st.container(key="traffic", gap="xsmall"):
         st.html(STYLE)
-        _show_controls(dash, traffic.running, why_not)
-        strip = st.fragment(_show_strip, run_every=REFRESH_SECONDS if traffic.running else IDLE_SECONDS)
-        strip(dash, traffic.running)
+        _show_controls(dash, running, why_not)
+        strip = st.fragment(_show_strip, run_every=REFRESH_SECONDS if running else IDLE_SECONDS)
+        strip(dash, running)
 
 
 def _show_controls(dash: Dashboard, running: bool, why_not: str) -> None:
@@ -113,7 +113,7 @@ def _switch(dash: Dashboard, on: bool) -> None:
 
 
 def _change_rate(dash: Dashboard) -> None:
-    if dash.traffic().running:
+    if dash.is_sending_traffic:
         _start(dash)
 
 

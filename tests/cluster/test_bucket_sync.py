@@ -94,7 +94,7 @@ def test_a_version_that_is_uploaded_slowly_is_completed(
 
 
 def test_a_bucket_without_the_model_changes_nothing(sync: BucketSync, client: Client, folder: Path) -> None:
-    """TensorFlow Serving goes on as well when its base path cannot be found."""
+    """TensorFlow Serving also continues when its base path cannot be found."""
     remove(client, f"{BASE}/model")
     with pytest.raises(ModelError, match=BASE):
         sync.sync()

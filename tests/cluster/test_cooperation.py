@@ -193,9 +193,9 @@ def _name_in(review: str) -> str:
 def without(verb: str, resource: str) -> list[dict[str, Any]]:
     """The Role of docs/role.yaml, but for one right."""
     left = [
-        {**rule, "resources": [one], "verbs": [it for it in rule["verbs"] if (it, one) != (verb, resource)]}
+        {**rule, "resources": [name], "verbs": [it for it in rule["verbs"] if (it, name) != (verb, resource)]}
         for rule in RULES
-        for one in rule["resources"]
+        for name in rule["resources"]
     ]
     return [rule for rule in left if rule["verbs"]]
 

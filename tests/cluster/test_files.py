@@ -31,9 +31,9 @@ def both(rollout: Rollout) -> Dashboard:
 def specs(rollout: Rollout) -> list[Object]:
     """What is wanted of all objects, and their annotations."""
     return [
-        {"spec": one["spec"], "annotations": one["metadata"].get("annotations")}
+        {"spec": item["spec"], "annotations": item["metadata"].get("annotations")}
         for kind in KINDS
-        for one in rollout.all_live(*kind)
+        for item in rollout.all_live(*kind)
     ]
 
 

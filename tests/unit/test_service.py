@@ -229,7 +229,7 @@ def test_a_closed_dashboard_has_an_error_of_its_own() -> None:
 
 
 def test_every_prediction_appears_in_the_traffic() -> None:
-    """With its label, its route and whether it failed; the page's are told from the generator's."""
+    """With its label, its route and whether it failed; those of the page are marked."""
     dash, serving = dashboard(FakeEngine())
     dash.predict(IMAGE, truth=7)
     dash.compare(IMAGE)

@@ -183,8 +183,8 @@ def test_the_store_keeps_the_last_answers() -> None:
 def read(*answers: Answer, setup: TrafficSetup = SETUP, now: float = 100.0) -> Traffic:
     """Return the figures about answers."""
     store = AnswerStore()
-    for one in answers:
-        store.add(one)
+    for answer in answers:
+        store.add(answer)
     return read_traffic(Bench().generator, store, setup, lambda: now)
 
 

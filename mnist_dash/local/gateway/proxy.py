@@ -23,7 +23,7 @@ KEEPALIVE_SECONDS = 2.0
 """An unused connection to a replica is closed after this, well before the replica would close it (uvicorn:
 after 5 s): a POST that is sent while the other side closes fails, and may not be repeated."""
 _ONE_WRITE = 1024 * 1024
-"""Longer bodies are written piece by piece, so that the other requests go on meanwhile."""
+"""Longer bodies are written piece by piece, so that other requests are not held up."""
 _HOP_BY_HOP = (
     *(hdrs.CONNECTION, hdrs.KEEP_ALIVE, hdrs.PROXY_AUTHENTICATE, hdrs.PROXY_AUTHORIZATION),
     *(hdrs.TE, hdrs.TRAILER, hdrs.TRANSFER_ENCODING, hdrs.UPGRADE, "Proxy-Connection"),

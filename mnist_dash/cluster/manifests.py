@@ -222,8 +222,14 @@ def _server(pod_spec: Object) -> Object | None:
 def _read_check(text: str, base: str) -> ModelCheck:
     try:
         found = json.loads(text)
-        lists = {name: tuple(found[name]) for name in ("input_shape", "warnings")}
-        check = ModelCheck(**found | lists)
-    except (ValueError, KeyError, TypeError, RecursionError):
+        check = ModelCheck(
+            base=found["base"],
+            version=None if found["version"] is None else int(found["version"]),
+            input_shape=tuple(int(size) for size in found["input_shape"]),
+            accuracy=None if found["accuracy"] is None else float(found["accuracy"]),
+            warnings=tuple(str(warning) for warning in found["warnings"]),
+            unverified=str(found["unverified"]),
+        )
+    except (ArithmeticError, ValueError, KeyError, TypeError, RecursionError):
         check = None
     return check if check and check.base == base else ModelCheck(base, None, (), None)

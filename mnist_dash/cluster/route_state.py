@@ -92,7 +92,7 @@ def read_state(
         text = annotations.get(name)
         try:
             return default if text is None else decode(text)
-        except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
+        except (ArithmeticError, AttributeError, LookupError, OSError, RecursionError, TypeError, ValueError):
             trouble.append(f"The annotation {name} of {where} cannot be read: {consequence}")
             return default
 
@@ -137,7 +137,7 @@ def _history(text: str) -> tuple[HistoryEntry, ...]:
 
 
 def _time(value: Any) -> float:
-    """Return seconds since the epoch; raises TypeError, ValueError or OverflowError if they are no time."""
+    """Return seconds since the epoch; raises TypeError, ValueError, OverflowError or OSError for no time."""
     datetime.fromtimestamp(value, UTC)
     return float(value)
 

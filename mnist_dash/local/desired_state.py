@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mnist_dash.domain import HistoryEntry, Release, Role
+from mnist_dash.domain import MAX_REPLICAS, MIN_REPLICAS, HistoryEntry, Release, Role
 
 BUNDLED = Path(__file__).parents[1] / "data" / "models"
 _BUNDLED_PREFIX = "bundled:"
@@ -174,17 +174,28 @@ def _decode(document: dict[str, Any]) -> DesiredState:
     """Raises ValueError, KeyError, TypeError or AttributeError if the document is not a state."""
     if document.pop("format") != _FORMAT:
         raise ValueError("written in another format")
-    return DesiredState(
+    desired = DesiredState(
         current=Release(document.pop("current")),
         specs=_decode_specs(document.pop("specs")),
         fallbacks=_decode_specs(document.pop("fallbacks")),
         history=tuple(HistoryEntry(**entry) for entry in document.pop("history", ())),
         **document,
     )
+    # The file is on a disk that anybody may write to, and a wrong value would fail much later.
+    if not (isinstance(desired.generation, int) and 0 <= desired.split <= 100):
+        raise ValueError("an impossible generation or split")
+    for entry in desired.history:
+        if not (
+            isinstance(entry.at, int | float) and isinstance(entry.by, str) and isinstance(entry.what, str)
+        ):
+            raise TypeError("an impossible entry of the history")
+    return desired if desired.spec(Role.NEW) else replace(desired, split=0)
 
 
 def _decode_specs(document: dict[str, Any]) -> dict[Release, Spec]:
     for spec in document.values():
+        if not (isinstance(spec["generation"], int) and MIN_REPLICAS <= spec["replicas"] <= MAX_REPLICAS):
+            raise ValueError("an impossible number of replicas")
         if spec["base"].startswith(_BUNDLED_PREFIX):
             spec["base"] = str(BUNDLED / spec["base"].removeprefix(_BUNDLED_PREFIX))
     return {Release(release): Spec(**spec) for release, spec in document.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import copy
 import json
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -191,7 +192,8 @@ def test_a_check_of_another_base_does_not_count() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", "null", '{"base": "gs://bucket/mnist"}', '{"base":"gs://bucket/mnist","version":"x"}'],
+    ["", "{", "[]", "null", '{"base": "gs://bucket/mnist"}', '{"base":"gs://bucket/mnist","version":"x"}']
+    + [json.dumps({**asdict(CHECK), name: "x"}) for name in ("version", "accuracy", "input_shape")],
 )
 def test_a_damaged_check_is_left_out(text: str) -> None:
     """The model itself is still read."""

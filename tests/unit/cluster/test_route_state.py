@@ -72,6 +72,7 @@ def test_a_damaged_split_is_reported_and_the_weight_counts(text: str) -> None:
         '{"current":"green","new":"green","split":0,"undo":true,"by":"a","at":1}',
         '{"current":"blue","new":"green","split":101,"undo":true,"by":"a","at":1}',
         '{"current":"blue","new":"green","split":0,"undo":true,"by":"a","at":NaN}',
+        '{"current":"blue","new":"green","split":0,"undo":true,"by":"a","at":1e18}',
     ],
 )
 def test_a_damaged_promotion_is_dropped_and_reported(text: str) -> None:

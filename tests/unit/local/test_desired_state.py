@@ -92,6 +92,12 @@ def test_a_state_without_a_history_is_loaded(file: StateFile) -> None:
     assert file.notices == []
 
 
+def test_a_split_without_a_new_model_is_loaded_as_0(file: StateFile) -> None:
+    """A split has no meaning without New."""
+    file.path.write_text(json.dumps({**GOOD, "split": 20}))
+    assert file.load() == DesiredState()
+
+
 def test_a_first_start_has_no_state_and_no_notice(file: StateFile) -> None:
     """The folder is made, with parents."""
     assert file.load() is None
@@ -103,13 +109,20 @@ NOT_STATES = [
     {},
     {**GOOD, "format": 99},
     {**GOOD, "current": "red"},
+    {**GOOD, "split": 101},
+    {**GOOD, "split": "20"},
     {**GOOD, "history": [{"at": 1.0}]},
+    {**GOOD, "history": [{"at": "noon", "by": "ada", "what": "x"}]},
+    {**GOOD, "history": [{"at": 1.0, "by": None, "what": "x"}]},
     {**GOOD, "specs": {"blue": {"base": "/a"}}},
     {**GOOD, "specs": {"blue": {"base": 1, "replicas": 1, "generation": 1}}},
+    {**GOOD, "specs": {"blue": {"base": "/a", "replicas": 9, "generation": 1}}},
 ]
 
 
-@pytest.mark.parametrize("damage", ["", "{", "[]", '"text"', "\x00\x01", *map(json.dumps, NOT_STATES)])
+@pytest.mark.parametrize(
+    "damage", ["", "{", "[]", "null", '"text"', "\x00\x01", *map(json.dumps, NOT_STATES)]
+)
 def test_a_damaged_file_is_set_aside_with_a_notice(file: StateFile, damage: str) -> None:
     """The damaged file is kept."""
     file.path.write_text(damage)

@@ -47,6 +47,13 @@ def who(answer: Prediction) -> tuple[object, ...]:
     return answer.release, answer.replica
 
 
+def wait_for_replicas(dash: Dashboard, image: Image, count: int, route: Route = Route.SPLIT) -> None:
+    """Wait until that many replicas answer; a router may follow a replica's readiness a moment later."""
+    deadline = time.monotonic() + 30
+    while len(replicas := {answer.replica for answer in ask(dash, image, 10 * count, route).answers}) != count:
+        assert time.monotonic() < deadline, replicas
+
+
 @pytest.fixture
 def both(dash: Dashboard, linear: str, cnn: str, checked: dict[str, ModelCheck]) -> Dashboard:
     """Linear as Current, convolutional as New, settled, split 0."""
@@ -77,7 +84,7 @@ def test_a_deployed_model_predicts(ground: Ground, dash: Dashboard, cnn: str, im
     assert {answer.digit for answer in load.answers} == {7}
     assert {answer.role for answer in load.answers} == {Role.CURRENT}
     assert {answer.version for answer in load.answers} == {1}
-    assert len({answer.replica for answer in load.answers}) == (2 if ground.names_replicas else 1)
+    wait_for_replicas(dash, image, 2 if ground.names_replicas else 1)
     assert load.answers[0].milliseconds > 0
 
 
@@ -158,8 +165,7 @@ def test_a_redeploy_under_load_loses_no_request(
     assert new is not None
     assert (new.base, new.ready) == (linear, 3)
     assert both.snapshot().split_observed == 50
-    replicas = {answer.replica for answer in ask(both, image, 30, Route.NEW).answers}
-    assert len(replicas) == (3 if ground.names_replicas else 1)
+    wait_for_replicas(both, image, 3 if ground.names_replicas else 1, Route.NEW)
 
 
 def test_an_unfit_model_is_refused_before_anything_changes(both: Dashboard, cnn: str, image: Image) -> None:

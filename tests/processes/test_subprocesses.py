@@ -15,8 +15,8 @@ PATIENCE = 20.0
 ECHO = """
 import sys, time
 from mnist_dash.subprocesses import exit_with_parent
+print("loading ...", flush=True)  # before the thread that reads lines: two prints at once would share a line
 exit_with_parent(lambda line: print(line.decode(), end="", flush=True), ask_to_end={ask_to_end})
-print("loading ...", flush=True)
 time.sleep(60)
 """
 

@@ -50,8 +50,8 @@ def who(answer: Prediction) -> tuple[object, ...]:
 def wait_for_replicas(dash: Dashboard, image: Image, count: int, route: Route = Route.SPLIT) -> None:
     """Wait until that many replicas answer; a router may follow a replica's readiness a moment later."""
     deadline = time.monotonic() + 30
-    while len(replicas := {answer.replica for answer in ask(dash, image, 10 * count, route).answers}) != count:
-        assert time.monotonic() < deadline, replicas
+    while len({answer.replica for answer in ask(dash, image, 10 * count, route).answers}) != count:
+        assert time.monotonic() < deadline, f"fewer or more than {count} replicas answer"
 
 
 @pytest.fixture

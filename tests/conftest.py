@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import socket
 
+import hypothesis
 import pytest
 
+hypothesis.settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
+hypothesis.settings.load_profile("repeatable")
 pytest_plugins = ["tests.cluster.fixtures"]
 
 

@@ -28,7 +28,7 @@ LAYERS = [
         "subprocesses",
         "traffic",
     },
-    {"savedmodel", "serving", "storage", "train"},
+    {"evidence", "savedmodel", "serving", "storage", "train"},
     {"cluster", "local"},
     {"service"},
     {"panels"},

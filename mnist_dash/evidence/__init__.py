@@ -1,0 +1,1 @@
+"""The canary check: whether New is better, with the evidence."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
+import numpy as np
 import plotly.graph_objects as go  # type: ignore[import-untyped]  # ships no py.typed
 
 from mnist_dash.domain import DIGITS, Comparison, Prediction, Role
@@ -21,9 +22,12 @@ HEIGHT: Final = 250
 INK: Final = "#12151a"
 """Of text on a light page."""
 FAINT: Final = 0.38
-TOP, END_OF_PAIRS = 1.08, 1.25
+TOP: Final = 1.08
 """The axis ends above 1 to leave room for labels."""
 LABELLED_FROM: Final = 0.01
+SMALL: Final = "< 1 %"
+PAIR_LABEL: Final = 120
+"""Width of the longest label of a pair, in CSS pixels."""
 
 
 def percent(share: float) -> str:
@@ -43,11 +47,12 @@ def bars(prediction: Prediction | None, ink: str = INK) -> go.Figure:
 def paired_bars(comparison: Comparison, ink: str = INK) -> go.Figure:
     """Draw ten pairs of bars, Current's solid and New's hatched, each with its own winner.
 
-    They lie, so that both labels of a digit have room beside each other, and no line crosses them.
+    They lie, so that each label has room beside the pair of its digit, where no bar and no line touches it.
     """
-    both = {Role.CURRENT: comparison.current, Role.NEW: comparison.new}
-    traces = [_trace(answer, role, lying=True) for role, answer in both.items()]
-    return _lying_figure(traces, ink, winners=[answer.digit for answer in both.values()])
+    answers = (comparison.current, comparison.new)
+    traces = [_trace(answer, role, lying=True) for role, answer in zip(Role, answers, strict=True)]
+    labels = _pair_labels(*answers)
+    return _lying_figure([*traces, labels], ink, winners=[answer.digit for answer in answers])
 
 
 def describe_prediction(prediction: Prediction) -> str:
@@ -66,13 +71,13 @@ def describe_comparison(comparison: Comparison) -> str:
 def _trace(prediction: Prediction, role: Role | None, lying: bool = False) -> go.Bar:
     digits, shares = list(range(DIGITS)), prediction.probabilities
     colour = COLOUR[role] if role else UNKNOWN
-    won = [digit == prediction.digit for digit in range(DIGITS)]
+    won = _wins(prediction)
     return go.Bar(
         name=role.label if role else "Answer",
         x=shares.tolist() if lying else digits,
         y=digits if lying else shares.tolist(),
         orientation="h" if lying else "v",
-        text=[_label(share, bold) for share, bold in zip(shares.tolist(), won, strict=True)],
+        text=None if lying else _labels(prediction),
         textposition="outside",
         textangle=0,
         cliponaxis=False,
@@ -83,6 +88,31 @@ def _trace(prediction: Prediction, role: Role | None, lying: bool = False) -> go
             "pattern": {"shape": HATCH[role] if role else "", "fillmode": "overlay", "size": 6},
         },
     )
+
+
+def _pair_labels(current: Prediction, new: Prediction) -> go.Scatter:
+    """Return a label for each pair, Current's share first, behind the longer bar; a bar alone is too low."""
+    shares = [
+        (first or SMALL, second or SMALL)
+        for first, second in zip(_labels(current), _labels(new), strict=True)
+    ]
+    return go.Scatter(
+        x=np.maximum(current.probabilities, new.probabilities).tolist(),
+        y=list(range(DIGITS)),
+        text=["" if both == (SMALL, SMALL) else f"\N{NO-BREAK SPACE}{' · '.join(both)}" for both in shares],
+        mode="text",
+        textposition="middle right",
+        cliponaxis=False,
+        showlegend=False,
+    )
+
+
+def _wins(prediction: Prediction) -> list[bool]:
+    return [digit == prediction.digit for digit in range(DIGITS)]
+
+
+def _labels(prediction: Prediction) -> list[str]:
+    return [_label(*it) for it in zip(prediction.probabilities.tolist(), _wins(prediction), strict=True)]
 
 
 def _label(share: float, winner: bool) -> str:
@@ -102,13 +132,13 @@ def _figure(traces: list[go.Bar], ink: str, winners: Iterable[int]) -> go.Figure
 
 def _lying_figure(traces: list[go.Bar], ink: str, winners: Iterable[int]) -> go.Figure:
     marked = set(winners)
-    figure = _base_figure(traces, ink, {"l": 36, "r": 4, "t": 28, "b": 4})
+    figure = _base_figure(traces, ink, {"l": 36, "r": PAIR_LABEL, "t": 28, "b": 4})
     ticks = [f"<b>{digit} ▶</b>" if digit in marked else f"{digit}    " for digit in range(DIGITS)]
     figure.update_yaxes(_digit_axis(ticks, ink), range=[DIGITS - 0.5, -0.5])
-    figure.update_xaxes(_share_axis(ink), range=[0, END_OF_PAIRS], showticklabels=False)
+    figure.update_xaxes(_share_axis(ink), range=[0, 1], showticklabels=False)
     figure.update_layout(
         showlegend=True,
-        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 1, "xanchor": "right"},
+        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "xanchor": "left"},
     )
     return figure
 

@@ -57,7 +57,7 @@ def test_the_axis_is_the_same_with_and_without_an_answer() -> None:
 def test_paired_bars_distinguish_the_models_by_hatching() -> None:
     """Current comes first and is solid, New is hatched; where they disagree, two digits are marked."""
     figure = charts.paired_bars(Comparison(prediction_of(1), prediction_of(7)))
-    current, new = figure.data
+    current, new, _ = figure.data
     assert (current.name, new.name) == ("Current", "New")
     assert list(current.x) == pytest.approx(list(sure_of(1)))
     assert list(new.x) == pytest.approx(list(sure_of(7)))
@@ -67,11 +67,26 @@ def test_paired_bars_distinguish_the_models_by_hatching() -> None:
 
 def test_labels_are_horizontal_and_no_line_crosses_them() -> None:
     """There is no grid, and pairs of bars lie, with their labels beside them."""
-    pairs = charts.paired_bars(Comparison(prediction_of(1), prediction_of(7)))
-    assert {trace.orientation for trace in pairs.data} == {"h"}
-    for figure in (pairs, charts.bars(prediction_of(7))):
-        assert {trace.textangle for trace in figure.data} == {0}
+    pairs, single = charts.paired_bars(Comparison(prediction_of(1), prediction_of(7))), prediction_of(7)
+    assert {trace.orientation for trace in pairs.data[:2]} == {"h"}
+    assert {trace.textangle for trace in charts.bars(single).data} == {0}
+    for figure in (pairs, charts.bars(single)):
         assert (figure.layout.xaxis.showgrid, figure.layout.yaxis.showgrid) == (False, False)
+
+
+def test_a_pair_is_labelled_behind_its_longer_bar() -> None:
+    """A bar of a pair is lower than its label, which would touch the other bar."""
+    pair = Comparison(prediction_of(7, 0.6), prediction_of(7, 0.999))
+    current, new, labels = charts.paired_bars(pair).data
+    assert (current.text, new.text) == (None, None)
+    assert (labels.x[7], labels.y[7], labels.text[7].strip()) == (0.999, 7, "<b>60.0 %</b> · <b>99.9 %</b>")
+    assert labels.text[3].strip() == "4 % · < 1 %"
+
+
+def test_pairs_below_one_percent_have_no_label() -> None:
+    """Ten labels of nearly nothing would hide those that count."""
+    pair = Comparison(prediction_of(7, 0.999), prediction_of(7, 0.999))
+    assert [digit for digit, text in enumerate(charts.paired_bars(pair).data[2].text) if text] == [7]
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,10 @@ class Digits:
         """Return the first `n` digits, always the same: n / 10 of each class, give or take 1."""
         return Digits(self.images[:n], self.labels[:n])
 
+    def after(self, n: int) -> Digits:
+        """Return the digits that are not in the sample of `n`."""
+        return Digits(self.images[n:], self.labels[n:])
+
 
 @functools.cache
 def load_digits() -> Digits:

@@ -114,7 +114,9 @@ class ModelCheck:
     input_shape: tuple[int, ...]
     """Shape of the signature's input, -1 where it is free; empty if the model could not be read."""
     accuracy: float | None
-    """Share of the bundled check digits classified correctly, 0 to 1; None if the model was not tried."""
+    """Share of the bundled digits classified correctly, 0 to 1; None if the model was not tried."""
+    digits: int = 0
+    """The number of digits that it was tried on: all, unless it is very slow."""
     warnings: tuple[str, ...] = ()
     unverified: str = ""
     """Why the model could not be read from here, though it may be fit; empty if it was read."""
@@ -133,8 +135,9 @@ class Deployment:
     version: int | None = None
     """The version that answers now, or None while nothing does."""
     accuracy: float | None = None
+    digits: int = 0
     input_shape: tuple[int, ...] = ()
-    """Both as in its check; None and empty while unknown."""
+    """All three as in its check; None, 0 and empty while unknown."""
     cause: str = ""
     """Why it is not ready, as a sentence; empty when it is."""
     next_step: str = ""

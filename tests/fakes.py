@@ -51,7 +51,8 @@ def deployment(role: Role = Role.CURRENT, **changes: object) -> Deployment:
         ready=1,
         state=State.READY,
         version=1,
-        accuracy=0.925 if current else 0.995,
+        accuracy=0.924 if current else 0.995,
+        digits=2000,
     )
     return replace(ready, **changes)  # type: ignore[arg-type]  # the fields' types are the caller's business
 
@@ -70,7 +71,7 @@ def snapshot(**changes: object) -> Snapshot:
 
 def check_of(base: str, **changes: object) -> ModelCheck:
     """Return the check of a good model."""
-    check = ModelCheck(base, 1, (-1, 28, 28, 1), 0.99)
+    check = ModelCheck(base, 1, (-1, 28, 28, 1), 0.99, 2000)
     return replace(check, **changes)  # type: ignore[arg-type]  # as in `deployment`
 
 
@@ -182,7 +183,8 @@ class FakeEngine:
 
     def _deploy(self, role: Role, check: ModelCheck, replicas: int) -> None:
         before = self.observed.of(role)
-        model = deployment(role, base=check.base, desired=replicas, ready=replicas, accuracy=check.accuracy)
+        model = deployment(role, base=check.base, desired=replicas, ready=replicas)
+        model = replace(model, accuracy=check.accuracy, digits=check.digits)
         if before:
             model = replace(model, release=before.release)
         if self.held:

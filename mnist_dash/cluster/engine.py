@@ -110,7 +110,9 @@ class KubernetesEngine:
             if not error.unverified:
                 raise
             warning = f"Deployed unchecked: {error.problem}"
-            return domain.ModelCheck(str(location), None, (), None, (warning,), unverified=str(error))
+            return domain.ModelCheck(
+                str(location), None, (), None, warnings=(warning,), unverified=str(error)
+            )
 
     def apply(self, change: domain.Change, context: domain.ChangeContext) -> None:
         try:

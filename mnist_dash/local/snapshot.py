@@ -77,6 +77,7 @@ def _deployment(
         state=status.state,
         version=version,
         accuracy=check.accuracy if check else None,
+        digits=check.digits if check else 0,
         input_shape=check.input_shape if check else (),
         cause=status.cause,
         next_step=status.next_step,

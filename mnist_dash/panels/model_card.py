@@ -7,10 +7,9 @@ from typing import Final
 import streamlit as st
 
 from mnist_dash import preconditions
-from mnist_dash.charts import percent
 from mnist_dash.domain import Deployment, Remove, Role, Snapshot, State
 from mnist_dash.panels.session import session
-from mnist_dash.panels.theme import plain, role_title, shortened, state_badge
+from mnist_dash.panels.theme import describe_accuracy, plain, role_title, shortened, state_badge
 
 PASSING: Final = (State.STARTING, State.UPDATING)
 """States that end by themselves: progress takes the place of the facts, so that the card keeps its height."""
@@ -69,5 +68,4 @@ def _show_buttons(role: Role, model: Deployment | None, why_not_deploy: str, why
 
 
 def _facts(model: Deployment) -> str:
-    accuracy = "unchecked" if model.accuracy is None else f"{percent(model.accuracy)} of 200 check digits"
-    return f"{model.ready} of {model.desired} replicas ready · {model.release} · {accuracy}"
+    return f"{model.ready} of {model.desired} replicas ready · {model.release} · {describe_accuracy(model)}"

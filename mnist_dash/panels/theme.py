@@ -12,7 +12,7 @@ from PIL import Image
 
 from mnist_dash import charts
 from mnist_dash.dataset import load_digits
-from mnist_dash.domain import Role, State, Strategy
+from mnist_dash.domain import Deployment, Role, State, Strategy
 from mnist_dash.errors import MnistDashError
 
 COLOUR_NAME: Final = {Role.CURRENT: "violet", Role.NEW: "orange"}
@@ -113,6 +113,13 @@ def describe_split(split: int) -> str:
     """Describe a split of 0 to 100 percent by its strategy: `Canary, 20 % to New`."""
     strategy = Strategy.from_split(split)
     return f"{strategy}, {split} % to New" if strategy is Strategy.CANARY else str(strategy)
+
+
+def describe_accuracy(model: Deployment) -> str:
+    """Describe the result of a model's check: `92.4 % of 2,000 digits`."""
+    if model.accuracy is None:
+        return "unchecked"
+    return f"{charts.percent(model.accuracy)} of {model.digits:,} digits"
 
 
 def plain(text: str) -> str:

@@ -46,7 +46,7 @@ def test_a_card_shows_the_state_with_its_cause_and_next_step(
 
 def test_a_card_shows_base_version_and_accuracy(page: Page, engine: FakeEngine) -> None:
     """An accuracy that is not known is not left out."""
-    for text in (f"`{CNN}` version 1", "99.5 % of 200 check digits", f"`{LINEAR}` version 1", "92.5 %"):
+    for text in (f"`{CNN}` version 1", "99.5 % of 2,000 digits", f"`{LINEAR}` version 1", "92.4 %"):
         assert text in page.text
     engine.observed = snapshot(new=deployment(Role.NEW, base=BUCKET, accuracy=None))
     assert "1 of 1 replicas ready · green · unchecked" in page.run().text

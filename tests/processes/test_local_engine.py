@@ -66,6 +66,7 @@ def test_the_first_start_deploys_both_bundled_models_with_a_canary_of_20_percent
     while not all(model and model.accuracy for model in (dash.snapshot().current, dash.snapshot().new)):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+    assert {dash.snapshot().of(role).digits for role in Role} == {2000}  # type: ignore[union-attr]  # as above
 
 
 def test_a_later_start_brings_back_what_was_deployed(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from mnist_dash.cluster.resources import Object, name_of, service_name
 from mnist_dash.domain import Change, Deploy, ModelCheck, Release, Role, SetSplit
 
 SITE = Site("mnist", "tensorflow/serving:2.19.0", IngressRoutes("my.example.com", "nginx", "mnist"))
-LINEAR = ModelCheck("gs://models/linear", 1, (-1, 28, 28, 1), 0.92)
-CNN = ModelCheck("gs://models/cnn", 3, (-1, 28, 28, 1), 0.99)
+LINEAR = ModelCheck("gs://models/linear", 1, (-1, 28, 28, 1), 0.92, 2000)
+CNN = ModelCheck("gs://models/cnn", 3, (-1, 28, 28, 1), 0.99, 2000)
 DEPLOY_CURRENT, DEPLOY_NEW = Deploy(Role.CURRENT, LINEAR, 1), Deploy(Role.NEW, CNN, 2)
 ADDRESSES = {Release.BLUE: "10.77.1.1", Release.GREEN: "10.77.1.2"}
 

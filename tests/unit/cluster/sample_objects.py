@@ -19,7 +19,7 @@ BASE = "gs://acme-models/mnist"
 
 def check(base: str = BASE, **values: Any) -> ModelCheck:
     """What was found of a model."""
-    return replace(ModelCheck(base, version=1, input_shape=(-1, 28, 28, 1), accuracy=0.985), **values)
+    return replace(ModelCheck(base, 1, (-1, 28, 28, 1), accuracy=0.985, digits=2000), **values)
 
 
 def deployment(

@@ -27,7 +27,7 @@ from mnist_dash.cluster.manifests import (
 from mnist_dash.cluster.resources import CHECKED, MANAGED_BY, Object, is_ours
 from mnist_dash.domain import ModelCheck, Release, Role
 
-CHECK = ModelCheck("gs://bucket/mnist", 3, (-1, 28, 28, 1), 0.98, ("It is large.",), "")
+CHECK = ModelCheck("gs://bucket/mnist", 3, (-1, 28, 28, 1), 0.98, 2000, ("It is large.",))
 MODEL = ModelSpec(CHECK, replicas=2, deployed_at="2026-01-02T03:04:05+00:00", cause="ann: Deploy it")
 IMAGE = "tensorflow/serving:2.19.0"
 
@@ -193,7 +193,7 @@ def test_a_check_of_another_base_does_not_count() -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "{", "[]", "null", '{"base": "gs://bucket/mnist"}', '{"base":"gs://bucket/mnist","version":"x"}']
-    + [json.dumps({**asdict(CHECK), name: "x"}) for name in ("version", "accuracy", "input_shape")],
+    + [json.dumps({**asdict(CHECK), name: "x"}) for name in ("version", "accuracy", "digits", "input_shape")],
 )
 def test_a_damaged_check_is_left_out(text: str) -> None:
     """The model itself is still read."""
@@ -203,6 +203,17 @@ def test_a_damaged_check_is_left_out(text: str) -> None:
     assert model
     assert model.check == ModelCheck("gs://bucket/mnist", None, (), None)
     assert model.replicas == 2
+
+
+def test_a_check_on_an_unknown_number_of_digits_is_left_out() -> None:
+    """Earlier versions tried 200 and did not say so; the model is checked again."""
+    live = _deployment()
+    found = asdict(CHECK)
+    del found["digits"]
+    live["spec"]["template"]["metadata"]["annotations"][CHECKED] = json.dumps(found)
+    model = model_of(live)
+    assert model
+    assert model.check == ModelCheck("gs://bucket/mnist", None, (), None)
 
 
 @pytest.mark.parametrize("missing", ["annotations", "labels"])

@@ -89,6 +89,7 @@ def test_a_complete_rollout_is_ready() -> None:
         state=State.READY,
         version=1,
         accuracy=0.985,
+        digits=2000,
         input_shape=(-1, 28, 28, 1),
     )
 
@@ -207,7 +208,7 @@ def test_a_version_that_took_over_later_is_shown_with_its_own_check() -> None:
 def test_a_model_that_could_not_be_checked_warns_until_it_can() -> None:
     """The warning goes with the Pods."""
     warning = "Deployed unchecked: these credentials may not read gs://acme-models."
-    unverified = ModelCheck(BASE, None, (), None, (warning,), unverified="may not be read")
+    unverified = ModelCheck(BASE, None, (), None, warnings=(warning,), unverified="may not be read")
     live = complete(found=unverified)
     assert observed(live, pod(live), version=1).warnings == (warning,)
     later = observed(live, pod(live), version=1, checks=lambda base, _: check(base))

@@ -16,7 +16,9 @@ from mnist_dash.cluster.route_state import RouteConfig, RouteState
 from mnist_dash.cluster.yaml_diff import clean, diff_yaml, to_yaml
 from mnist_dash.domain import HistoryEntry, ModelCheck, Release, Role
 
-MODEL = ModelSpec(ModelCheck("gs://b/mnist", 1, (784,), 0.9), 2, "2026-01-02T03:04:05+00:00", "ann: Deploy")
+MODEL = ModelSpec(
+    ModelCheck("gs://b/mnist", 1, (784,), 0.9, 2000), 2, "2026-01-02T03:04:05+00:00", "ann: Deploy"
+)
 KEY = b'{"private_key": "very secret"}'
 
 

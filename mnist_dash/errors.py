@@ -40,7 +40,14 @@ class ModelError(MnistDashError):
 
 
 class ServingError(MnistDashError):
-    """A prediction request got no answer, or one that is not a prediction."""
+    """A prediction request got no answer, or one that is not a prediction.
+
+    `is_transient` means that a replica died or none was ready: another one may answer the same request.
+    """
+
+    def __init__(self, problem: str, next_step: str = "", *, is_transient: bool = False) -> None:
+        super().__init__(problem, next_step)
+        self.is_transient = is_transient
 
 
 class EngineError(MnistDashError):

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from mnist_dash.domain import (
     Change,
+    Deploy,
     Deployment,
     Promote,
     Remove,
@@ -18,6 +19,7 @@ from mnist_dash.domain import (
     State,
     UndoPromote,
 )
+from mnist_dash.errors import EngineError
 
 NO_CURRENT = "Without a Current model, all predictions fail. Deploy a Current model first."
 NO_NEW = "No New model is deployed. Deploy a New model first."
@@ -45,6 +47,26 @@ def why_not(snapshot: Snapshot, change: Change) -> str:
         case UndoPromote() if new is None or new.ready == 0:
             return "The former Current model has no ready replica."
     return ""
+
+
+def is_needed(snapshot: Snapshot, change: Change) -> bool:
+    """Whether a change would change something; raises EngineError for a model that is deployed already.
+
+    A model that was exported again with its old number counts as another one if its check says so.
+    """
+    if snapshot.drift:  # the change takes back what others changed
+        return True
+    match change:
+        case SetSplit(percent):
+            return percent != snapshot.split_desired
+        case Deploy(role, check, replicas) if model := snapshot.of(role):
+            deployed = model.state, model.base, model.version, model.accuracy, model.desired
+            if deployed == (State.READY, check.base, check.version, check.accuracy, replicas):
+                version = f" version {model.version}" if model.version is not None else ""
+                copies = "1 replica" if replicas == 1 else f"{replicas} replicas"
+                problem = f"{model.name}{version} is deployed as {role.label} already, with {copies}."
+                raise EngineError(problem, "Choose another model or another number of replicas.")
+    return True
 
 
 def _why_not_promote(new: Deployment | None) -> str:

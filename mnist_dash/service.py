@@ -77,6 +77,8 @@ class Engine(Protocol):
     def apply(self, change: Change, context: ChangeContext) -> None:
         """Accept a change; raises EngineError, before anything has changed, if it cannot be applied.
 
+        What changes nothing is not recorded either: the present split is ignored, and a deployment of what is
+        deployed and ready raises EngineError.
         Deploying to a role that has a model replaces it without a pause. Removing New sets the split to 0. A
         split is held at 0 until New has a ready replica. A promotion, and its undo, swaps the roles' pointers
         and sets the split to 0; nothing restarts.
@@ -246,14 +248,16 @@ class Dashboard:
         """Classify one digit, (28, 28) float32 in [0, 1], through the gateway; raises ServingError.
 
         If the answer names no model, both models are asked too, and the one with the same answer is named.
-        The answer appears in `traffic()`; `truth` is the digit's label, if it has one.
+        A request that meets a dying replica is repeated once. The answer appears in `traffic()`; `truth` is
+        the digit's label, if it has one.
         """
         return self._predict(image, route, truth, by_visitor=True)
 
     def _predict(self, image: Image, route: Route, truth: int | None, *, by_visitor: bool) -> Prediction:
         before = self.snapshot()
         try:
-            prediction = self._serving.predict(image, route)
+            ask = self._ask if by_visitor else self._serving.predict  # traffic shows each lost request
+            prediction = ask(image, route)
         except ServingError as error:
             self._record(before, route, truth, error=error.problem, by_visitor=by_visitor)
             raise self._explain(error, route) from error
@@ -278,7 +282,16 @@ class Dashboard:
     def _explain(self, error: ServingError, route: Route) -> ServingError:
         """Return the error with the engine's reason as its next step, if the engine knows one."""
         reason = preconditions.why_not_predict(self.snapshot(), route)
-        return ServingError(error.problem, reason) if reason else error
+        return ServingError(error.problem, reason, is_transient=error.is_transient) if reason else error
+
+    def _ask(self, image: Image, route: Route) -> Prediction:
+        """Predict, and once more if the first request met a dying replica: repeating it changes nothing."""
+        try:
+            return self._serving.predict(image, route)
+        except ServingError as error:
+            if not error.is_transient:
+                raise
+        return self._serving.predict(image, route)
 
     def _attribute(self, prediction: Prediction, image: Image, route: Route, before: Snapshot) -> Prediction:
         attributed = attribution.attribute_by_snapshot(prediction, self.snapshot(), route)
@@ -293,7 +306,8 @@ class Dashboard:
     def compare(self, image: Image, *, truth: int | None = None) -> Comparison:
         """Ask both models about one digit at the same time; raises ServingError if one does not answer.
 
-        Both answers appear in `traffic()`; `truth` is the digit's label, if it has one.
+        A request that meets a dying replica is repeated once. Both answers appear in `traffic()`; `truth` is
+        the digit's label, if it has one.
         """
         before = self.snapshot()
         try:
@@ -315,8 +329,8 @@ class Dashboard:
 
     def _ask_both(self, image: Image) -> tuple[Prediction, Prediction]:
         try:
-            current = self._pool.submit(self._serving.predict, image, Route.CURRENT)
-            new = self._pool.submit(self._serving.predict, image, Route.NEW)
+            current = self._pool.submit(self._ask, image, Route.CURRENT)
+            new = self._pool.submit(self._ask, image, Route.NEW)
         except RuntimeError:  # the pool is shut down
             raise EngineError("The dashboard has been closed.", "Start it again.") from None
         return current.result(), new.result()

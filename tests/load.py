@@ -43,8 +43,10 @@ def constant_load(
 ) -> Iterator[Load]:
     """Send requests from several threads until the block ends, with answers before and after it.
 
-    Each thread waits `pause` seconds between two requests.
+    Each thread waits `pause` seconds between two requests. None is repeated, as the page's own would be.
     """
+    if isinstance(client, Dashboard):
+        client = client._serving
     load, stop = Load(), threading.Event()
 
     def send_requests() -> None:

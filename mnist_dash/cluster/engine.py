@@ -126,6 +126,8 @@ class KubernetesEngine:
 
     def _apply(self, api: KubernetesClient, change: domain.Change, context: domain.ChangeContext) -> None:
         observation, site = self._observe_for(change, api), self._site()
+        if self._is_up_to_date(change, observation) and not preconditions.is_needed(self._snapshot, change):
+            return
         if not observation.objects:
             api.ensure_namespace()
         by, take_over = context.by or api.user, context.take_over
@@ -138,6 +140,11 @@ class KubernetesEngine:
             writes = operations.operations_for(change, observation, site, by)
         self._write(api, writes, observation, later, take_over=take_over)
         self._promoter.begin(self._observation, take_over=take_over)
+
+    def _is_up_to_date(self, change: domain.Change, observation: Observation) -> bool:
+        """Whether a deployed model runs in the image of this dashboard: else a deployment changes that."""
+        workload = observation.workload(change.role) if isinstance(change, domain.Deploy) else None
+        return workload is None or workload.image == self._settings.image
 
     def _observe_for(self, change: domain.Change, api: KubernetesClient) -> Observation:
         """Observe the cluster before a change; raises EngineError if the change does not fit it."""

@@ -22,6 +22,7 @@ from mnist_dash.local.plan import Phase
 from mnist_dash.local.processes import Child, ChildEvent, Process
 from mnist_dash.local.snapshot import engine_objects_of, snapshot_of
 from mnist_dash.local.supervisor import Supervisor
+from mnist_dash.preconditions import is_needed
 from mnist_dash.route_check import diagnose_route
 from mnist_dash.savedmodel.background_checks import BackgroundChecks
 from mnist_dash.savedmodel.isolated_check import check_model_isolated
@@ -90,6 +91,9 @@ class LocalEngine:
 
     def apply(self, change: domain.Change, context: domain.ChangeContext) -> None:
         with self._changing():
+            if not is_needed(self._snapshot, change):
+                return
+            self._supervisor.failed_redeploys.clear()  # the user has read why the last one failed
             self._desired = self._after(change).remember(
                 domain.HistoryEntry(time.time(), context.by or self._user, domain.describe(change))
             )
@@ -151,7 +155,6 @@ class LocalEngine:
         with self._lock:
             if self._closing.is_set():
                 raise EngineError("The dashboard has been closed.", "Start it again.")
-            self._supervisor.failed_redeploys.clear()  # the user has read why the last one failed
             yield
             self._state.save(self._desired)
             self._step()

@@ -33,9 +33,11 @@ def raise_for_status(response: requests.Response) -> None:
     if response.is_redirect:
         _raise_for_redirect(response)
     if code == 503:
-        raise ServingError(f"No model is ready to answer (503).{message or ''}", "Wait for a ready replica.")
+        problem = f"No model is ready to answer (503).{message or ''}"
+        raise ServingError(problem, "Wait for a ready replica.", is_transient=True)
     if code in (502, 504):
-        raise ServingError(f"The model broke off or took too long ({code}).{message or ''}", "Try again.")
+        problem = f"The model broke off or took too long ({code}).{message or ''}"
+        raise ServingError(problem, "Try again.", is_transient=True)
     if message is None:
         _raise_for_other_program(response)
     if code == 404:
@@ -98,4 +100,4 @@ def translate_network_error(error: OSError, gateway: Gateway) -> ServingError:
         step = f"Check that {gateway.ca_file} (--ca-file) holds certificates as PEM."
     elif host in ("localhost", "127.0.0.1", "::1") and not gateway.address:
         step = "See under Objects whether it runs."
-    return ServingError(problem, step)
+    return ServingError(problem, step, is_transient=failure.problem is NetworkProblem.CUT)

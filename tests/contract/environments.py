@@ -5,13 +5,16 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from signal import Signals
 from typing import Protocol
 
 import yaml
 
 from mnist_dash import open_dashboard
+from mnist_dash.domain import EngineObject
 from mnist_dash.local.desired_state import BUNDLED
 from mnist_dash.service import Dashboard
 from mnist_dash.settings import EngineKind, RouterKind, Settings
@@ -44,6 +47,8 @@ class Ground:
     shelf: Shelf
     names_replicas: bool
     """Whether an answer tells which replica gave it."""
+    signal: Callable[[EngineObject, Signals], None]
+    """Sends a signal to the process of a replica."""
 
 
 def version_folder(model: str) -> Path:
@@ -76,7 +81,11 @@ class Folders:
 def on_this_machine(tmp_path: Path) -> Ground:
     """The local engine."""
     dash = open_dashboard(Settings(gateway_port=0, state_dir=tmp_path / "state", empty=True))
-    return Ground(dash, Folders(tmp_path / "models"), names_replicas=True)
+
+    def send(replica: EngineObject, number: Signals) -> None:
+        os.kill(int(replica.details["Process"]), number)
+
+    return Ground(dash, Folders(tmp_path / "models"), names_replicas=True, signal=send)
 
 
 class Buckets:
@@ -104,7 +113,11 @@ def in_cluster(bed: Bed, namespace: str, router: RouterKind, *, announced: bool)
     if announced:
         bed.kubelet.announce(namespace)
     dash = open_dashboard(cluster_settings(bed, namespace, router))
-    return Ground(dash, Buckets(bed.storage, namespace), names_replicas=announced)
+
+    def send(replica: EngineObject, number: Signals) -> None:
+        bed.kubelet.signal(namespace, replica.name, number)
+
+    return Ground(dash, Buckets(bed.storage, namespace), names_replicas=announced, signal=send)
 
 
 def cluster_settings(bed: Bed, namespace: str, router: RouterKind, **changes: object) -> Settings:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
+from signal import SIGKILL, SIGSTOP
 
 import pytest
 
@@ -12,6 +16,7 @@ from mnist_dash.dataset import load_digits
 from mnist_dash.domain import (
     ChangeContext,
     Deploy,
+    EngineObject,
     Image,
     ModelCheck,
     Prediction,
@@ -133,7 +138,7 @@ def test_promote_and_undo_under_load_lose_no_request(
 ) -> None:
     """The same replicas answer afterwards, in other roles, and nothing restarted."""
     before = {role: who(both.predict(image, Route(role.value))) for role in Role}
-    running = {item.name for item in both.objects() if item.kind in ("Model server", "Pod")}
+    running = replicas_of(both)
     both.set_split(50)
     both.wait_settled()
     with constant_load(both, image) as load:
@@ -149,7 +154,7 @@ def test_promote_and_undo_under_load_lose_no_request(
     assert undone.current.base == linear  # type: ignore[union-attr]  # it is deployed
     assert (undone.split_observed, undone.can_undo_promote) == (0, False)
     assert who(both.predict(image, Route.CURRENT)) == before[Role.CURRENT]
-    assert {item.name for item in both.objects() if item.kind in ("Model server", "Pod")} == running
+    assert replicas_of(both) == running
 
 
 def test_a_redeploy_under_load_loses_no_request(
@@ -167,6 +172,61 @@ def test_a_redeploy_under_load_loses_no_request(
     assert (new.base, new.ready) == (linear, 3)
     assert both.snapshot().split_observed == 50
     wait_for_replicas(both, image, 3 if ground.names_replicas else 1, Route.NEW)
+
+
+def test_a_prediction_that_meets_a_dying_replica_is_repeated(
+    ground: Ground, dash: Dashboard, cnn: str, image: Image
+) -> None:
+    """The replica is killed while the request lies before it, and the other one answers instead."""
+    dash.deploy(Role.CURRENT, cnn, replicas=2)
+    dash.wait_settled()
+    victim = next(item for item in dash.objects() if item.kind in ("Model server", "Pod"))
+    deadline = time.monotonic() + 30
+    with ThreadPoolExecutor(1) as thread:
+        ground.signal(victim, SIGSTOP)
+        request = thread.submit(dash.predict, image)
+        while not has_unread_request(victim):
+            assert time.monotonic() < deadline, "the other replica gets each request"
+            if request.done():  # the other replica's
+                request = thread.submit(dash.predict, image)
+        ground.signal(victim, SIGKILL)
+        assert request.result().digit == 7
+
+
+def has_unread_request(replica: EngineObject) -> bool:
+    """Whether a digit lies in a socket of a replica; a health probe is shorter."""
+    address, _, port = replica.details["Address"].removeprefix("http://").partition(":")
+    local = f"{int.from_bytes(socket.inet_aton(address), 'little'):08X}:{int(port or 8501):04X}"
+    sockets = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return any(fields[1] == local and int(fields[4].split(":")[1], 16) > 1000 for fields in sockets)
+
+
+def test_what_changes_nothing_is_not_recorded(
+    both: Dashboard, cnn: str, checked: dict[str, ModelCheck]
+) -> None:
+    """The split that is set, and the model that is deployed; another number of replicas is a change."""
+    both.set_split(20)
+    both.wait_settled()
+    before, running = both.history(), replicas_of(both)
+    both.set_split(20)
+    check = replace(checked["cnn"], base=cnn)
+    with pytest.raises(EngineError, match=r"cnn-\d version 1 is deployed as New already, with 1 replica"):
+        both.deploy(Role.NEW, check)
+    assert (both.history(), replicas_of(both)) == (before, running)
+    both.deploy(Role.NEW, check, replicas=2)
+    both.wait_settled()
+    both.remove(Role.NEW)
+    both.wait_settled()
+    after = both.history()
+    with pytest.raises(EngineError, match="No New model is deployed"):
+        both.remove(Role.NEW)
+    assert both.history() == after
+    assert len(after) == len(before) + 2
+
+
+def replicas_of(dash: Dashboard) -> set[str]:
+    """Return the names of the replicas that run."""
+    return {item.name for item in dash.objects() if item.kind in ("Model server", "Pod")}
 
 
 def test_an_unfit_model_is_refused_before_anything_changes(both: Dashboard, cnn: str, image: Image) -> None:

@@ -18,12 +18,14 @@ from mnist_dash.domain import (
     State,
     UndoPromote,
 )
+from mnist_dash.errors import EngineError
 from mnist_dash.preconditions import (
     differing_input,
+    is_needed,
     why_not,
     why_not_predict,
 )
-from tests.fakes import check_of, deployment, snapshot
+from tests.fakes import CNN, check_of, deployment, snapshot
 
 EMPTY = Snapshot(taken_at=0)
 BOTH = snapshot()
@@ -70,6 +72,35 @@ def test_nothing_else_can_change_during_a_promotion(change: Change) -> None:
     """The roles' pointers are half-way."""
     assert why_not(BOTH, change) == ""
     assert why_not(INTERRUPTED, change).startswith("A promotion stopped half-way. Finish it")
+
+
+def test_what_is_in_force_is_not_needed() -> None:
+    """The split that is set, and a ready model with as many replicas whose check says the same."""
+    check = check_of(CNN, accuracy=0.995)
+    assert not is_needed(BOTH, SetSplit(20))
+    with pytest.raises(EngineError, match="cnn version 1 is deployed as New already, with 1 replica"):
+        is_needed(BOTH, Deploy(Role.NEW, check, 1))
+
+
+@pytest.mark.parametrize(
+    ("observed", "change"),
+    [
+        (BOTH, SetSplit(21)),
+        (snapshot(drift=("kubectl changed the weight.",)), SetSplit(20)),
+        (BOTH, Deploy(Role.NEW, check_of(CNN, accuracy=0.995), 2)),
+        (BOTH, Deploy(Role.NEW, check_of(CNN, accuracy=0.995, version=2), 1)),
+        (BOTH, Deploy(Role.NEW, check_of(CNN, accuracy=0.9), 1)),
+        (BOTH, Deploy(Role.CURRENT, check_of(CNN, accuracy=0.995), 1)),
+        (NO_NEW, Deploy(Role.NEW, check_of(CNN, accuracy=0.995), 1)),
+        (
+            snapshot(new=deployment(Role.NEW, state=State.FAILED)),
+            Deploy(Role.NEW, check_of(CNN, accuracy=0.995), 1),
+        ),
+    ],
+)
+def test_all_else_is_needed(observed: Snapshot, change: Change) -> None:
+    """Also what takes back others' changes, and another try after a failure."""
+    assert is_needed(observed, change)
 
 
 @pytest.mark.parametrize("change", [Promote(), UndoPromote()])

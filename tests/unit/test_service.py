@@ -52,6 +52,61 @@ def anonymous(
     return Dashboard(engine, models), models
 
 
+class DyingServing(FakeServing):
+    """Raises these errors first, one for each request."""
+
+    def __init__(self, engine: FakeEngine, *errors: ServingError) -> None:
+        super().__init__(engine)
+        self.errors = list(errors)
+
+    def predict(self, image: Image, route: Route = Route.SPLIT) -> Prediction:
+        prediction = super().predict(image, route)
+        if self.errors:
+            raise self.errors.pop(0)
+        return prediction
+
+
+DIED = ServingError("The model broke off (502).", "Try again.", is_transient=True)
+
+
+def test_a_request_that_meets_a_dying_replica_is_repeated_once() -> None:
+    """A second failure is reported; the traffic has one answer each, with the last outcome."""
+    engine = FakeEngine()
+    dash = Dashboard(engine, serving := DyingServing(engine, DIED, DIED, DIED))
+    with pytest.raises(ServingError, match="broke off"):
+        dash.predict(IMAGE)
+    assert dash.predict(IMAGE).digit == 7
+    assert len(serving.asked) == 4
+    assert [bool(answer.error) for answer in dash.traffic().answers] == [True, False]
+
+
+def test_a_comparison_repeats_each_request_once() -> None:
+    """As a prediction does."""
+    engine = FakeEngine()
+    dash = Dashboard(engine, serving := DyingServing(engine, DIED))
+    assert dash.compare(IMAGE).agree
+    assert len(serving.asked) == 3
+
+
+def test_a_refusal_is_not_repeated() -> None:
+    """It would be refused again."""
+    engine = FakeEngine()
+    dash = Dashboard(engine, serving := DyingServing(engine, ServingError("The model refused it (400).")))
+    with pytest.raises(ServingError, match="refused"):
+        dash.predict(IMAGE)
+    assert len(serving.asked) == 1
+
+
+def test_the_traffic_is_not_repeated() -> None:
+    """Each lost request shows."""
+    engine = FakeEngine()
+    dash = Dashboard(engine, serving := DyingServing(engine, DIED))
+    with pytest.raises(ServingError, match="broke off"):
+        dash._send_digit(IMAGE, 7)
+    assert len(serving.asked) == 1
+    assert dash.traffic().errors == 1
+
+
 @pytest.mark.parametrize(
     ("kind", "engine"), [(EngineKind.LOCAL, LocalEngine), (EngineKind.KUBERNETES, KubernetesEngine)]
 )

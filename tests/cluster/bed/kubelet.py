@@ -68,9 +68,13 @@ class Kubelet:
 
     def kill(self, namespace: str, pods: str) -> None:
         """Kill the containers of those Pods whose names start with `pods`."""
+        self.signal(namespace, pods, signal.SIGKILL)
+
+    def signal(self, namespace: str, pods: str, number: signal.Signals) -> None:
+        """Send a signal to the containers of those Pods whose names start with `pods`."""
         for runner in self._all():
             if runner.namespace == namespace and runner.name.startswith(pods):
-                runner.signal(signal.SIGKILL)
+                runner.signal(number)
 
     def clear(self, namespace: str) -> None:
         """Kill all Pods of a namespace, and remove its overrides."""

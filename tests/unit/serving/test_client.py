@@ -226,8 +226,9 @@ def test_the_probabilities_are_chosen_and_computed() -> None:
 )
 def test_an_unusable_answer_is_explained(status: int, answer: Any, words: str) -> None:
     """By a ServingError with the model server's own message."""
-    with pytest.raises(ServingError, match=words):
+    with pytest.raises(ServingError, match=words) as caught:
         client(model(answer=answer, status=status))[0].predict(IMAGE)
+    assert caught.value.is_transient == (status in (502, 503, 504))
 
 
 @pytest.mark.parametrize(
@@ -250,6 +251,7 @@ def test_a_request_without_an_answer_has_a_next_step(
     with pytest.raises(ServingError, match=f"The gateway at {gateway.url}.* cannot be reached: ") as caught:
         ServingClient(gateway, transport=Transport(fail)).predict(IMAGE)
     assert next_step in caught.value.next_step
+    assert caught.value.is_transient == (next_step == "Try again")
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from mnist_dash.dataset import Digits
 from mnist_dash.domain import Prediction, Role, Route, Snapshot
 from mnist_dash.errors import MnistDashError
+from mnist_dash.served_models import ModelPair
 
 BATCH: Final = 100
 """Digits in one request: large enough for speed, small enough to leave room for others' requests."""
 
-Models = tuple[object, ...]
 PredictBatch = Callable[[NDArray[np.float32], Route], list[Prediction]]
 
 
@@ -57,7 +57,7 @@ class DisagreementSearch:
         self._digits = digits
         self._submit = submit
         self._changed = threading.Condition()
-        self._models: Models = ()
+        self._models: ModelPair | None = None
         self._result = Disagreements()
 
     def read(self, timeout: float = 0.0) -> Disagreements:
@@ -65,7 +65,7 @@ class DisagreementSearch:
 
         Waits up to `timeout` seconds for a first disagreement.
         """
-        models = _models_of(self._snapshot())
+        models = ModelPair.from_snapshot(self._snapshot())
         with self._changed:
             if models != self._models or self._result.problem:
                 self._models, self._result = models, Disagreements(total=len(self._digits()))
@@ -73,13 +73,13 @@ class DisagreementSearch:
             self._changed.wait_for(lambda: self._result.found or self._result.is_finished, timeout)
             return self._result
 
-    def _start(self, models: Models) -> None:
+    def _start(self, models: ModelPair) -> None:
         try:
             self._submit(lambda: self._search(models))
         except RuntimeError:  # the threads have been shut down
             self._result = replace(self._result, problem="The dashboard has been closed.")
 
-    def _search(self, models: Models) -> None:
+    def _search(self, models: ModelPair) -> None:
         digits = self._digits()
         for start in range(0, len(digits), BATCH):
             if not self._is_wanted(models):
@@ -91,9 +91,9 @@ class DisagreementSearch:
                 return
             self._report(models, found=[start + int(place) for place in places])
 
-    def _is_wanted(self, models: Models) -> bool:
+    def _is_wanted(self, models: ModelPair) -> bool:
         """Whether these models are still deployed; otherwise the search ends."""
-        if _models_of(self._snapshot()) == models:
+        if ModelPair.from_snapshot(self._snapshot()) == models:
             return self._models == models
         self._report(models, problem="The models were changed during the search.")
         return False
@@ -107,7 +107,7 @@ class DisagreementSearch:
         differing = [first.digit != second.digit for first, second in pairs]
         return np.flatnonzero(differing).astype(np.int64)
 
-    def _report(self, models: Models, found: list[int] | None = None, problem: str = "") -> None:
+    def _report(self, models: ModelPair, found: list[int] | None = None, problem: str = "") -> None:
         with self._changed:
             if models != self._models:
                 return  # another search has begun
@@ -117,8 +117,3 @@ class DisagreementSearch:
                 result, found=(*result.found, *(found or ())), asked=asked, problem=problem
             )
             self._changed.notify_all()
-
-
-def _models_of(snapshot: Snapshot) -> Models:
-    """Return the identity of both models, versions included."""
-    return tuple(d and (d.release, d.base, d.version) for d in (snapshot.current, snapshot.new))

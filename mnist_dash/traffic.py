@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_dash.dataset import Digits
-from mnist_dash.domain import Image, Prediction, Release, Role, Route, Snapshot
+from mnist_dash.domain import Image, Prediction, Role, Route, Snapshot
 from mnist_dash.errors import EngineError, MnistDashError
+from mnist_dash.served_models import ModelPair
 
 MIN_RATE, MAX_RATE, DEFAULT_RATE = 1, 50, 5
 """Requests per second."""
@@ -34,29 +35,20 @@ SEED: Final = 28
 
 
 @dataclass(frozen=True)
-class ServedModel:
-    """The model of a role. Its version is left out: none is known while replicas restart."""
-
-    release: Release
-    base: str
-
-
-@dataclass(frozen=True)
 class TrafficSetup:
-    """What an answer depends on: figures about answers never mix two setups."""
+    """What an answer depends on: figures about shares never mix two setups."""
 
     split: int
-    current: ServedModel | None
-    new: ServedModel | None
+    models: ModelPair
 
     @classmethod
     def from_snapshot(cls, snapshot: Snapshot) -> TrafficSetup:
         """Return the split in force and the models of a snapshot."""
-        current, new = (
-            ServedModel(model.release, model.base) if model else None
-            for model in (snapshot.current, snapshot.new)
-        )
-        return cls(snapshot.split_observed, current, new)
+        return cls(snapshot.split_observed, ModelPair.from_snapshot(snapshot))
+
+    def is_replaced_by(self, other: TrafficSetup) -> bool:
+        """Whether the other has another split, or another model."""
+        return self.split != other.split or self.models.is_replaced_by(other.models)
 
 
 @dataclass(frozen=True, eq=False)
@@ -320,7 +312,9 @@ def read_traffic(
 ) -> Traffic:
     """Return the generator's state and the figures about the last answers in the setup in force."""
     total, answers = store.total, store.last(COUNTED)
-    counted = [answer for answer in answers if answer.route is Route.SPLIT and answer.setup == setup]
+    counted = [
+        answer for answer in answers if answer.route is Route.SPLIT and not answer.setup.is_replaced_by(setup)
+    ]
     return Traffic(
         running=generator.is_running,
         rate=generator.rate,

@@ -23,6 +23,7 @@ LAYERS = [
         "preprocessing",
         "rollout_status",
         "route_check",
+        "served_models",
         "settings",
         "signature",
         "subprocesses",

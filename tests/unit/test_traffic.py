@@ -212,8 +212,16 @@ def test_figures_never_mix_two_setups() -> None:
     """Neither two splits nor two models; the dots stay."""
     traffic = read(answer(), answer(Role.NEW), setup=replace(SETUP, split=50))
     assert (traffic.counted, traffic.split, len(traffic.answers)) == (0, 50, 2)
+    updated = snapshot(new=deployment(Role.NEW, version=2))
+    assert read(answer(), setup=TrafficSetup.from_snapshot(updated)).counted == 0
     promoted = snapshot(current=replace(deployment(Role.NEW), role=Role.CURRENT))
     assert read(answer(), setup=TrafficSetup.from_snapshot(promoted)).counted == 0
+
+
+def test_a_restart_is_no_other_model() -> None:
+    """The version is unknown until a replica answers again."""
+    restarting = snapshot(new=deployment(Role.NEW, version=None, ready=0))
+    assert read(answer(), setup=TrafficSetup.from_snapshot(restarting)).counted == 1
 
 
 def test_forced_routes_do_not_count_against_the_split() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from aiohttp import HttpVersion11, hdrs, web
 
-from mnist_dash.domain import ROUTE_HEADER
+from mnist_dash.domain import ROUTE_HEADER, SERVED_BY_HEADER
 from mnist_dash.local.gateway.balancer import UpstreamPool, decide
 from mnist_dash.local.gateway.proxy import (
     MAX_BODY,
@@ -66,7 +66,7 @@ class GatewayApp(web.Server):
             received = await receive(request, self._timeouts.request)
             return await self._forward(received, ", ".join(request.headers.getall(ROUTE_HEADER, ())))
         except ProxyError as error:
-            return error_response(error.status, str(error))
+            return error_response(error.status, str(error), error.served_by)
 
     async def _forward(self, request: ProxyRequest, route: str) -> web.Response:
         try:
@@ -122,9 +122,11 @@ async def _body(request: web.BaseRequest) -> bytes:
     return await read_body(request.content, too_large)
 
 
-def error_response(status: int, text: str) -> web.Response:
-    """Return an error in TensorFlow Serving's form, `{"error": text}`."""
-    return web.Response(status=status, body=orjson.dumps({"error": text}), content_type="application/json")
+def error_response(status: int, text: str, served_by: str = "") -> web.Response:
+    """Return an error in TensorFlow Serving's form, `{"error": text}`, with the model that it is about."""
+    headers = {SERVED_BY_HEADER: served_by} if served_by else {}
+    body = orjson.dumps({"error": text})
+    return web.Response(status=status, headers=headers, body=body, content_type="application/json")
 
 
 class _Connection(web.RequestHandler):

@@ -63,11 +63,15 @@ class ProxyRequest:
 
 
 class ProxyError(Exception):
-    """There is no replica's answer; `status` is the HTTP status that says so."""
+    """There is no replica's answer; `status` is the HTTP status that says so.
 
-    def __init__(self, status: int, problem: str) -> None:
+    `served_by` is the value of X-Served-By: the model that was chosen, and the replica if one was reached.
+    """
+
+    def __init__(self, status: int, problem: str, served_by: str = "") -> None:
         super().__init__(problem)
         self.status = status
+        self.served_by = served_by
 
 
 def end_to_end(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
@@ -124,10 +128,12 @@ class Proxy:
                 log.warning("%s cannot be reached: %s", upstream.backend.replica, error)
         names = ", ".join(upstream.backend.replica for upstream in upstreams)
         problem = f"No replica of the {role.label} model accepts a connection ({names})."
-        raise ProxyError(status, f"{problem} Replicas that died are replaced; try again in a few seconds.")
+        problem += " Replicas that died are replaced; try again in a few seconds."
+        raise ProxyError(status, problem, f"role={role}")
 
     async def _forward(self, request: ProxyRequest, role: Role, backend: Backend) -> web.Response:
         who = f"Replica {backend.replica} of the {role.label} model"
+        served_by = f"role={role}, release={backend.release}, replica={backend.replica}"
         body = request.body
         # As the path, the target keeps every byte: yarl neither decodes nor drops any.
         address = backend.url.removeprefix("http://")
@@ -141,19 +147,20 @@ class Proxy:
                 allow_redirects=False,
             ) as response:
                 problem = f"The replica's answer is larger than {MAX_BODY >> 20} MB. Send fewer images."
-                body = await read_body(response.content, ProxyError(502, problem))
+                body = await read_body(response.content, ProxyError(502, problem, served_by))
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
             raise  # nothing was sent
         except TimeoutError as error:
             log.warning("%s did not answer in time", backend.replica)
             problem = f"{who} did not answer within {self._timeouts.answer:g} s."
-            raise ProxyError(504, f"{problem} Send fewer images at once, or deploy more replicas.") from error
+            problem += " Send fewer images at once, or deploy more replicas."
+            raise ProxyError(504, problem, served_by) from error
         except aiohttp.ClientError as error:
             log.warning("%s broke off: %r", backend.replica, error)
-            problem = f"{who} broke off before it had answered."
-            raise ProxyError(502, f"{problem} The request was not repeated.") from error
+            problem = f"{who} broke off before it had answered. The request was not repeated."
+            raise ProxyError(502, problem, served_by) from error
         headers = end_to_end(response.headers)
         if request.method == hdrs.METH_HEAD and hdrs.CONTENT_LENGTH in response.headers:
             headers[hdrs.CONTENT_LENGTH] = response.headers[hdrs.CONTENT_LENGTH]
-        headers[SERVED_BY_HEADER] = f"role={role}, release={backend.release}, replica={backend.replica}"
+        headers[SERVED_BY_HEADER] = served_by
         return web.Response(status=response.status, reason=response.reason, headers=headers, body=body)

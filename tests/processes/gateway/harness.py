@@ -246,9 +246,18 @@ class Response:
     body: bytes
 
     @property
+    def role(self) -> str:
+        """The role that was chosen, by X-Served-By; empty if there was none."""
+        return self._served_by("role")
+
+    @property
     def replica(self) -> str:
-        """The replica that answered, by X-Served-By; empty for the gateway itself."""
-        return self.headers.get("X-Served-By", "").rpartition("replica=")[2]
+        """The replica that was asked, by X-Served-By; empty if there was none."""
+        return self._served_by("replica")
+
+    def _served_by(self, key: str) -> str:
+        parts = self.headers.get("X-Served-By", "").split(", ")
+        return next((part.partition("=")[2] for part in parts if part.startswith(f"{key}=")), "")
 
 
 def ask(

@@ -219,6 +219,7 @@ def test_without_current_there_is_no_answer(
     gate.route(split, new=[green])
     response = ask(client, headers=[("X-Mnist-Route", "always")])
     assert response.status == 503
+    assert "X-Served-By" not in response.headers
     assert error_of(response).startswith("No Current model is ready to answer. Deploy a Current model")
     assert green.requests == []
 

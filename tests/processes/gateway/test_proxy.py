@@ -101,6 +101,7 @@ def test_the_other_model_is_never_asked_instead(
     assert response.status == 502
     model = {"always": "New", "never": "Current"}[route]
     assert error_of(response).startswith(f"No replica of the {model} model accepts a connection (blue-9).")
+    assert response.headers["X-Served-By"] == f"role={model.lower()}"
     assert [replica.requests for replica in pair] == [[], []]
 
 
@@ -127,6 +128,7 @@ def test_a_post_that_was_sent_is_not_repeated(
     response = ask(client, headers=[("X-Mnist-Route", "never")])
     assert response.status == 502
     assert "of the Current model broke off before it had answered." in error_of(response)
+    assert (response.role, response.replica[:5]) == ("current", "blue-")
     assert len(pair[0].requests) + len(pair[1].requests) == 1
     assert green.requests == []
 
@@ -159,6 +161,7 @@ def test_an_answer_that_takes_too_long_is_a_time_out(
     response = ask(client)
     assert response.status == 504
     assert error_of(response).startswith("Replica blue-1 of the Current model did not answer within 0.5 s.")
+    assert (response.role, response.replica) == ("current", "blue-1")
     gate.route(current=[other])
     assert ask(client).replica == other.name
     assert len(slow.requests) == 1

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from mnist_dash.panels import api_tab, dialogs, history, lifecycle, objects, predict, rollout, theme
+from mnist_dash.panels import address, api_tab, dialogs, history, lifecycle, objects, predict, rollout, theme
 
 if __name__ == "app":  # imported once, by the server; for each visitor it then runs this file as a script
     lifecycle.listen_on_localhost()
@@ -13,7 +13,7 @@ else:
     dash = lifecycle.dashboard_or_stop()
     snapshot = dash.snapshot()
 
-    theme.show_header(dash.gateway.url, snapshot.notices)
+    theme.show_header(dash.gateway.url, (*snapshot.notices, *address.open_once()))
     with st.container(horizontal=True, gap="medium", key="page"):
         with st.container(key="main"):
             predict.draw_and_ask(dash, snapshot)

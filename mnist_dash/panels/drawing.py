@@ -109,12 +109,15 @@ def show_buttons(state: Session, why_not: str, *, empty: bool) -> bool:
 def show_switches(why_not_compare: str) -> tuple[bool, bool]:
     """Show Live and Compare; return whether each is on."""
     with st.container(horizontal=True, width=SIDE, horizontal_alignment="distribute", key="drawing-switches"):
-        live = st.toggle("Live", key="live", help="Predict after each stroke, without a click.")
+        live = st.toggle(
+            "Live", key="live", help="Predict after each stroke, without a click.", bind="query-params"
+        )
         compare = st.toggle(
             "Compare",
             key="compare",
             disabled=bool(why_not_compare),
             help=why_not_compare or "Ask both models about the same drawing, whatever the strategy.",
+            bind="query-params",
         )
     return live, compare and not why_not_compare
 
@@ -139,7 +142,7 @@ def put_sample(state: Session, place: int | None = None) -> None:
     place = random.randrange(len(digits)) if place is None else place
     image = digits.images[place]
     drawn = prepare(np.asarray(enlarge(image)))
-    state.start_sheet(Sample(image, int(digits.labels[place]), drawn))
+    state.start_sheet(Sample(place, image, int(digits.labels[place]), drawn))
     state.asked_at = time.monotonic()
 
 

@@ -11,7 +11,7 @@ import streamlit as st
 from mnist_dash import preconditions
 from mnist_dash.domain import Comparison, Image, Release, Role, Route, Snapshot
 from mnist_dash.errors import DrawingError, MnistDashError
-from mnist_dash.panels import answer, drawing, samples, traffic_strip
+from mnist_dash.panels import address, answer, drawing, samples, traffic_strip
 from mnist_dash.panels.session import FIRST_STROKE_SECONDS, LastAnswer, Outcome, Session, session
 from mnist_dash.service import Dashboard
 
@@ -53,9 +53,12 @@ def draw_and_ask(dash: Dashboard, snapshot: Snapshot) -> None:
         state.answer = None
     if pressed:
         state.asked_at = time.monotonic()
+    pressed = pressed or (state.asks_at_once and not why_not_predict)
     if pressed or (not why_not_predict and (awaited or _is_due(state, picture, live, compare))):
+        state.asks_at_once = False
         truth = samples.find_truth(state, picture)
         state.answer = LastAnswer(picture, ask(dash, drawn, compare, truth), snapshot, truth)
+    address.follow(state, picture)
     outdated = state.answer is not None and not state.answer.is_about(picture)
     with row.container(key="answering", gap="xsmall"):
         answer.show(state.answer, outdated, why_not_predict, drawn=picture is not None)

@@ -61,6 +61,8 @@ class Dialog:
 class Sample:
     """One of MNIST's digits."""
 
+    place: int
+    """Its place among the bundled digits."""
     image: Image
     label: int
     drawn: Image
@@ -97,6 +99,10 @@ class Session:
     """What the canvas returned last."""
     old_pixels: NDArray[np.uint8] | None = None
     """What it returned of the sheet before, as it does until the browser has the new one."""
+    address_notices: tuple[str, ...] | None = None
+    """What the address says that is ignored; None until it is read."""
+    asks_at_once: bool = False
+    """Whether the digit of the address still waits for an answer."""
     note_on_samples: str = ""
     """Why there is no digit about which the models differ."""
     answer: LastAnswer | None = None
@@ -127,6 +133,7 @@ class Session:
         self.sheet += 1
         self.sample = sample
         self.old_pixels = self.pixels
+        self.asks_at_once = False
         self.note_on_samples = ""
         self.answer = None
         self.asked_at = -FIRST_STROKE_SECONDS

@@ -27,8 +27,9 @@ CANVAS_SHAPE = (280, 280, 4)
 class Page:
     """One visitor's browser tab: widgets are found by key, and every run must be without an exception."""
 
-    def __init__(self) -> None:
+    def __init__(self, **address: str) -> None:
         self.at = AppTest.from_file(APP, default_timeout=20)
+        self.at.query_params.update(address)
         self.run()
 
     def run(self) -> Page:

@@ -24,6 +24,9 @@ VERSION_HEADER = "X-Model-Version"
 MIN_REPLICAS, MAX_REPLICAS = 1, 8
 MIN_CANARY, MAX_CANARY, DEFAULT_CANARY = 1, 99, 20
 
+NOTHING = "nothing"
+"""The etag of a role without a model."""
+
 Image: TypeAlias = "NDArray[np.float32]"
 """One digit, (28, 28) float32 in [0, 1], prepared as MNIST was: white ink on black."""
 
@@ -142,6 +145,8 @@ class Deployment:
     """Why it is not ready, as a sentence; empty when it is."""
     next_step: str = ""
     warnings: tuple[str, ...] = ()
+    generation: str = ""
+    """Another one after each deployment to the role, from the moment that it is accepted."""
 
     @property
     def name(self) -> str:
@@ -174,6 +179,11 @@ class Snapshot:
     def of(self, role: Role) -> Deployment | None:
         """Return the deployment of a role, or None."""
         return self.current if role is Role.CURRENT else self.new
+
+    def etag(self, role: Role) -> str:
+        """Return a text that changes when a role gets or loses a model: by a deploy, a removal or a swap."""
+        model = self.of(role)
+        return f"{model.release} {model.generation}" if model else NOTHING
 
     @property
     def has_ready_new(self) -> bool:
@@ -289,6 +299,8 @@ class ChangeContext:
     """The signed-in user; empty for the user that the engine runs as."""
     take_over: bool = False
     """Whether to take over fields that others own in the cluster."""
+    expected: str = ""
+    """The `Snapshot.etag` that the change was chosen for; empty for any."""
 
 
 @dataclass(frozen=True)

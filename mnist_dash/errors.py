@@ -31,12 +31,24 @@ class ModelError(MnistDashError):
     """The SavedModel is missing, unreadable, or not a model of MNIST digits.
 
     `unverified` means that it may be fit, but cannot be read from here (access denied, no network), or cannot
-    be run here although TensorFlow Serving may run it.
+    be run here although TensorFlow Serving may run it. `suggestions` are model bases that were probably
+    meant. `content` says what lies in the folder instead; the text of the error does not, because it may be
+    shown to people who have no business there.
     """
 
-    def __init__(self, problem: str, next_step: str = "", *, unverified: bool = False) -> None:
+    def __init__(
+        self,
+        problem: str,
+        next_step: str = "",
+        *,
+        unverified: bool = False,
+        suggestions: tuple[str, ...] = (),
+        content: str = "",
+    ) -> None:
         super().__init__(problem, next_step)
         self.unverified = unverified
+        self.suggestions = suggestions
+        self.content = content
 
 
 class ServingError(MnistDashError):
@@ -53,9 +65,13 @@ class ServingError(MnistDashError):
 class EngineError(MnistDashError):
     """The engine refused a change, or failed to apply it.
 
-    `can_take_over` means that others own a field in the cluster, and that taking it over would help.
+    `can_take_over` means that others own a field in the cluster, and that taking it over would help. `etag`
+    is set if the role was not as `expected`: expecting this instead applies the change all the same.
     """
 
-    def __init__(self, problem: str, next_step: str = "", *, can_take_over: bool = False) -> None:
+    def __init__(
+        self, problem: str, next_step: str = "", *, can_take_over: bool = False, etag: str = ""
+    ) -> None:
         super().__init__(problem, next_step)
         self.can_take_over = can_take_over
+        self.etag = etag

@@ -1,6 +1,6 @@
-"""Why a change or a prediction cannot work now: pure functions of a snapshot, for page and service.
+"""Why a change or a prediction cannot work now: pure functions of a snapshot, for page, service and engines.
 
-Each returns the reason with its next step, or "" if there is none.
+Those that return a text return the reason with its next step, or "" if there is none.
 """
 
 from __future__ import annotations
@@ -8,11 +8,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mnist_dash.domain import (
+    NOTHING,
     Change,
     Deploy,
     Deployment,
     Promote,
     Remove,
+    Role,
     Route,
     SetSplit,
     Snapshot,
@@ -67,6 +69,23 @@ def is_needed(snapshot: Snapshot, change: Change) -> bool:
                 problem = f"{model.name}{version} is deployed as {role.label} already, with {copies}."
                 raise EngineError(problem, "Choose another model or another number of replicas.")
     return True
+
+
+def check_expected(snapshot: Snapshot, change: Change, expected: str) -> None:
+    """Raise EngineError if the role that a change is for is not as `expected`; anything fits "".
+
+    A change of both roles is expected to find the same New.
+    """
+    role = change.role if isinstance(change, Deploy | Remove) else Role.NEW
+    now = snapshot.etag(role)
+    if expected in ("", now):
+        return
+    problem = f"Somebody else deployed to {role.label} meanwhile."
+    if now == NOTHING:
+        problem = f"{role.label} was removed meanwhile."
+    elif expected != NOTHING and expected.split()[0] != now.split()[0]:
+        problem = "The roles were swapped meanwhile."
+    raise EngineError(problem, "Check what is deployed now.", etag=now)
 
 
 def _why_not_promote(new: Deployment | None) -> str:

@@ -6,6 +6,7 @@ import copy
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Protocol, Self
 
 from mnist_dash import attribution, preconditions, route_check
@@ -27,7 +28,6 @@ from mnist_dash.domain import (
     Prediction,
     Probe,
     Promote,
-    Release,
     Remove,
     Role,
     Route,
@@ -77,8 +77,10 @@ class Engine(Protocol):
     def apply(self, change: Change, context: ChangeContext) -> None:
         """Accept a change; raises EngineError, before anything has changed, if it cannot be applied.
 
-        What changes nothing is not recorded either: the present split is ignored, and a deployment of what is
-        deployed and ready raises EngineError.
+        So it is if the role is not as the context expects (`preconditions.check_expected`). What changes
+        nothing is not recorded either: the present split is ignored, and a deployment of what is deployed and
+        ready raises EngineError.
+
         Deploying to a role that has a model replaces it without a pause. Removing New sets the split to 0. A
         split is held at 0 until New has a ready replica. A promotion, and its undo, swaps the roles' pointers
         and sets the split to 0; nothing restarts.
@@ -168,27 +170,23 @@ class Dashboard:
         """
         return self._engine.check(base, progress)
 
-    def apply(self, change: Change, *, expected: Release | None = None) -> None:
+    def apply(self, change: Change, *, expected: str = "") -> None:
         """Apply a change; returns at once. Raises EngineError before anything has changed.
 
-        `expected` is the release that the caller takes the role to be (New, where the change names no role):
-        if it is another one, because somebody else promoted meanwhile, nothing changes.
+        `expected` is the `Snapshot.etag` of the role (New, where the change names none) that the change was
+        chosen for: if somebody else deployed there or promoted since, nothing changes.
         """
-        snapshot = self.snapshot()
-        model = snapshot.of(change.role if isinstance(change, Deploy | Remove) else Role.NEW)
-        if expected and model and model.release is not expected:
-            raise EngineError("The roles were swapped meanwhile.", "Check what is deployed now.")
-        if reason := preconditions.why_not(snapshot, change):
+        if reason := preconditions.why_not(self.snapshot(), change):
             raise EngineError(reason)
-        self._engine.apply(change, self._context)
+        self._engine.apply(change, replace(self._context, expected=expected))
 
     def deploy(
-        self, role: Role, base: str | ModelCheck, replicas: int = 1, *, expected: Release | None = None
+        self, role: Role, base: str | ModelCheck, replicas: int = 1, *, expected: str = ""
     ) -> ModelCheck:
         """Deploy or re-deploy a role's model with 1 to 8 replicas; returns its check at once.
 
         A check that is passed as `base` is not repeated. Raises ModelError or EngineError, before anything
-        has changed, if the model or a value is unfit or the role is another release than `expected`.
+        has changed, if the model or a value is unfit or the role is not as `expected`.
         """
         if not MIN_REPLICAS <= replicas <= MAX_REPLICAS:
             raise EngineError(f"{replicas} replicas cannot be deployed.", "Choose from 1 to 8.")
@@ -196,8 +194,8 @@ class Dashboard:
         self.apply(Deploy(role, check, replicas), expected=expected)
         return check
 
-    def remove(self, role: Role, *, expected: Release | None = None) -> None:
-        """Stop a role's model. Raises EngineError if there is none, or another release than `expected`."""
+    def remove(self, role: Role, *, expected: str = "") -> None:
+        """Stop a role's model. Raises EngineError if there is none, or not the `expected` one."""
         self.apply(Remove(role), expected=expected)
 
     def set_split(self, percent: int) -> None:
@@ -209,10 +207,10 @@ class Dashboard:
             raise EngineError(f"A split of {percent} % does not exist.", "Choose from 0 to 100.")
         self.apply(SetSplit(percent))
 
-    def promote(self, expected: Release | None = None) -> None:
+    def promote(self, expected: str = "") -> None:
         """Swap Current and New, with all traffic on the new Current; finishes an interrupted promotion.
 
-        Raises EngineError if New is another release than `expected`, or has no ready replica.
+        Raises EngineError if New is not as `expected`, or has no ready replica.
         """
         self.apply(Promote(), expected=expected)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_dash import preconditions
 from mnist_dash.domain import (
     Change,
     ChangeContext,
@@ -124,10 +125,11 @@ class FakeEngine:
         return check_of(base, warnings=self.warnings)
 
     def apply(self, change: Change, context: ChangeContext) -> None:
-        """Apply a change to the snapshot."""
+        """Apply a change to the snapshot, if that is as expected."""
         self._refuse(context)
+        preconditions.check_expected(self.observed, change, context.expected)
         self.changes.append(change)
-        self.contexts.append(context)
+        self.contexts.append(replace(context, expected=""))
         match change:
             case Deploy(role, check, replicas):
                 self._deploy(role, check, replicas)
@@ -184,7 +186,8 @@ class FakeEngine:
     def _deploy(self, role: Role, check: ModelCheck, replicas: int) -> None:
         before = self.observed.of(role)
         model = deployment(role, base=check.base, desired=replicas, ready=replicas)
-        model = replace(model, accuracy=check.accuracy, digits=check.digits)
+        generation = str(len(self.changes))
+        model = replace(model, accuracy=check.accuracy, digits=check.digits, generation=generation)
         if before:
             model = replace(model, release=before.release)
         if self.held:

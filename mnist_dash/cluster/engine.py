@@ -125,7 +125,7 @@ class KubernetesEngine:
             self._wake.set()
 
     def _apply(self, api: KubernetesClient, change: domain.Change, context: domain.ChangeContext) -> None:
-        observation, site = self._observe_for(change, api), self._site()
+        observation, site = self._observe_for(change, context.expected, api), self._site()
         if self._is_up_to_date(change, observation) and not preconditions.is_needed(self._snapshot, change):
             return
         if not observation.objects:
@@ -136,7 +136,7 @@ class KubernetesEngine:
         if change == domain.Remove(domain.Role.NEW) and observation.weight:
             operations.rehearse(api, writes, observation, take_over=take_over)
             self._drain_new(api, observation, take_over=take_over)
-            observation = self._observe_for(change, api)
+            observation = self._observe_for(change, context.expected, api)
             writes = operations.operations_for(change, observation, site, by)
         self._write(api, writes, observation, later, take_over=take_over)
         self._promoter.begin(self._observation, take_over=take_over)
@@ -146,11 +146,12 @@ class KubernetesEngine:
         workload = observation.workload(change.role) if isinstance(change, domain.Deploy) else None
         return workload is None or workload.image == self._settings.image
 
-    def _observe_for(self, change: domain.Change, api: KubernetesClient) -> Observation:
+    def _observe_for(self, change: domain.Change, expected: str, api: KubernetesClient) -> Observation:
         """Observe the cluster before a change; raises EngineError if the change does not fit it."""
         shown, observation = self._snapshot, poll(api, self._routes, reasons=self._observation)
         self._replace_observation(observation)
         self._publish_snapshot()
+        preconditions.check_expected(self._snapshot, change, expected)
         if is_swapped(shown, observation):
             raise EngineError("The roles were swapped meanwhile.", "Check what is deployed now.")
         if observation.promotion and not self._snapshot.interrupted_promotion:

@@ -53,6 +53,7 @@ def deployment_of(
         cause=status.cause,
         next_step=status.next_step,
         warnings=check.warnings if check else (),
+        generation=workload.model.deployed_at if workload.model else "",
     )
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from mnist_dash import domain
+from mnist_dash import domain, preconditions
 from mnist_dash.domain import Role, Snapshot
 from mnist_dash.errors import EngineError, ModelError
 from mnist_dash.local.desired_state import BUNDLED, DesiredState, StateFile
@@ -22,7 +22,6 @@ from mnist_dash.local.plan import Phase
 from mnist_dash.local.processes import Child, ChildEvent, Process
 from mnist_dash.local.snapshot import engine_objects_of, snapshot_of
 from mnist_dash.local.supervisor import Supervisor
-from mnist_dash.preconditions import is_needed
 from mnist_dash.route_check import diagnose_route
 from mnist_dash.savedmodel.background_checks import BackgroundChecks
 from mnist_dash.savedmodel.isolated_check import check_model_isolated
@@ -90,8 +89,8 @@ class LocalEngine:
         return check_model_isolated(base)
 
     def apply(self, change: domain.Change, context: domain.ChangeContext) -> None:
-        with self._changing():
-            if not is_needed(self._snapshot, change):
+        with self._changing(change, context):
+            if not preconditions.is_needed(self._snapshot, change):
                 return
             self._supervisor.failed_redeploys.clear()  # the user has read why the last one failed
             self._desired = self._after(change).remember(
@@ -151,10 +150,11 @@ class LocalEngine:
         atexit.unregister(self.close)
 
     @contextlib.contextmanager
-    def _changing(self) -> Iterator[None]:
+    def _changing(self, change: domain.Change, context: domain.ChangeContext) -> Iterator[None]:
         with self._lock:
             if self._closing.is_set():
                 raise EngineError("The dashboard has been closed.", "Start it again.")
+            preconditions.check_expected(self._snapshot, change, context.expected)
             yield
             self._state.save(self._desired)
             self._step()

@@ -72,6 +72,7 @@ def _deployment(
         role=role,
         release=release,
         base=base,
+        generation=str(spec.generation),
         desired=spec.replicas,
         ready=len(answering),
         state=status.state,

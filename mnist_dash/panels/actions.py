@@ -7,7 +7,7 @@ from functools import partial
 
 import streamlit as st
 
-from mnist_dash.domain import Change, Deploy, Release, describe
+from mnist_dash.domain import Change, Deploy, describe
 from mnist_dash.errors import EngineError, MnistDashError, ModelError
 from mnist_dash.panels.session import Dialog, session, signed_in_user
 from mnist_dash.panels.theme import show_problem
@@ -30,7 +30,7 @@ def apply_on_click(dash: Dashboard, change: Change, *, take_over: bool = False) 
             session().notify(str(error), error=True)
 
 
-def _apply(dash: Dashboard, change: Change, *, take_over: bool, expected: Release | None = None) -> None:
+def _apply(dash: Dashboard, change: Change, *, take_over: bool, expected: str = "") -> None:
     dash.on_behalf_of(signed_in_user(), take_over=take_over).apply(change, expected=expected)
     warnings = change.check.warnings if isinstance(change, Deploy) else ()
     session().notify(" ".join([f"Started: {describe(change)}.", *warnings]))
@@ -60,16 +60,16 @@ def run_dialog(
     if dialog.confirmed:
         with spot.container(), st.spinner(busy):
             _apply_and_close(dash, dialog, make_change)
+    if session().dialog is not dialog:
+        st.rerun()
     if dialog.problem:
         with spot.container():
             show_problem(dialog.problem)
             _show_override(dialog, dialog.problem, button)
-    elif session().dialog is not dialog:
-        st.rerun()
 
 
 def _apply_and_close(dash: Dashboard, dialog: Dialog, make_change: Callable[[], Change]) -> None:
-    dialog.confirmed, dialog.problem = False, None
+    dialog.confirmed, dialog.shows_content, dialog.problem = False, False, None
     try:
         _apply(dash, make_change(), take_over=dialog.take_over, expected=dialog.expected)
     except MnistDashError as error:
@@ -78,13 +78,22 @@ def _apply_and_close(dash: Dashboard, dialog: Dialog, make_change: Callable[[], 
         session().close()
 
 
+def show_cancel(button: Button = st.button) -> None:
+    """Show the button that closes a dialog, as Esc and its cross do."""
+    button("Cancel", key="cancel", on_click=session().close)
+
+
 def _show_override(dialog: Dialog, problem: MnistDashError, button: Button) -> None:
     """Show a second, explicit button where the visitor may override the problem."""
+    options: dict[str, bool | str] = {"allow_unverified": dialog.allow_unverified}
     if isinstance(problem, EngineError) and problem.can_take_over:
-        options = {"take_over": True, "allow_unverified": dialog.allow_unverified}
+        options["take_over"] = True
         label, key, icon = TAKE_OVER
+    elif isinstance(problem, EngineError) and problem.etag:
+        options |= {"take_over": dialog.take_over, "expected": problem.etag}
+        label, key, icon = "Do it anyway", "confirm-anyway", ":material/priority_high:"
     elif isinstance(problem, ModelError) and problem.unverified:
-        options = {"allow_unverified": True}
+        options["allow_unverified"] = True
         label, key, icon = "Deploy unchecked", "deploy-unchecked", ":material/rule:"
     else:
         return

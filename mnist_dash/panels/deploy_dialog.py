@@ -5,12 +5,12 @@ from __future__ import annotations
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from mnist_dash.domain import MAX_REPLICAS, MIN_REPLICAS, MODEL_NAME, Deploy, Suggestion
+from mnist_dash.domain import MAX_REPLICAS, MIN_REPLICAS, MODEL_NAME, Deploy
 from mnist_dash.errors import MnistDashError, ModelError
 from mnist_dash.panels import diff
-from mnist_dash.panels.actions import run_dialog
+from mnist_dash.panels.actions import run_dialog, show_cancel
 from mnist_dash.panels.session import Dialog, session
-from mnist_dash.panels.theme import show_problem
+from mnist_dash.panels.theme import plain, shortened
 from mnist_dash.service import Dashboard
 from mnist_dash.storage.location import Progress
 
@@ -18,7 +18,10 @@ BASE, REPLICAS, SUGGESTION = "deploy-base", "deploy-replicas", "suggestion"
 
 
 def show(dash: Dashboard, dialog: Dialog) -> None:
-    """Show the form, any problem, and on a cluster the preview."""
+    """Show the form, any problem, and on a cluster the preview.
+
+    All buttons are in the form, because only its own send what was typed.
+    """
     deployed = dash.snapshot().of(dialog.role)  # the widgets' keys keep what was typed since
     st.session_state.setdefault(BASE, deployed.base if deployed else "")
     st.session_state.setdefault(REPLICAS, deployed.desired if deployed else MIN_REPLICAS)
@@ -30,11 +33,13 @@ def show(dash: Dashboard, dialog: Dialog) -> None:
         _show_submit_buttons(dash, dialog)
     below = st.container()
     with spot:
+        change = _change_to_preview(dash, dialog) if dialog.wants_preview else None
         button = st.form_submit_button
         run_dialog(dash, dialog, lambda: _make_change(dash, dialog), "Checking the model", button)
-    if dialog.wants_preview:
+        _show_hints(dialog)
+    if change:
         with below:
-            _show_preview(dash, dialog)
+            diff.show(dash, dialog, change)
     if dash.in_cluster and dialog.suggestions is None:  # the last, since a bucket may take seconds to list
         dialog.suggestions = dash.suggestions()
         _show_suggestions(dash, dialog, above)
@@ -65,14 +70,36 @@ def _show_submit_buttons(dash: Dashboard, dialog: Dialog) -> None:
             icon=":material/rocket_launch:",
             on_click=session().confirm,
         )
-        if dash.in_cluster:  # in the form, because only a submit button sends what was typed
+        if dash.in_cluster:
             st.form_submit_button(
                 diff.LABEL, key="deploy-difference", icon=diff.ICON, on_click=_ask_preview, args=(dialog,)
             )
+        show_cancel(st.form_submit_button)
+
+
+def _show_hints(dialog: Dialog) -> None:
+    """Offer the model base that was probably meant, and what is there when asked."""
+    problem, button = dialog.problem, st.form_submit_button
+    if not isinstance(problem, ModelError):
+        return
+    with st.container(horizontal=True, gap="small", key="deploy-hints"):
+        if len(problem.suggestions) == 1 or dialog.shows_content:
+            for number, base in enumerate(problem.suggestions):
+                button(f"Use {plain(shortened(base))}", key=f"use-{number}", on_click=_fill, args=(base,))
+        elif problem.suggestions or problem.content:
+            button(
+                "Show what is there",
+                key="show-content",
+                on_click=setattr,
+                args=(dialog, "shows_content", True),
+            )
+    if dialog.shows_content and problem.content:
+        st.caption(plain(problem.content))
 
 
 def _ask_preview(dialog: Dialog) -> None:
     dialog.wants_preview, dialog.preview, dialog.problem = True, None, None
+    dialog.shows_content = False
 
 
 def _make_change(dash: Dashboard, dialog: Dialog) -> Deploy:
@@ -116,14 +143,13 @@ def _show_progress_in(spot: DeltaGenerator) -> Progress:
     return show_progress
 
 
-def _show_preview(dash: Dashboard, dialog: Dialog) -> None:
+def _change_to_preview(dash: Dashboard, dialog: Dialog) -> Deploy | None:
+    """Return the change with its model checked; on an error the dialog has a problem instead."""
     try:
-        change = _checked_change(dash, dialog)
+        return _checked_change(dash, dialog)
     except MnistDashError as error:
-        dialog.wants_preview = False
-        show_problem(error)
-    else:
-        diff.show(dash, dialog, change)
+        dialog.wants_preview, dialog.problem = False, error
+        return None
 
 
 def _show_suggestions(dash: Dashboard, dialog: Dialog, spot: DeltaGenerator) -> None:
@@ -136,8 +162,8 @@ def _show_suggestions(dash: Dashboard, dialog: Dialog, spot: DeltaGenerator) -> 
                     key=f"suggest-{number}",
                     icon=":material/folder:",
                     help=f"`{suggestion.base}`",
-                    on_click=_use,
-                    args=(suggestion,),
+                    on_click=_fill,
+                    args=(suggestion.base,),
                 )
         return
     offered, key, placeholder = dialog.suggestions, SUGGESTION, "Choose a model"
@@ -154,11 +180,18 @@ def _show_suggestions(dash: Dashboard, dialog: Dialog, spot: DeltaGenerator) -> 
         disabled=not offered,
         key=key,
         label_visibility="collapsed",
-        on_change=_use,
+        on_change=_fill_chosen,
     )
 
 
-def _use(suggestion: Suggestion | None = None) -> None:
-    """Fill in a suggestion's base, by default the one chosen in the list."""
-    if chosen := suggestion or st.session_state.get(SUGGESTION):
-        st.session_state[BASE] = chosen.base
+def _fill(base: str) -> None:
+    """Fill in a model base; a problem with the former one is over."""
+    st.session_state[BASE] = base
+    if dialog := session().dialog:
+        dialog.problem = None
+
+
+def _fill_chosen() -> None:
+    """Fill in the base that was chosen in the list."""
+    if chosen := st.session_state.get(SUGGESTION):
+        _fill(chosen.base)

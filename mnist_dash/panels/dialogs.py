@@ -6,7 +6,7 @@ import streamlit as st
 
 from mnist_dash.domain import Deployment, Promote, Remove, Role, SetSplit, Snapshot, describe
 from mnist_dash.panels import deploy_dialog, diff
-from mnist_dash.panels.actions import run_dialog
+from mnist_dash.panels.actions import run_dialog, show_cancel
 from mnist_dash.panels.session import Dialog, session
 from mnist_dash.panels.theme import role_badge
 from mnist_dash.service import Dashboard
@@ -21,7 +21,7 @@ def show_open(dash: Dashboard) -> None:
     """Show the dialog that this visitor has open, if any."""
     if dialog := session().dialog:
         model = dash.snapshot().of(dialog.role)
-        dialog.expected = dialog.expected or (model.release if model else None)
+        dialog.expected = dialog.expected or dash.snapshot().etag(dialog.role)
         title = f"{'Re-deploy' if model else 'Deploy'} {dialog.role.label}"
         if dialog.change:
             title = f"{describe(dialog.change)}?"
@@ -52,7 +52,7 @@ def _confirm(dash: Dashboard, dialog: Dialog, change: Remove | SetSplit | Promot
     show_difference(dash, dialog, change)
     with st.container(horizontal=True):
         st.button(describe(change), key=key, type="primary", icon=icon, on_click=session().confirm)
-        st.button("Cancel", key="cancel", on_click=session().close)
+        show_cancel()
     run_dialog(dash, dialog, lambda: change, "Applying the change")
 
 

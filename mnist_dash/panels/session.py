@@ -18,7 +18,6 @@ from mnist_dash.domain import (
     ModelCheck,
     Prediction,
     Promote,
-    Release,
     Remove,
     Role,
     SetSplit,
@@ -41,8 +40,8 @@ class Dialog:
     role: Role
     change: Remove | SetSplit | Promote | None = None
     """The change to confirm; None in the dialog that deploys, whose form makes the change."""
-    expected: Release | None = None
-    """The release that had the role when the dialog was opened."""
+    expected: str = ""
+    """The `Snapshot.etag` of the role when the dialog was opened, or that the visitor has accepted since."""
     confirmed: bool = False
     """Whether its button was pressed, so that the next run applies the change."""
     take_over: bool = False
@@ -50,6 +49,8 @@ class Dialog:
     problem: MnistDashError | None = None
     suggestions: tuple[Suggestion, ...] | None = None
     """The model bases to offer; None until they are listed."""
+    shows_content: bool = False
+    """Whether to show what lies in the folder that the problem is about."""
     check: tuple[str, ModelCheck] | None = None
     """The last base that was checked, as typed, and its check."""
     wants_preview: bool = False
@@ -150,11 +151,12 @@ class Session:
         """Close the dialog that is open, if any."""
         self.dialog = None
 
-    def confirm(self, *, take_over: bool = False, allow_unverified: bool = False) -> None:
+    def confirm(self, *, take_over: bool = False, allow_unverified: bool = False, expected: str = "") -> None:
         """Record a click on the dialog's button, or on one that overrides a problem."""
         if self.dialog:
             self.dialog.confirmed = True
             self.dialog.take_over, self.dialog.allow_unverified = take_over, allow_unverified
+            self.dialog.expected = expected or self.dialog.expected
 
 
 def session() -> Session:

@@ -48,8 +48,8 @@ def check_model_isolated(
                     is_copying = done < total
                     if progress:
                         progress(done, total)
-                case {"problem": problem, "next_step": next_step, "unverified": unverified}:
-                    raise ModelError(problem, next_step, unverified=unverified)
+                case {"problem": _, "suggestions": suggestions} as error:
+                    raise ModelError(**error | {"suggestions": tuple(suggestions)})
                 case {"input_shape": shape, "warnings": warnings} as found:
                     return ModelCheck(**found | {"input_shape": tuple(shape), "warnings": tuple(warnings)})
                 case Exited(reason):
@@ -82,10 +82,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     try:
         check = check_model(options.base, client=client_for(options.credentials), progress=show)
-    except MnistDashError as error:
-        # A key file that cannot be used says nothing about the model.
-        unverified = getattr(error, "unverified", True)
-        _print(problem=error.problem, next_step=error.next_step, unverified=unverified)
+    except ModelError as error:
+        _print(**vars(error))
+        return 1
+    except MnistDashError as error:  # a key file that cannot be used says nothing about the model
+        _print(**vars(ModelError(error.problem, error.next_step, unverified=True)))
         return 1
     _print(**asdict(check))
     return 0

@@ -62,7 +62,7 @@ def find_newest(base: Location) -> tuple[int, Location]:
     error = _explain_content(folder, problem, base / MODEL_NAME, folder.name)
     complete = [older for older in versions if older < number and _is_saved_model(versions[older])]
     step = f" Or remove {folder}: version {max(complete)} is complete." if complete else ""
-    raise ModelError(error.problem, error.next_step + step)
+    raise ModelError(error.problem, error.next_step + step, content=error.content)
 
 
 def bases_in_buckets(client: Client | None = None, *, deadline: float = 5.0) -> list[str]:
@@ -133,16 +133,15 @@ def _explain_base(base: Location) -> ModelError:
     """Explain why there is no `<base>/model/<version>/`, and suggest the base that was probably meant."""
     if parent := _base_around(base):
         problem = f"{base} is too deep: a model base is the folder that holds `{MODEL_NAME}`."
-        return ModelError(problem, f"Did you mean {parent}?")
+        return _suggest(problem, parent)
     try:
         entries = base.entries()
     except FileNotFoundError:
-        return ModelError(f"There is no folder {base}.", _suggest_name(base))
+        return _explain_missing(base)
     except NotADirectoryError:
         return _explain_file(base)
     if bases := list(bases_below(base)):
-        names = ", ".join(map(str, bases[:4])) + (" or another" if len(bases) > 4 else "")
-        return ModelError(f"{base} is too high: model bases lie deeper.", f"Did you mean {names}?")
+        return _suggest(f"{base} is too high: model bases lie deeper.", *bases)
     model = base / MODEL_NAME
     problem = f"{base} is not a model base: it has no folder `{MODEL_NAME}/<version>`, named by a number"
     return _explain_content(model if MODEL_NAME in entries.folders else base, problem, model)
@@ -156,9 +155,15 @@ def _base_around(location: Location) -> Location | None:
     return None
 
 
-def _suggest_name(base: Location) -> str:
+def _suggest(problem: str, *bases: Location) -> ModelError:
+    """Ask whether the one base was meant; of several, name none."""
+    step = f"Did you mean {bases[0]}?" if len(bases) == 1 else f"Give one of the {len(bases)} in it."
+    return ModelError(problem, step, suggestions=tuple(map(str, bases)))
+
+
+def _explain_missing(base: Location) -> ModelError:
     """Suggest a folder for a base that does not exist, from the nearest folder above it that does."""
-    missing = base
+    problem, missing = f"There is no folder {base}.", base
     while (parent := missing.parent) is not None:
         try:
             entries = parent.entries()
@@ -169,9 +174,9 @@ def _suggest_name(base: Location) -> str:
             break
         folders = {folder.lower(): folder for folder in entries.folders}
         if close := difflib.get_close_matches(missing.name.lower(), folders, n=1):
-            return f"Did you mean {parent / folders[close[0]]}?"
-        return f"Check the path: {parent} holds {entries.describe()}."
-    return "Check the path."
+            return _suggest(problem, parent / folders[close[0]])
+        return ModelError(problem, "Check the path.", content=f"{parent} holds {entries.describe()}.")
+    return ModelError(problem, "Check the path.")
 
 
 def _explain_file(file: Location) -> ModelError:
@@ -192,7 +197,7 @@ def _explain_content(folder: Location, problem: str, model: Location, version: s
     entries = _list(folder)
     if other := next(filter(_is_other_format, entries.files), None):
         return ModelError(f"{problem}, and {folder / other} is not a SavedModel.", step)
-    return ModelError(f"{problem}; {folder} holds {entries.describe()}.", step)
+    return ModelError(f"{problem}.", step, content=f"{folder} holds {entries.describe()}.")
 
 
 def _is_other_format(name: str) -> bool:

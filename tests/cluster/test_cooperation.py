@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mnist_dash.cluster import polling, traffic_probe
-from mnist_dash.domain import Role
+from mnist_dash.domain import ModelCheck, Role
 from mnist_dash.errors import EngineError
 from mnist_dash.service import Dashboard
 from tests.cluster.bed.bed import Bed
@@ -288,3 +288,28 @@ def test_the_namespace_is_made_if_it_may_be(bed: Bed, rollout: Rollout) -> None:
         made = bed.api.get(f"/api/v1/namespaces/{name}")
         assert made["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "mnist-dash"
         dash.wait_settled()
+
+
+def test_of_two_dashboards_that_deploy_at_once_one_is_refused(rollout: Rollout, both: Dashboard) -> None:
+    """Each expects the model that it shows, which is as old as its last poll."""
+    other, models = rollout.open(), rollout.models
+    await_snapshot(other, lambda snapshot: snapshot.settled and snapshot.new)
+    expected = other.snapshot().etag(Role.NEW)
+    assert both.snapshot().etag(Role.NEW) == expected
+    refusals: list[EngineError] = []
+
+    def deploy(dash: Dashboard, model: ModelCheck) -> None:
+        try:
+            dash.deploy(Role.NEW, model, expected=expected)
+        except EngineError as error:
+            refusals.append(error)
+
+    threads = [threading.Thread(target=deploy, args=pair) for pair in zip((both, other), models, strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (refusal,) = refusals
+    assert refusal.problem == "Somebody else deployed to New meanwhile."
+    entries = [entry.what for entry in both.history() if "as New" in entry.what]
+    assert len(entries) == 2  # the first deployment, and one of these

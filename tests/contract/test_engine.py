@@ -357,6 +357,23 @@ def test_the_route_can_be_tested(both: Dashboard) -> None:
     assert [finding for finding in findings if not finding.passed] == []
 
 
+def test_a_change_is_refused_if_somebody_deployed_to_the_role_since(
+    dash: Dashboard, checked: dict[str, ModelCheck], linear: str, cnn: str
+) -> None:
+    """From the moment that the other deployment is accepted; expecting that one replaces it."""
+    before, mine = dash.snapshot().etag(Role.NEW), replace(checked["linear"], base=linear)
+    dash.deploy(Role.NEW, replace(checked["cnn"], base=cnn), expected=before)
+    for replicas in (1, 2):
+        with pytest.raises(EngineError, match="Somebody else deployed to New meanwhile") as caught:
+            dash.deploy(Role.NEW, mine, replicas, expected=before)
+        before = dash.snapshot().etag(Role.NEW)
+        assert caught.value.etag == before
+        dash.deploy(Role.NEW, mine, replicas, expected=caught.value.etag)
+    dash.remove(Role.NEW, expected=dash.snapshot().etag(Role.NEW))
+    with pytest.raises(EngineError, match="New was removed meanwhile"):
+        dash.deploy(Role.NEW, mine, expected=before)
+
+
 @pytest.mark.parametrize("replicas", [0, 9, -1])
 def test_a_number_of_replicas_out_of_range_is_refused(dash: Dashboard, cnn: str, replicas: int) -> None:
     """Before the model is looked at."""

@@ -103,6 +103,52 @@ def test_an_unfit_model_keeps_the_dialog_and_its_fields(page: Page, engine: Fake
     assert str(NO_FOLDER) not in page.text
 
 
+def test_the_base_that_was_meant_is_one_click_away(page: Page, engine: FakeEngine) -> None:
+    """It fills the field; the problem is over, and nothing has been deployed."""
+    engine.unfit["/cnm"] = ModelError("There is no folder /cnm.", f"Did you mean {CNN}?", suggestions=(CNN,))
+    page.click("deploy-new").deploy("/cnm").click("use-0")
+    assert page.at.text_input("deploy-base").value == CNN
+    assert "There is no folder" not in page.text
+    assert engine.changes == []
+    page.click("deploy-confirm")
+    assert engine.changes == [DEPLOY_CNN]
+
+
+def test_what_lies_in_a_folder_is_shown_when_asked(page: Page, engine: FakeEngine) -> None:
+    """A mistyped path does not show a room what is on the disk."""
+    several = LINEAR, CNN
+    engine.unfit["/a"] = ModelError("There is no folder /a.", "Check the path.", content="/ holds private.")
+    engine.unfit["/b"] = ModelError("/b is too high.", "Give one of the 2 in it.", suggestions=several)
+    page.click("deploy-new").deploy("/a")
+    assert "private" not in page.text
+    assert "/ holds private." in page.click("show-content").text
+    assert "private" not in page.deploy("/b").text
+    assert not page.has("use-0")
+    page.click("show-content").click("use-1")
+    assert page.at.text_input("deploy-base").value == CNN
+
+
+def test_a_deployment_by_somebody_else_is_replaced_only_knowingly(page: Page, engine: FakeEngine) -> None:
+    """It happened while the dialog was open; another click after the reason was read deploys."""
+    page.click("deploy-new").fill(CNN, 2)
+    engine.apply(Deploy(Role.NEW, check_of(LINEAR), 3), ChangeContext())
+    page.click("deploy-confirm")
+    assert "Somebody else deployed to New meanwhile. Check what is deployed now." in page.text
+    assert len(engine.changes) == 1
+    page.click("confirm-anyway")
+    assert engine.changes[1:] == [Deploy(Role.NEW, check_of(CNN), 2)]
+    assert not page.run().has("deploy-confirm")
+
+
+@pytest.mark.parametrize("key", ["deploy-new", "remove-new", "promote"])
+def test_every_dialog_can_be_cancelled(page: Page, engine: FakeEngine, key: str) -> None:
+    """Nothing has changed then."""
+    assert page.click(key).has("cancel")
+    page.click("cancel")
+    assert not page.run().has("cancel")
+    assert engine.changes == []
+
+
 def test_on_a_cluster_the_dialog_offers_the_models_in_the_buckets(page: Page, engine: FakeEngine) -> None:
     """They are listed once, after the form is there; choosing a model fills in the base."""
     engine.in_cluster, engine.offered = True, (Suggestion("cnn", BUCKET),)

@@ -16,7 +16,6 @@ from mnist_dash.domain import (
     Prediction,
     Promote,
     Release,
-    Remove,
     Role,
     Route,
     SetSplit,
@@ -135,21 +134,29 @@ def test_a_timeout_names_what_was_waited_for() -> None:
         dashboard(FakeEngine(observed=observed))[0].wait_settled(timeout=0)
 
 
-def test_a_change_applies_to_the_expected_release_only() -> None:
-    """A dialog may have been open while somebody else promoted."""
+def test_a_change_applies_to_the_expected_model_only() -> None:
+    """A dialog may have been open while somebody else promoted, deployed or removed."""
     engine = FakeEngine()
-    dash = dashboard(engine)[0]
-    for verb in (
-        lambda: dash.remove(Role.NEW, expected=Release.BLUE),
-        lambda: dash.deploy(Role.CURRENT, CNN, expected=Release.GREEN),
-        lambda: dash.promote(Release.BLUE),
+    dash, before = dashboard(engine)[0], engine.observed
+    redeployed = snapshot(new=deployment(Role.NEW, generation="2"))
+    for expected, problem in (
+        (before.etag(Role.CURRENT), "The roles were swapped meanwhile."),
+        (redeployed.etag(Role.NEW), "Somebody else deployed to New meanwhile."),
+        (snapshot(new=None).etag(Role.NEW), "Somebody else deployed to New meanwhile."),
     ):
-        with pytest.raises(EngineError, match="swapped meanwhile"):
-            verb()
+        for verb in (
+            lambda: dash.remove(Role.NEW, expected=expected),  # noqa: B023  # called at once
+            lambda: dash.deploy(Role.NEW, CNN, expected=expected),  # noqa: B023
+            lambda: dash.promote(expected),  # noqa: B023
+        ):
+            with pytest.raises(EngineError) as caught:
+                verb()
+            assert caught.value.problem == problem
     assert engine.changes == []
-    dash.promote(Release.GREEN)
-    dash.remove(Role.NEW, expected=Release.BLUE)
-    assert engine.changes == [Promote(), Remove(Role.NEW)]
+    dash.deploy(Role.NEW, CNN, expected=caught.value.etag)
+    dash.remove(Role.NEW, expected=dash.snapshot().etag(Role.NEW))
+    with pytest.raises(EngineError, match=r"New was removed meanwhile\."):
+        dash.deploy(Role.NEW, CNN, expected=before.etag(Role.NEW))
 
 
 @pytest.mark.parametrize(("replicas", "percent"), [(0, -1), (9, 101)])

@@ -91,6 +91,7 @@ def test_a_complete_rollout_is_ready() -> None:
         accuracy=0.985,
         digits=2000,
         input_shape=(-1, 28, 28, 1),
+        generation="2026-08-07T11:00:00.000+00:00",
     )
 
 

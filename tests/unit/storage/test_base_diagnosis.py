@@ -1,4 +1,4 @@
-"""A wrong model base is answered with what is there and what was probably meant."""
+"""A wrong model base is answered with what was probably meant, and on request with what is there."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MISTAKES: dict[str, tuple[list[str], str, str, str]] = {
         ["data/", "a.txt"],
         "/m/mnist",
         "no folder /m/mnist.",
-        "Check the path: /m holds data/, a.txt.",
+        "Check the path.",
     ),
     "misspelt": (["mnist-v2:"], "/m/MNIST_v2", "no folder /m/MNIST_v2.", "Did you mean /m/mnist-v2?"),
     "misspelt above": (["mnist:"], "/m/mnsit/deep", "no folder /m/mnsit/deep.", "Did you mean /m/mnist?"),
@@ -48,7 +48,7 @@ MISTAKES: dict[str, tuple[list[str], str, str, str]] = {
         ["a:", "b:", "c:", "d:", "e:"],
         "/m",
         TOO_HIGH,
-        "Did you mean /m/a, /m/b, /m/c, /m/d or another?",
+        "Give one of the 5 in it.",
     ),
     "parent of a base named model": (["model:"], "/m", TOO_HIGH, "Did you mean /m/model?"),
     "SavedModel": (["saved_model.pb"], "/m", f"{NO_BASE}, but /m is a SavedModel.", "to /m/model/1."),
@@ -59,14 +59,14 @@ MISTAKES: dict[str, tuple[list[str], str, str, str]] = {
     "Keras file": (["m.keras"], "/m/m.keras", "/m/m.keras is not a SavedModel", f"{EXPORT} Then give /m."),
     "folder with a Keras file": (["old.h5"], "/m", f"{NO_BASE}, and /m/old.h5 is not a SavedModel.", EXPORT),
     "frozen graph": (["model/frozen.pb"], "/m", "and /m/model/frozen.pb is not a SavedModel.", EXPORT),
-    "other files": ([*"abcdefgh"], "/m", f"{NO_BASE}; /m holds a, b, c, d, e, f and 2 more.", EXPORT),
-    "model is a file": (["model"], "/m", f"{NO_BASE}; /m holds model.", EXPORT),
-    "no version": (["model/"], "/m", f"{NO_BASE}; /m/model holds nothing.", EXPORT),
-    "empty version": (["model/1/"], "/m", f"{NO_FILE}/1; /m/model/1 holds nothing.", EXPORT),
+    "other files": ([*"abcdefgh"], "/m", f"{NO_BASE}.", EXPORT),
+    "model is a file": (["model"], "/m", f"{NO_BASE}.", EXPORT),
+    "no version": (["model/"], "/m", f"{NO_BASE}.", EXPORT),
+    "empty version": (["model/1/"], "/m", f"{NO_FILE}/1.", EXPORT),
     "empty version beside a complete version": (
         ["model/1/saved_model.pb", "model/2/variables/"],
         "/m",
-        f"{NO_FILE}/2; /m/model/2 holds variables/.",
+        f"{NO_FILE}/2.",
         'model.export("/m/model/2"). Or remove /m/model/2: version 1 is complete.',
     ),
     "version too deep": (
@@ -81,13 +81,38 @@ MISTAKES: dict[str, tuple[list[str], str, str, str]] = {
 
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_mistake_is_reported_with_its_cure(name: str, tmp_path: Path) -> None:
-    """The problem names the path and what is there; the next step can be followed as it is written."""
+    """The problem names the path; the next step can be followed as it is written."""
     content, given, problem, next_step = MISTAKES[name]
     make(tmp_path, content)
     with pytest.raises(ModelError) as caught:
         find_newest(FolderLocation(Path(given.replace("/m", str(tmp_path), 1))))
     assert problem in caught.value.problem.replace(str(tmp_path), "/m")
     assert caught.value.next_step.replace(str(tmp_path), "/m").endswith(next_step)
+
+
+@pytest.mark.parametrize(
+    ("names", "given", "suggestions", "content"),
+    [
+        (["data/", "a.txt"], "/m/mnist", (), "/m holds data/, a.txt."),
+        ([*"abcdefgh"], "/m", (), "/m holds a, b, c, d, e, f and 2 more."),
+        (["model/"], "/m", (), "/m/model holds nothing."),
+        (["model/1/", "model/0/saved_model.pb"], "/m", (), "/m/model/1 holds nothing."),
+        (["mnist-v2:"], "/m/MNIST_v2", ("/m/mnist-v2",), ""),
+        (["mnist:"], "/m/mnist/model", ("/m/mnist",), ""),
+        (["a:", "b:"], "/m", ("/m/a", "/m/b"), ""),
+    ],
+)
+def test_what_is_there_is_kept_out_of_the_text_of_the_error(
+    names: list[str], given: str, suggestions: tuple[str, ...], content: str, tmp_path: Path
+) -> None:
+    """Only the base that was probably meant is named in it; the page shows the rest when asked."""
+    make(tmp_path, names)
+    with pytest.raises(ModelError) as caught:
+        find_newest(FolderLocation(Path(given.replace("/m", str(tmp_path), 1))))
+    error = caught.value
+    assert tuple(base.replace(str(tmp_path), "/m") for base in error.suggestions) == suggestions
+    assert error.content.replace(str(tmp_path), "/m") == content
+    assert not content or content not in str(error)
 
 
 def test_the_search_for_a_base_is_bounded(tmp_path: Path) -> None:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mnist_dash.domain import Role
+
 
 class MnistDashError(Exception):
     """Base of every error that this package raises for its users.
@@ -55,11 +60,14 @@ class ServingError(MnistDashError):
     """A prediction request got no answer, or one that is not a prediction.
 
     `is_transient` means that a replica died or none was ready: another one may answer the same request.
+    `role` and `replica` are those that failed, as far as the response names them.
     """
 
     def __init__(self, problem: str, next_step: str = "", *, is_transient: bool = False) -> None:
         super().__init__(problem, next_step)
         self.is_transient = is_transient
+        self.role: Role | None = None
+        self.replica = ""
 
 
 class EngineError(MnistDashError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mnist_dash.domain import Deployment, Release, Snapshot
+from mnist_dash.domain import Deployment, Release, Role, Snapshot
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,10 @@ class ModelPair:
         """Return the models of a snapshot."""
         models = snapshot.current, snapshot.new
         return cls(*(ServedModel.from_deployment(model) if model else None for model in models))
+
+    def of(self, role: Role) -> ServedModel | None:
+        """Return the model of a role, or None."""
+        return self.current if role is Role.CURRENT else self.new
 
     def is_replaced_by(self, other: ModelPair) -> bool:
         """Whether one of the models is another one in the other pair."""

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Protocol, Self
 
-from mnist_dash import attribution, preconditions, route_check
+from mnist_dash import preconditions, route_check
 from mnist_dash.dataset import load_digits
 from mnist_dash.disagreements import Disagreements, DisagreementSearch
 from mnist_dash.domain import (
@@ -37,19 +37,12 @@ from mnist_dash.domain import (
     Suggestion,
     UndoPromote,
 )
-from mnist_dash.errors import EngineError, ServingError
+from mnist_dash.errors import EngineError
 from mnist_dash.serving.client import ServingClient
+from mnist_dash.serving.recording_client import RecordingClient
 from mnist_dash.storage.location import Progress
-from mnist_dash.traffic import (
-    DEFAULT_RATE,
-    SENDERS,
-    Answer,
-    AnswerStore,
-    Traffic,
-    TrafficGenerator,
-    TrafficSetup,
-    read_traffic,
-)
+from mnist_dash.traffic import AnswerStore, Traffic, TrafficSetup, read_traffic
+from mnist_dash.traffic_generator import DEFAULT_RATE, SENDERS, TrafficGenerator
 
 POLL_SECONDS = 0.05
 
@@ -121,7 +114,8 @@ class Dashboard:
         self._pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="mnist-dash-compare")
         self._background = ThreadPoolExecutor(SENDERS, thread_name_prefix="mnist-dash-background")
         self._answers = AnswerStore()
-        self._generator = TrafficGenerator(self._send_digit, load_digits, self._background.submit)
+        self._client = RecordingClient(serving, engine.snapshot, self._pool, self._answers)
+        self._generator = TrafficGenerator(self._client.send, load_digits, self._background.submit)
         self._search = DisagreementSearch(
             serving.predict_batch, engine.snapshot, load_digits, self._background.submit
         )
@@ -249,89 +243,15 @@ class Dashboard:
         A request that meets a dying replica is repeated once. The answer appears in `traffic()`; `truth` is
         the digit's label, if it has one.
         """
-        return self._predict(image, route, truth, by_visitor=True)
-
-    def _predict(self, image: Image, route: Route, truth: int | None, *, by_visitor: bool) -> Prediction:
-        before = self.snapshot()
-        try:
-            ask = self._ask if by_visitor else self._serving.predict  # traffic shows each lost request
-            prediction = ask(image, route)
-        except ServingError as error:
-            self._record(before, route, truth, error=error.problem, by_visitor=by_visitor)
-            raise self._explain(error, route) from error
-        if not prediction.role:
-            prediction = self._attribute(prediction, image, route, before)
-        self._record(before, route, truth, prediction, by_visitor=by_visitor)
-        return prediction
-
-    def _record(
-        self,
-        before: Snapshot,
-        route: Route,
-        truth: int | None,
-        prediction: Prediction | None = None,
-        error: str = "",
-        by_visitor: bool = True,
-    ) -> None:
-        """Store an answer to a request, or its error; `before` was observed before the request."""
-        setup = TrafficSetup.from_snapshot(before)
-        self._answers.add(Answer(time.time(), route, setup, truth, prediction, error, by_visitor))
-
-    def _explain(self, error: ServingError, route: Route) -> ServingError:
-        """Return the error with the engine's reason as its next step, if the engine knows one."""
-        reason = preconditions.why_not_predict(self.snapshot(), route)
-        return ServingError(error.problem, reason, is_transient=error.is_transient) if reason else error
-
-    def _ask(self, image: Image, route: Route) -> Prediction:
-        """Predict, and once more if the first request met a dying replica: repeating it changes nothing."""
-        try:
-            return self._serving.predict(image, route)
-        except ServingError as error:
-            if not error.is_transient:
-                raise
-        return self._serving.predict(image, route)
-
-    def _attribute(self, prediction: Prediction, image: Image, route: Route, before: Snapshot) -> Prediction:
-        attributed = attribution.attribute_by_snapshot(prediction, self.snapshot(), route)
-        if attributed.role:
-            return attributed
-        try:
-            current, new = self._ask_both(image)
-        except ServingError:
-            return prediction  # an answer of unknown origin is better than none
-        return attribution.attribute_by_answers(prediction, current, new, before, self.snapshot())
+        return self._client.predict(image, route, truth)
 
     def compare(self, image: Image, *, truth: int | None = None) -> Comparison:
         """Ask both models about one digit at the same time; raises ServingError if one does not answer.
 
-        A request that meets a dying replica is repeated once. Both answers appear in `traffic()`; `truth` is
+        A request that meets a dying replica is repeated once. Both outcomes appear in `traffic()`; `truth` is
         the digit's label, if it has one.
         """
-        before = self.snapshot()
-        try:
-            answers = self._ask_both(image)
-        except ServingError as error:
-            raise self._explain(error, Route.NEW) from error
-        current, new = (
-            answer if answer.role else attribution.attribute_by_snapshot(answer, self.snapshot(), route)
-            for answer, route in zip(answers, (Route.CURRENT, Route.NEW), strict=True)
-        )
-        if new.role is not Role.NEW:  # a gateway does so while New has no ready replica
-            raise ServingError(
-                "New did not answer: the gateway sent its request to Current.",
-                "Wait for a ready replica of New.",
-            )
-        for answer, route in ((current, Route.CURRENT), (new, Route.NEW)):
-            self._record(before, route, truth, answer)
-        return Comparison(current, new)
-
-    def _ask_both(self, image: Image) -> tuple[Prediction, Prediction]:
-        try:
-            current = self._pool.submit(self._ask, image, Route.CURRENT)
-            new = self._pool.submit(self._ask, image, Route.NEW)
-        except RuntimeError:  # the pool is shut down
-            raise EngineError("The dashboard has been closed.", "Start it again.") from None
-        return current.result(), new.result()
+        return self._client.compare(image, truth)
 
     def start_traffic(self, rate: int = DEFAULT_RATE) -> None:
         """Send the bundled labelled digits through the gateway, 1 to 50 per second, or change the rate.
@@ -357,9 +277,6 @@ class Dashboard:
         """
         self._generator.note_viewer()
         return read_traffic(self._generator, self._answers, TrafficSetup.from_snapshot(self.snapshot()))
-
-    def _send_digit(self, image: Image, truth: int) -> None:
-        self._predict(image, Route.SPLIT, truth, by_visitor=False)
 
     def find_disagreements(self, timeout: float = 0.0) -> Disagreements:
         """Return the bundled digits about which the models differ, as far as they have been found.

@@ -1,4 +1,4 @@
-"""Labelled digits sent through the gateway, and the store of the answers that everybody gets."""
+"""The answers that everybody gets, and their figures."""
 
 from __future__ import annotations
 
@@ -7,31 +7,22 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final, Protocol
+from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mnist_dash.dataset import Digits
-from mnist_dash.domain import Image, Prediction, Role, Route, Snapshot
-from mnist_dash.errors import EngineError, MnistDashError
-from mnist_dash.served_models import ModelPair
+from mnist_dash.domain import Prediction, Role, Route, Snapshot
+from mnist_dash.errors import ServingError
+from mnist_dash.served_models import ModelPair, ServedModel
+from mnist_dash.traffic_generator import TrafficGenerator
 
-MIN_RATE, MAX_RATE, DEFAULT_RATE = 1, 50, 5
-"""Requests per second."""
-LIMIT_SECONDS: Final = 600.0
-UNWATCHED_SECONDS: Final = 10.0
-SENDERS: Final = 8
-"""Requests under way at once: while models are slower than the rate, further requests are left out."""
 KEPT: Final = 2000
 COUNTED: Final = 500
 """Answers that counts, shares and percentiles are about, at most."""
 SHOWN: Final = 100
 RATE_SECONDS: Final = 5.0
 """The span over which requests per second are counted."""
-SEED: Final = 28
-"""Of the order of the digits, so that one start is like another."""
 
 
 @dataclass(frozen=True)
@@ -68,13 +59,42 @@ class Answer:
     """Why the request failed, as a sentence; empty if it was answered."""
     by_visitor: bool = False
     """Whether somebody asked, rather than the traffic generator."""
+    failed_role: Role | None = None
+    """The role that a failed request was sent to, where the response names it."""
+
+    @classmethod
+    def from_outcome(
+        cls,
+        outcome: Prediction | ServingError,
+        at: float,
+        route: Route,
+        setup: TrafficSetup,
+        truth: int | None,
+        *,
+        by_visitor: bool,
+    ) -> Answer:
+        """Return a prediction, or the error instead of it, as an answer."""
+        if isinstance(outcome, Prediction):
+            return cls(at, route, setup, truth, outcome, by_visitor=by_visitor)
+        return cls(at, route, setup, truth, None, outcome.problem, by_visitor, outcome.role)
 
     @property
     def role(self) -> Role | None:
-        """The role that answered, or that a failed request was forced to; None if unknown."""
+        """The role that answered, or that a failed request was sent to; None if unknown."""
         if self.prediction:
             return self.prediction.role
-        return Role(self.route.value) if self.route is not Route.SPLIT else None
+        return self.failed_role or (Role(self.route.value) if self.route is not Route.SPLIT else None)
+
+    @property
+    def model(self) -> ServedModel | None:
+        """The model that answered, or that a failed request was sent to; None if unknown."""
+        model = self.setup.models.of(self.role) if self.role else None
+        if not model or not self.prediction:
+            return model
+        if self.prediction.release not in (None, model.release):
+            return None  # the roles were swapped meanwhile
+        version = self.prediction.version
+        return model if version is None else replace(model, version=version)
 
     @property
     def is_right(self) -> bool | None:
@@ -119,6 +139,8 @@ class RoleTraffic:
     right: int = 0
     labelled: int = 0
     """Answers about digits with a label."""
+    errors: int = 0
+    """Failed requests that are known to have been sent to this model."""
     per_second: float = 0.0
     p50: float | None = None
     """Median of the latency in milliseconds; None without an answer."""
@@ -149,159 +171,8 @@ class Traffic:
     """Those that were answered by a model that is not known."""
     errors: int
     """Those that failed."""
-
-
-class TokenBucket:
-    """Lets `rate` requests per second pass, evenly spaced; a delay is never made up for by a burst."""
-
-    def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self.rate = rate
-        self._clock = clock
-        self._tokens = 1.0
-        self._filled_at = clock()
-
-    def take(self) -> float:
-        """Take a token and return 0, or return the seconds until there is one."""
-        now = self._clock()
-        self._tokens = min(1.0, self._tokens + (now - self._filled_at) * self.rate)
-        self._filled_at = now
-        if self._tokens < 1.0 - 1e-9:  # sums of floats fall short of 1 by a little
-            return (1.0 - self._tokens) / self.rate
-        self._tokens -= 1.0
-        return 0.0
-
-
-class Predict(Protocol):
-    """Asks about a digit with a label, and stores the answer; raises MnistDashError."""
-
-    def __call__(self, image: Image, truth: int, /) -> object: ...
-
-
-class TrafficGenerator:
-    """Sends labelled digits at a steady rate until it is stopped, its time is up, or nobody looks.
-
-    A thread of its own, which `spawn` starts, sets the pace. It hands the requests to `submit`, which runs a
-    function in another thread and raises RuntimeError once that is impossible.
-    """
-
-    def __init__(
-        self,
-        predict: Predict,
-        digits: Callable[[], Digits],
-        submit: Callable[[Callable[[], None]], object],
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        spawn: Callable[[Callable[[], None]], object] | None = None,
-    ) -> None:
-        self._spawn = spawn or _start_thread
-        self._predict = predict
-        self._digits = digits
-        self._submit = submit
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._stop: threading.Event | None = None  # of the run under way
-        self._closed = False
-        self._bucket = TokenBucket(DEFAULT_RATE, clock)
-        self._under_way = 0
-        self._next = 0
-        self._order: NDArray[np.int64] | None = None
-        self._ends_at = self._looked_at = clock()
-        self.stopped = ""
-        """Why it stopped by itself, as a sentence; empty if it did not."""
-
-    @property
-    def is_running(self) -> bool:
-        """Whether requests are being sent."""
-        return self._stop is not None
-
-    @property
-    def rate(self) -> int:
-        """Requests per second, of the run under way or else of the last one."""
-        return int(self._bucket.rate)
-
-    @property
-    def seconds_left(self) -> float:
-        """Seconds until the run under way ends by itself; 0 without one."""
-        return max(self._ends_at - self._clock(), 0.0) if self.is_running else 0.0
-
-    def start(self, rate: int) -> None:
-        """Start, or change the rate and start the time over; raises EngineError for an impossible rate."""
-        if not MIN_RATE <= rate <= MAX_RATE:
-            raise EngineError(
-                f"{rate} requests per second cannot be sent.", f"Choose from {MIN_RATE} to {MAX_RATE}."
-            )
-        with self._lock:
-            if self._closed:
-                raise EngineError("The dashboard has been closed.", "Start it again.")
-            self._looked_at = self._clock()
-            self._ends_at = self._looked_at + LIMIT_SECONDS
-            self.stopped = ""
-            self._bucket.rate = rate
-            if self._stop is None:
-                stop = self._stop = threading.Event()
-                self._spawn(lambda: self._run(stop))
-
-    def stop(self, reason: str = "") -> None:
-        """Send no further request; those under way are still answered."""
-        with self._lock:
-            if self._stop:
-                self._stop.set()
-                self._stop, self.stopped = None, reason
-
-    def close(self) -> None:
-        """Stop for good."""
-        self.stop()
-        self._closed = True
-
-    def note_viewer(self) -> None:
-        """Take note that somebody looks at the traffic, so that it continues."""
-        self._looked_at = self._clock()
-
-    def step(self) -> float:
-        """Send a request if one is due; return the seconds until the next step."""
-        now = self._clock()
-        if now >= self._ends_at:
-            self.stop(f"Stopped after {LIMIT_SECONDS / 60:g} minutes.")
-        elif now - self._looked_at >= UNWATCHED_SECONDS:
-            self.stop("Stopped: no page was open.")
-        elif wait := self._bucket.take():
-            return wait
-        elif self._under_way < SENDERS:
-            self._send(*self._next_digit())
-        return 0.0
-
-    def _run(self, stop: threading.Event) -> None:
-        while not stop.is_set():
-            stop.wait(self.step())
-
-    def _next_digit(self) -> tuple[Image, int]:
-        digits = self._digits()
-        if self._order is None:
-            self._order = np.random.default_rng(SEED).permutation(len(digits))
-        index = int(self._order[self._next % len(digits)])
-        self._next += 1
-        return digits.images[index], int(digits.labels[index])
-
-    def _send(self, image: Image, truth: int) -> None:
-        def ask() -> None:
-            try:
-                self._predict(image, truth)
-            except MnistDashError:
-                pass  # it is stored as an answer
-            finally:
-                with self._lock:
-                    self._under_way -= 1
-
-        with self._lock:
-            self._under_way += 1
-        try:
-            self._submit(ask)
-        except RuntimeError:  # the threads have been shut down
-            self.stop()
-
-
-def _start_thread(run: Callable[[], None]) -> None:
-    threading.Thread(target=run, name="mnist-dash-traffic", daemon=True).start()
+    unknown_errors: int
+    """Those that failed at a model that is not known."""
 
 
 def read_traffic(
@@ -327,6 +198,7 @@ def read_traffic(
         counted=len(counted),
         unknown=sum(answer.prediction is not None and answer.role is None for answer in counted),
         errors=sum(answer.prediction is None for answer in counted),
+        unknown_errors=sum(answer.prediction is None and answer.role is None for answer in counted),
     )
 
 
@@ -334,23 +206,38 @@ def summarize(answers: Sequence[Answer], now: float) -> dict[Role, RoleTraffic]:
     """Return each role's figures about answers, oldest first; `now` is in seconds since the epoch."""
     known = sum(answer.prediction is not None and answer.role is not None for answer in answers)
     span = min(RATE_SECONDS, max(now - answers[0].at, 1.0)) if answers else RATE_SECONDS
-    return {role: _summarize_role(role, answers, known, now, span) for role in Role}
+    return {
+        role: _summarize([answer for answer in answers if answer.role is role], known, now, span)
+        for role in Role
+    }
 
 
-def _summarize_role(
-    role: Role, answers: Sequence[Answer], known: int, now: float, span: float
-) -> RoleTraffic:
-    given = [answer for answer in answers if answer.role is role and answer.prediction]
-    if not given:
-        return RoleTraffic(share=0.0 if known else None)
+def summarize_models(answers: Sequence[Answer], models: ModelPair, now: float) -> dict[Role, RoleTraffic]:
+    """Return the figures about all answers of two models, whatever their roles and the split were then.
+
+    Their share is unknown: the split did not choose them all.
+    """
+    figures = {}
+    for role in Role:
+        model = models.of(role)
+        given = [
+            answer for answer in answers if model and answer.model and not answer.model.is_replaced_by(model)
+        ]
+        figures[role] = _summarize(given, 0, now, RATE_SECONDS)
+    return figures
+
+
+def _summarize(answers: Sequence[Answer], known: int, now: float, span: float) -> RoleTraffic:
+    given = [answer for answer in answers if answer.prediction]
     times = [answer.prediction.milliseconds for answer in given if answer.prediction]
-    p50, p95 = np.percentile(times, [50, 95])
+    p50, p95 = np.percentile(times, [50, 95]).tolist() if times else (None, None)
     return RoleTraffic(
         answers=len(given),
-        share=len(given) / known,
+        share=len(given) / known if known else None,
         right=sum(answer.is_right is True for answer in given),
         labelled=sum(answer.is_right is not None for answer in given),
+        errors=len(answers) - len(given),
         per_second=sum(now - answer.at <= span for answer in given) / span,
-        p50=float(p50),
-        p95=float(p95),
+        p50=p50,
+        p95=p95,
     )

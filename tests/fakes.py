@@ -229,7 +229,8 @@ def sure_of(digit: int, share: float = 0.91) -> NDArray[np.float64]:
 class FakeServing(ServingClient):
     """Answers from the engine's snapshot; on the split, every n-th request goes to New as the split says.
 
-    `answers` holds each role's probabilities; `error` is raised instead; `asked` records the requests.
+    `answers` holds each role's probabilities; `error` is raised instead; `asked` records the requests,
+    and `patience` how many seconds the last one would have waited.
     """
 
     def __init__(self, engine: FakeEngine, answers: dict[Role, NDArray[np.float64]] | None = None) -> None:
@@ -238,10 +239,12 @@ class FakeServing(ServingClient):
         self.error: MnistDashError | None = None
         self.asked: list[tuple[Image, Route]] = []
         self.closed = False
+        self.patience = 0.0
         self._credit = 0
 
-    def predict(self, image: Image, route: Route = Route.SPLIT) -> Prediction:
+    def predict(self, image: Image, route: Route = Route.SPLIT, *, seconds: float = 15) -> Prediction:
         """Return the scripted answer of the role that the route and the split choose."""
+        self.patience = seconds
         self.asked.append((image, route))
         if self.error:
             raise self.error
@@ -249,9 +252,11 @@ class FakeServing(ServingClient):
         model = self.engine.observed.of(role) or deployment(role)
         return Prediction(self.answers[role], role, model.release, model.version, f"{model.release}-1", 3.2)
 
-    def predict_batch(self, images: NDArray[np.float32], route: Route = Route.SPLIT) -> list[Prediction]:
+    def predict_batch(
+        self, images: NDArray[np.float32], route: Route = Route.SPLIT, *, seconds: float = 15
+    ) -> list[Prediction]:
         """Predict one after the other."""
-        return [self.predict(image, route) for image in images]
+        return [self.predict(image, route, seconds=seconds) for image in images]
 
     def close(self) -> None:
         """Record that it was closed."""

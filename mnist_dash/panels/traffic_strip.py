@@ -12,7 +12,8 @@ from mnist_dash.domain import Role
 from mnist_dash.errors import MnistDashError
 from mnist_dash.panels.session import session
 from mnist_dash.service import Dashboard
-from mnist_dash.traffic import DEFAULT_RATE, MAX_RATE, MIN_RATE, Answer, Traffic
+from mnist_dash.traffic import Answer, Traffic
+from mnist_dash.traffic_generator import DEFAULT_RATE, MAX_RATE, MIN_RATE
 
 BUTTON, RATE = "send-traffic", "traffic-rate"
 BUTTON_WIDTH: Final = 148
@@ -167,7 +168,7 @@ def describe(traffic: Traffic) -> str:
 
 def draw_table(traffic: Traffic) -> str:
     """Return a table with each role's figures."""
-    heads = ("", "answers", "share", "set", "right", "per s", "p50 ms", "p95 ms")
+    heads = ("", "answers", "errors", "share", "set", "right", "per s", "p50 ms", "p95 ms")
     head = "".join(f'<th scope="col">{text}</th>' for text in heads)
     rows = "".join(_draw_row(role, traffic) for role in Role)
     return f"<table><tr>{head}</tr>{rows}</table>"
@@ -178,6 +179,7 @@ def _draw_row(role: Role, traffic: Traffic) -> str:
     set_share = traffic.split if role is Role.NEW else 100 - traffic.split
     cells = (
         str(figures.answers),
+        str(figures.errors),
         _percent(figures.share),
         f"{set_share} %",
         _percent(figures.right / figures.labelled if figures.labelled else None, digits=1),
@@ -195,7 +197,9 @@ def draw_note(traffic: Traffic) -> str:
         return f"<p>{traffic.stopped or 'A dot for each answer: filled is right, hollow is wrong.'}</p>"
     errors = f"{traffic.errors} error{'' if traffic.errors == 1 else 's'}"
     counted = f"Last {traffic.counted} at this split: "
-    unknown = f", {traffic.unknown} of an unknown model" if traffic.unknown else ""
+    if traffic.unknown_errors:
+        errors += f", {traffic.unknown_errors} at an unknown model"
+    unknown = f", {traffic.unknown} answers of an unknown model" if traffic.unknown else ""
     minutes = (
         f"{traffic.rate} per second for {max(round(traffic.seconds_left / 60), 1)} min."
         if traffic.running

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 from urllib.parse import urlsplit
 from urllib.request import parse_http_list, parse_keqv_list
@@ -74,31 +76,36 @@ class ServingClient:
         """Close the kept-alive connections."""
         self._session.close()
 
-    def predict(self, image: Image, route: Route = Route.SPLIT) -> Prediction:
-        """Predict one digit, (28, 28) float32 in [0, 1]; raises ServingError.
+    def predict(
+        self, image: Image, route: Route = Route.SPLIT, *, seconds: float = READ_SECONDS
+    ) -> Prediction:
+        """Predict one digit, (28, 28) float32 in [0, 1]; raises ServingError, after `seconds` at the latest.
 
         The model's signatures decide the shape of the request. On the split the body fits Current; if the
         gateway chose a New model that needs another shape, the request is repeated to New by header, so that
         the choice stays the gateway's.
         """
-        (prediction,) = self.predict_batch(image[np.newaxis], route)
+        (prediction,) = self.predict_batch(image[np.newaxis], route, seconds=seconds)
         return prediction
 
-    def predict_batch(self, images: NDArray[np.float32], route: Route = Route.SPLIT) -> list[Prediction]:
+    def predict_batch(
+        self, images: NDArray[np.float32], route: Route = Route.SPLIT, *, seconds: float = READ_SECONDS
+    ) -> list[Prediction]:
         """Predict (n, 28, 28) digits in one request, as `predict` does; each has the time of the request."""
         destination = route
         model: Route = Route.CURRENT if route is Route.SPLIT else route
         for _ in range(ATTEMPTS):  # models may change roles between a request and its answer
-            adapter = self._adapter(model)
+            adapter = self._adapter(model, seconds)
             started = time.perf_counter()
-            response = self._post(images, adapter, destination)
+            response = self._post(images, adapter, destination, seconds)
             milliseconds = (time.perf_counter() - started) * 1000
             if response.status_code != requests.codes.bad_request:
                 break
             destination = model = _route_to_answering_model(response, destination)
             self._adapters.pop(model, None)
-        raise_for_status(response)
-        return read_predictions(response, milliseconds, len(images))
+        with _naming_model(response):
+            raise_for_status(response)
+            return read_predictions(response, milliseconds, len(images))
 
     def status(self, route: Route, *, seconds: float = STATUS_SECONDS) -> tuple[int | None, str]:
         """Return the version that is served on a forced route, or None and the reason why there is none.
@@ -113,20 +120,23 @@ class ServingClient:
         except ServingError as error:
             return None, str(error)
 
-    def _post(self, images: NDArray[np.float32], adapter: Adapter, route: Route) -> requests.Response:
+    def _post(
+        self, images: NDArray[np.float32], adapter: Adapter, route: Route, seconds: float
+    ) -> requests.Response:
         instances = shape_for(images, adapter.input_shape)
         document: dict[str, Any] = {"instances": np.ascontiguousarray(instances, dtype=np.float32)}
         if adapter.signature != SERVING_DEFAULT:
             document["signature_name"] = adapter.signature
         body = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
-        return self._send("POST", ":predict", route, body)
+        return self._send("POST", ":predict", route, body, seconds)
 
-    def _adapter(self, route: Route) -> Adapter:
+    def _adapter(self, route: Route, seconds: float) -> Adapter:
         """Return how digits fit the model on this route by its metadata, read once and kept until a 400."""
         if not (adapter := self._adapters.get(route)):
-            response = self._send("GET", "/metadata", route)
-            raise_for_status(response)
-            adapter = self._adapters[route] = read_adapter(response)
+            response = self._send("GET", "/metadata", route, seconds=seconds)
+            with _naming_model(response):
+                raise_for_status(response)
+                adapter = self._adapters[route] = read_adapter(response)
         return adapter
 
     def _send(
@@ -148,12 +158,12 @@ class ServingClient:
 def read_predictions(response: requests.Response, milliseconds: float, count: int = 1) -> list[Prediction]:
     """Read `count` predictions from an answer; raises ServingError if it holds others, or impossible ones."""
     served_by = _read_served_by(response)
-    role, release = served_by.get("role"), served_by.get("release")
+    release = served_by.get("release")
     version = response.headers.get(domain.VERSION_HEADER, "")
     return [
         Prediction(
             probabilities=probabilities,
-            role=Role(role) if role in set(Role) else None,
+            role=_role_in(served_by),
             release=Release(release) if release in set(Release) else None,
             version=int(version) if version.isdecimal() else None,
             replica=served_by.get("replica", ""),
@@ -205,6 +215,22 @@ def read_version(response: requests.Response) -> tuple[int | None, str]:
         return None, f"Version {max(versions)} is in the state {latest['state']}. {reason}".strip()
     except (KeyError, TypeError, ValueError, AttributeError):
         return None, "The answer is not a model's status."
+
+
+@contextmanager
+def _naming_model(response: requests.Response) -> Iterator[None]:
+    """Let errors name the model and the replica that the response names."""
+    try:
+        yield
+    except ServingError as error:
+        served_by = _read_served_by(response)
+        error.role, error.replica = _role_in(served_by), served_by.get("replica", "")
+        raise
+
+
+def _role_in(served_by: dict[str, str]) -> Role | None:
+    role = served_by.get("role")
+    return Role(role) if role in set(Role) else None
 
 
 def _read_served_by(response: requests.Response) -> dict[str, str]:

@@ -12,6 +12,7 @@ from mnist_dash.domain import Prediction, Role, Route, Snapshot, Strategy
 from mnist_dash.errors import ServingError
 from mnist_dash.panels import drawing
 from mnist_dash.service import Dashboard
+from mnist_dash.serving.recording_client import RecordingClient
 from tests.fakes import LINEAR, FakeEngine, FakeServing, snapshot, sure_of
 from tests.page.conftest import CANVAS_SHAPE, Canvas, Page
 
@@ -31,7 +32,7 @@ def test_an_answer_that_both_models_give_names_neither(
     """Where the gateway does not name the model, the page does not guess."""
     shared_answer = Prediction(sure_of(7), None, None, None, "", 3.2, shared=True)
     monkeypatch.setattr(serving, "predict", lambda *_: shared_answer)
-    monkeypatch.setattr(Dashboard, "_attribute", lambda _, prediction, *__: prediction)
+    monkeypatch.setattr(RecordingClient, "_attribute", lambda _, prediction, *__: prediction)
     canvas.draw_stroke()
     page.click("predict")
     assert "Both say 7 with 91.0 %" in page.text

@@ -8,7 +8,7 @@ import time
 import pytest
 from streamlit.testing.v1.element_tree import Button
 
-from mnist_dash.domain import Snapshot
+from mnist_dash.domain import Role, Snapshot
 from mnist_dash.errors import ServingError
 from mnist_dash.panels.traffic_strip import draw_note
 from mnist_dash.service import Dashboard
@@ -105,6 +105,16 @@ def test_errors_appear(page: Page, canvas: Canvas, serving: FakeServing) -> None
     canvas.draw_stroke()
     page.click("predict")
     assert dots(page) == ["error mine"]
+    assert "1 error, 1 at an unknown model." in page.text
+
+
+def test_errors_of_a_model_are_in_its_row(page: Page, canvas: Canvas, serving: FakeServing) -> None:
+    """Where the response names it."""
+    serving.error = ServingError("The model broke off (502).")
+    serving.error.role = Role.NEW
+    canvas.draw_stroke()
+    page.click("predict")
+    assert re.search(r"New</th><td>0</td><td>1</td>", page.text)
     assert "1 error." in page.text
 
 

@@ -28,6 +28,7 @@ LAYERS = [
         "signature",
         "subprocesses",
         "traffic",
+        "traffic_generator",
     },
     {"evidence", "savedmodel", "serving", "storage", "train"},
     {"cluster", "local"},

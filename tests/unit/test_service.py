@@ -24,6 +24,8 @@ from mnist_dash.domain import (
 from mnist_dash.errors import EngineError, MnistDashError, ServingError
 from mnist_dash.local.engine import LocalEngine
 from mnist_dash.service import Dashboard
+from mnist_dash.serving.client import READ_SECONDS
+from mnist_dash.serving.recording_client import TRAFFIC_SECONDS
 from mnist_dash.settings import EngineKind, Settings
 from tests.fakes import CNN, FakeEngine, FakeServing, check_of, dashboard, deployment, snapshot, sure_of
 
@@ -36,8 +38,8 @@ class AnonymousServing(FakeServing):
 
     failing: tuple[Route, ...] = ()
 
-    def predict(self, image: Image, route: Route = Route.SPLIT) -> Prediction:
-        prediction = super().predict(image, route)
+    def predict(self, image: Image, route: Route = Route.SPLIT, *, seconds: float = 15) -> Prediction:
+        prediction = super().predict(image, route, seconds=seconds)
         if route in self.failing:
             raise ServingError("No answer.", "Try again.")
         return replace(prediction, role=None, release=None, version=None, replica="")
@@ -58,8 +60,8 @@ class DyingServing(FakeServing):
         super().__init__(engine)
         self.errors = list(errors)
 
-    def predict(self, image: Image, route: Route = Route.SPLIT) -> Prediction:
-        prediction = super().predict(image, route)
+    def predict(self, image: Image, route: Route = Route.SPLIT, *, seconds: float = 15) -> Prediction:
+        prediction = super().predict(image, route, seconds=seconds)
         if self.errors:
             raise self.errors.pop(0)
         return prediction
@@ -101,7 +103,7 @@ def test_the_traffic_is_not_repeated() -> None:
     engine = FakeEngine()
     dash = Dashboard(engine, serving := DyingServing(engine, DIED))
     with pytest.raises(ServingError, match="broke off"):
-        dash._send_digit(IMAGE, 7)
+        dash._client.send(IMAGE, 7)
     assert len(serving.asked) == 1
     assert dash.traffic().errors == 1
 
@@ -240,8 +242,8 @@ def test_a_promotion_between_the_requests_prevents_attribution() -> None:
     """The roles of the three requests differ then."""
 
     class PromotedServing(AnonymousServing):
-        def predict(self, image: Image, route: Route = Route.SPLIT) -> Prediction:
-            prediction = super().predict(image, route)
+        def predict(self, image: Image, route: Route = Route.SPLIT, *, seconds: float = 15) -> Prediction:
+            prediction = super().predict(image, route, seconds=seconds)
             if route is Route.SPLIT:
                 self.engine.apply(Promote(), ChangeContext())
             return prediction
@@ -303,6 +305,45 @@ def test_every_prediction_appears_in_the_traffic() -> None:
     assert [answer.is_right for answer in answers] == [True, None, None, None]
     assert [answer.error for answer in answers] == ["", "", "", "No model is there to answer (503)."]
     assert all(answer.by_visitor for answer in answers)
+
+
+def test_a_failed_comparison_appears_in_the_traffic() -> None:
+    """One outcome for each model: the other may have answered."""
+    dash, serving = anonymous(FakeEngine())
+    serving.failing = (Route.NEW,)
+    with pytest.raises(ServingError, match="No answer"):
+        dash.compare(IMAGE, truth=7)
+    outcomes = [(answer.role, answer.is_right, answer.error) for answer in dash.traffic().answers]
+    assert outcomes == [(Role.CURRENT, True, ""), (Role.NEW, None, "No answer.")]
+
+
+def test_the_current_that_answers_in_news_place_is_an_error_of_new() -> None:
+    """A controller forwards to Current while New is not ready."""
+    dash, _ = anonymous(FakeEngine(observed=snapshot(new=STARTING)), new=7)
+    with pytest.raises(ServingError, match="New did not answer"):
+        dash.compare(IMAGE)
+    assert [bool(answer.error) for answer in dash.traffic().answers] == [False, True]
+
+
+def test_the_traffic_waits_less_long_than_a_visitor() -> None:
+    """A request that takes many seconds is an error to users of live traffic."""
+    dash, serving = dashboard(FakeEngine())
+    dash.predict(IMAGE)
+    assert serving.patience == READ_SECONDS
+    dash._client.send(IMAGE, 7)
+    assert serving.patience == TRAFFIC_SECONDS < READ_SECONDS
+
+
+def test_an_explained_error_still_names_its_model() -> None:
+    """For the traffic's figures."""
+    dash, serving = dashboard(FakeEngine(observed=snapshot(current=None)))
+    error = ServingError("The model broke off (502).", "Try again.")
+    error.role = Role.CURRENT
+    serving.error = error
+    with pytest.raises(ServingError, match="Deploy a Current model first") as caught:
+        dash.predict(IMAGE)
+    assert caught.value.role is Role.CURRENT
+    assert dash.traffic().roles[Role.CURRENT].errors == 1
 
 
 def test_a_closed_dashboard_sends_no_traffic() -> None:

@@ -15,7 +15,7 @@ from urllib3 import HTTPResponse
 
 from mnist_dash.domain import Gateway, Release, Role, Route
 from mnist_dash.errors import ServingError
-from mnist_dash.serving.client import ServingClient
+from mnist_dash.serving.client import READ_SECONDS, ServingClient
 
 IMAGE = np.linspace(0, 1, 784, dtype=np.float32).reshape(28, 28)
 GATEWAY = Gateway("http://my.example.com", "10.0.0.1:8080")
@@ -31,10 +31,12 @@ class Transport(BaseAdapter):
     def __init__(self, handler: Handler) -> None:
         super().__init__()
         self.handler, self.requests = handler, list[requests.PreparedRequest]()
+        self.timeouts: list[object] = []
 
     def send(self, request: requests.PreparedRequest, *_: Any, **options: Any) -> requests.Response:
         assert options["timeout"], "every call has a time-out"
         self.requests.append(request)
+        self.timeouts.append(options["timeout"])
         status, body, headers = self.handler(request)
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         response = requests.Response()
@@ -229,6 +231,33 @@ def test_an_unusable_answer_is_explained(status: int, answer: Any, words: str) -
     with pytest.raises(ServingError, match=words) as caught:
         client(model(answer=answer, status=status))[0].predict(IMAGE)
     assert caught.value.is_transient == (status in (502, 503, 504))
+
+
+@pytest.mark.parametrize(
+    ("served_by", "role", "replica"),
+    [
+        ("role=new, release=green, replica=green-3", Role.NEW, "green-3"),
+        ("role=current", Role.CURRENT, ""),
+        ("cache-fra-1", None, ""),
+    ],
+)
+@pytest.mark.parametrize(("status", "answer"), [(502, {"error": "It died."}), (200, {})])
+def test_an_error_names_the_model_that_the_response_names(
+    status: int, answer: Any, served_by: str, role: Role | None, replica: str
+) -> None:
+    """An ingress controller does not say which model it chose."""
+    with pytest.raises(ServingError) as caught:
+        client(model(answer=answer, status=status, headers={"X-Served-By": served_by}))[0].predict(IMAGE)
+    assert (caught.value.role, caught.value.replica) == (role, replica)
+
+
+def test_a_request_waits_as_long_as_the_caller_says() -> None:
+    """For the connection it waits 3 s at most."""
+    serving, transport = client(model())
+    serving.predict(IMAGE)
+    serving.predict(IMAGE, seconds=5)
+    serving.predict(IMAGE, seconds=2)
+    assert transport.timeouts[-3:] == [(3, READ_SECONDS), (3, 5), (2, 2)]
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,12 @@ class Deployment:
     @property
     def name(self) -> str:
         """The model's short name: the last component of its base."""
-        return self.base.rstrip("/").rpartition("/")[2]
+        return name_of(self.base)
+
+
+def name_of(base: str) -> str:
+    """Return a model's short name: the last component of its base."""
+    return base.rstrip("/").rpartition("/")[2]
 
 
 @dataclass(frozen=True)
@@ -260,16 +265,40 @@ class EngineObject:
     """The applied manifest; empty for a process."""
 
 
+class EventKind(StrEnum):
+    """What an entry of the history is about; the values are titles."""
+
+    CHANGE = "Change"
+    REFUSED = "Refused"
+    ENDED = "Replica ended"
+    REPLACED = "Replica replaced"
+    READY = "Ready"
+    FAILED = "Failed"
+    VERSION = "Version loaded"
+    HELD = "Split held"
+    SPLIT = "Split in force"
+    LOST = "Requests lost"
+
+
 @dataclass(frozen=True)
 class HistoryEntry:
-    """One change that was asked for."""
+    """One change that was asked for, or one event."""
 
     at: float
-    """Seconds since the epoch."""
+    """Seconds since the epoch; of several that are counted together, the last one's."""
     by: str
-    """The signed-in user, or the user that the engine runs as."""
+    """Who asked for it: the signed-in user, or the user that the engine runs as; empty for an event."""
     what: str
-    """The change, as `describe` returns it: `Make New the Current`."""
+    """The change, as `describe` returns it: `Make New the Current`; or what happened, as a sentence."""
+    kind: EventKind = EventKind.CHANGE
+    role: Role | None = None
+    """The role of the model that the event is about; None for other entries."""
+    model: str = ""
+    """That model's name."""
+    count: int = 1
+    """How often it happened."""
+    since: float = 0.0
+    """When it happened first, if it happened more than once; else 0."""
 
 
 @dataclass(frozen=True)
@@ -340,6 +369,12 @@ Change: TypeAlias = Deploy | Remove | SetSplit | Promote | UndoPromote
 """A request to an engine, as a value: to apply, preview or record."""
 
 
+def name_split(split: int) -> str:
+    """Name a split of 0 to 100 percent as the page's controls do: `Canary 20 %`, `New only`."""
+    strategy = Strategy.from_split(split)
+    return f"{strategy} {split} %" if strategy is Strategy.CANARY else str(strategy)
+
+
 def describe(change: Change) -> str:
     """Describe a change for the history."""
     match change:
@@ -350,7 +385,7 @@ def describe(change: Change) -> str:
         case Remove(role):
             return f"Remove {role.label}"
         case SetSplit(percent):
-            return f"Send {percent} % of the requests to New"
+            return f"Set strategy: {name_split(percent)}"
         case Promote():
             return "Make New the Current"
         case UndoPromote():

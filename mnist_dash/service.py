@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Protocol, Self
 
@@ -20,6 +21,7 @@ from mnist_dash.domain import (
     Comparison,
     Deploy,
     EngineObject,
+    EventKind,
     Finding,
     Gateway,
     HistoryEntry,
@@ -36,11 +38,13 @@ from mnist_dash.domain import (
     State,
     Suggestion,
     UndoPromote,
+    describe,
 )
 from mnist_dash.errors import EngineError
 from mnist_dash.serving.client import ServingClient
 from mnist_dash.serving.recording_client import RecordingClient
 from mnist_dash.storage.location import Progress
+from mnist_dash.timeline import EventLog, newest_first
 from mnist_dash.traffic import AnswerStore, Traffic, TrafficSetup, read_traffic
 from mnist_dash.traffic_generator import DEFAULT_RATE, SENDERS, TrafficGenerator
 
@@ -56,6 +60,10 @@ class Engine(Protocol):
     @property
     def gateway(self) -> Gateway:
         """The gateway's address."""
+
+    @property
+    def user(self) -> str:
+        """The user that the engine runs as; empty while it is not known."""
 
     @property
     def in_cluster(self) -> bool:
@@ -92,7 +100,7 @@ class Engine(Protocol):
         """Return all applied objects as one YAML file; empty on the local engine."""
 
     def history(self) -> tuple[HistoryEntry, ...]:
-        """Return the changes that were asked for, newest first."""
+        """Return the changes that were asked for, and what happened to the models, newest first."""
 
     def diagnose_route(self, probes: Sequence[Probe]) -> tuple[Finding, ...]:
         """Return what the answers to probes say about the gateway, and faults of the applied objects."""
@@ -114,7 +122,9 @@ class Dashboard:
         self._pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="mnist-dash-compare")
         self._background = ThreadPoolExecutor(SENDERS, thread_name_prefix="mnist-dash-background")
         self._answers = AnswerStore()
-        self._client = RecordingClient(serving, engine.snapshot, self._pool, self._answers)
+        self._events = EventLog()
+        """What no engine knows: refused changes and lost requests."""
+        self._client = RecordingClient(serving, engine.snapshot, self._pool, self._answers, self._events)
         self._generator = TrafficGenerator(self._client.send, load_digits, self._background.submit)
         self._search = DisagreementSearch(
             serving.predict_batch, engine.snapshot, load_digits, self._background.submit
@@ -170,9 +180,19 @@ class Dashboard:
         `expected` is the `Snapshot.etag` of the role (New, where the change names none) that the change was
         chosen for: if somebody else deployed there or promoted since, nothing changes.
         """
-        if reason := preconditions.why_not(self.snapshot(), change):
-            raise EngineError(reason)
-        self._engine.apply(change, replace(self._context, expected=expected))
+        with self._recording_refusal(change):
+            if reason := preconditions.why_not(self.snapshot(), change):
+                raise EngineError(reason)
+            self._engine.apply(change, replace(self._context, expected=expected))
+
+    @contextmanager
+    def _recording_refusal(self, change: Change) -> Iterator[None]:
+        try:
+            yield
+        except EngineError as error:
+            by, what = self._context.by or self._engine.user, f"{describe(change)}. {error.problem}"
+            self._events.add(HistoryEntry(time.time(), by, what, EventKind.REFUSED))
+            raise
 
     def deploy(
         self, role: Role, base: str | ModelCheck, replicas: int = 1, *, expected: str = ""
@@ -295,8 +315,8 @@ class Dashboard:
         return self._engine.manifests()
 
     def history(self) -> tuple[HistoryEntry, ...]:
-        """Return who asked for what and when, newest first."""
-        return self._engine.history()
+        """Return who asked for what, and what happened to models and requests, newest first."""
+        return newest_first(self._engine.history(), self._events.entries())
 
     def test_route(self) -> tuple[Finding, ...]:
         """Send probes with and without the route header, and return what they show of the gateway."""

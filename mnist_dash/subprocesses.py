@@ -138,6 +138,6 @@ class ChildProcess(Generic[Event]):
     def _reason(self, code: int) -> str:
         if code < 0:
             known = {number.value: number.name for number in signal.Signals}
-            return f"It was ended by signal {known.get(-code, -code)}."
+            return f"It was killed by signal {known.get(-code, -code)}."
         last_line = next((line for line in reversed(self._log) if line.strip()), "")
         return last_line if code and last_line else f"It ended with exit code {code}."

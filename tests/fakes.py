@@ -88,6 +88,7 @@ class FakeEngine:
     observed: Snapshot = field(default_factory=snapshot)
     gateway: Gateway = field(default_factory=lambda: Gateway("http://localhost:8080"))
     in_cluster: bool = False
+    user: str = "ada"
     unfit: dict[str, MnistDashError] = field(default_factory=dict)
     unverified: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()

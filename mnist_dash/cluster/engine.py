@@ -22,6 +22,7 @@ from mnist_dash.cluster.observation import Observation
 from mnist_dash.cluster.operations import KeyFile, Operation, Site
 from mnist_dash.cluster.polling import PROMOTING_SECONDS, PollInterval, observe, poll
 from mnist_dash.cluster.promotion import INTERRUPTED_SECONDS, STEP_SECONDS, Promoter
+from mnist_dash.cluster.replica_runs import runs_of
 from mnist_dash.cluster.routes import Routes, diagnose
 from mnist_dash.cluster.snapshot import is_swapped, route_faults, snapshot_of
 from mnist_dash.cluster.traffic_probe import GatewayMonitor
@@ -34,6 +35,7 @@ from mnist_dash.settings import RouterKind, Settings
 from mnist_dash.storage.base_diagnosis import bases_in_buckets
 from mnist_dash.storage.key_file import client_for
 from mnist_dash.storage.location import FolderLocation, Progress, location_of
+from mnist_dash.timeline import EventLog, EventRecorder, newest_first
 
 FIRST_POLL_SECONDS = 2.0
 """How long the start waits for the cluster; it then continues without."""
@@ -78,6 +80,9 @@ class KubernetesEngine:
         self._observation = Observation()
         self._writes = 0
         """Counts the observations after writes here: an older poll must not replace one."""
+        self._events = EventLog()
+        self._recorder = EventRecorder(self._events)
+        self._recorded = self._observation
         self._problem = ""
         self._details_until = 0.0
         self._snapshot = domain.Snapshot(time.time(), trouble="The cluster has not answered yet.")
@@ -188,6 +193,10 @@ class KubernetesEngine:
                 return
             self._replace_observation(poll(api, self._routes, reasons=self._observation))
 
+    @property
+    def user(self) -> str:
+        return self._api.user if self._api else ""
+
     def preview(self, change: domain.Change) -> str:
         api = self._connection()
         observation, site = poll(api, self._routes, reasons=self._observation), self._site()
@@ -214,7 +223,7 @@ class KubernetesEngine:
         return to_yaml(polling.applied_objects(self._observation, self._settings.namespace, self._routes))
 
     def history(self) -> tuple[domain.HistoryEntry, ...]:
-        return self._observation.state.history[::-1]
+        return newest_first(self._observation.state.history[::-1], self._events.entries())
 
     def diagnose_route(self, probes: Sequence[domain.Probe]) -> tuple[domain.Finding, ...]:
         api = self._connection()
@@ -349,6 +358,8 @@ class KubernetesEngine:
             problem=self._problem,
             notices=tuple(filter(None, [self._key.problem])),
         )
+        self._recorder.observe(self._snapshot, runs_of(self._recorded, observation))
+        self._recorded = observation
 
 
 def routes_for(settings: Settings) -> Routes:

@@ -20,13 +20,14 @@ from mnist_dash.errors import EngineError, ModelError
 from mnist_dash.local.desired_state import BUNDLED, DesiredState, StateFile
 from mnist_dash.local.plan import Phase
 from mnist_dash.local.processes import Child, ChildEvent, Process
-from mnist_dash.local.snapshot import engine_objects_of, snapshot_of
+from mnist_dash.local.snapshot import engine_objects_of, runs_of, snapshot_of
 from mnist_dash.local.supervisor import Supervisor
 from mnist_dash.route_check import diagnose_route
 from mnist_dash.savedmodel.background_checks import BackgroundChecks
 from mnist_dash.savedmodel.isolated_check import check_model_isolated
 from mnist_dash.settings import Settings
 from mnist_dash.storage.location import BucketLocation, Progress, location_of
+from mnist_dash.timeline import EventLog, EventRecorder, newest_first
 
 HOST = "127.0.0.1"
 TICK_SECONDS = 0.1
@@ -55,7 +56,9 @@ class LocalEngine:
         self.gateway = domain.Gateway("http://{}:{}".format(*listener.getsockname()))
         self._state = state
         self._desired = desired
-        self._user = _user()
+        self.user = _user()
+        self._events = EventLog()
+        self._recorder = EventRecorder(self._events)
         self._checks = BackgroundChecks(check_model_isolated)
         self._supervisor = Supervisor(listener, self._on_event)
         with self._lock:
@@ -94,7 +97,7 @@ class LocalEngine:
                 return
             self._supervisor.failed_redeploys.clear()  # the user has read why the last one failed
             self._desired = self._after(change).remember(
-                domain.HistoryEntry(time.time(), context.by or self._user, domain.describe(change))
+                domain.HistoryEntry(time.time(), context.by or self.user, domain.describe(change))
             )
             if isinstance(change, domain.Deploy):
                 self._checks.add(change.check)
@@ -122,7 +125,7 @@ class LocalEngine:
         return ""
 
     def history(self) -> tuple[domain.HistoryEntry, ...]:
-        return self._desired.history[::-1]
+        return newest_first(self._desired.history[::-1], self._events.entries())
 
     def diagnose_route(self, probes: Sequence[domain.Probe]) -> tuple[domain.Finding, ...]:
         return diagnose_route(probes, self._snapshot)
@@ -165,6 +168,7 @@ class LocalEngine:
             self._desired = desired
             self._state.save(desired)
         self._snapshot = snapshot_of(desired, self._supervisor, self._checks.find, self._state.notices)
+        self._recorder.observe(self._snapshot, runs_of(self._supervisor))
 
     def _on_event(self, child: Child, event: ChildEvent) -> None:
         self._step_after(lambda: self._supervisor.handle(child, event))

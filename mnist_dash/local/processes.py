@@ -31,6 +31,10 @@ class Process(ReplicaStatus):
     """When its phase began, on the monotonic clock."""
     port: int = 0
     kill_reason: str = ""
+    end: str = ""
+    """Why it ended by itself, as a sentence; empty while it is wanted, and if the supervisor ended it."""
+    ended_at: float = 0.0
+    """When it did, in seconds since the epoch."""
     health_path: ClassVar[str]
 
     def is_answering(self) -> bool:

@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from mnist_dash.domain import Deployment, EngineObject, ModelCheck, Role, Snapshot
+from mnist_dash.domain import Deployment, EngineObject, ModelCheck, Release, Role, Snapshot, name_of
 from mnist_dash.local.desired_state import DesiredState
 from mnist_dash.local.plan import Phase, status_of
-from mnist_dash.local.processes import Replica
+from mnist_dash.local.processes import GatewayProcess, Process, Replica
 from mnist_dash.local.supervisor import GATEWAY_GENERATION, Supervisor
 from mnist_dash.preconditions import warn_of_differing_input
 from mnist_dash.rollout_status import GATEWAY_PENDING, SPLIT_HELD
+from mnist_dash.timeline import ReplicaRun
 
 FindCheck: TypeAlias = Callable[[str, int | None], ModelCheck | None]
 """Returns what is known of a version (None while no version answers) of a model base."""
@@ -86,37 +87,78 @@ def _deployment(
     )
 
 
+def runs_of(supervisor: Supervisor) -> list[ReplicaRun]:
+    """Return the runs of the replicas: those under way, and the last that ended by themselves."""
+    ended = [process for process in supervisor.ended if isinstance(process, Replica)]
+    running = [replica for replica in supervisor.replicas.values() if not replica.end]
+    return [
+        ReplicaRun(it.name, it.name, it.release, it.phase is Phase.READY, it.end, it.ended_at)
+        for it in (*ended, *running)
+    ]
+
+
 def engine_objects_of(
     desired: DesiredState, supervisor: Supervisor, gateway_url: str
 ) -> tuple[EngineObject, ...]:
-    """Return the gateway, then the replicas of Current and of New."""
-    gateway = supervisor.gateway
+    """Return the gateway, then the replicas of Current and of New, each with the one that ended last."""
+    gateway = supervisor.gateway or next(
+        (process for process in reversed(supervisor.ended) if isinstance(process, GatewayProcess)), None
+    )
     return (
         EngineObject(
             kind="Gateway",
             name="gateway",
             role=None,
-            state=gateway.phase.value if gateway else Phase.STARTING.value,
-            details={"Address": gateway_url, **({"Process": str(gateway.child.pid)} if gateway else {})},
+            state=_state_of(gateway, supervisor) if gateway else Phase.STARTING.value,
+            details={"Address": gateway_url, **(_process_details(gateway) if gateway else {})},
             log=gateway.child.log if gateway else supervisor.restarts_of(GATEWAY_GENERATION).reason,
         ),
-        *(_replica_object(r, role) for role in Role for r in supervisor.replicas_of(desired.release(role))),
+        *(
+            _replica_object(replica, role, supervisor)
+            for role in Role
+            for replica in _replicas_to_list(desired, desired.release(role), supervisor)
+        ),
     )
 
 
-def _replica_object(replica: Replica, role: Role) -> EngineObject:
+def _replicas_to_list(desired: DesiredState, release: Release, supervisor: Supervisor) -> list[Replica]:
+    """Return the replicas that run, and the last one that ended by itself since the last good deployment."""
+    running, spec = supervisor.replicas_of(release), desired.specs.get(release)
+    ended = [
+        process
+        for process in supervisor.ended
+        if isinstance(process, Replica) and process.release is release and process not in running
+    ]
+    is_recent = bool(ended) and spec is not None and ended[-1].generation >= spec.generation
+    return [*running, *(ended[-1:] if is_recent else ())]
+
+
+def _state_of(process: Process, supervisor: Supervisor) -> str:
+    if not process.end:
+        return process.phase.value
+    is_looping = supervisor.restarts_of(process.generation).in_a_row > 1
+    return "crash-looping" if is_looping else "ended"
+
+
+def _process_details(process: Process) -> dict[str, str]:
+    details = {"Process": str(process.child.pid)}
+    return {**details, "Ended": process.end} if process.end else details
+
+
+def _replica_object(replica: Replica, role: Role, supervisor: Supervisor) -> EngineObject:
     details = {
-        "Process": str(replica.child.pid),
-        "Address": replica.backend.url if replica.port else "",
-        "Model base": replica.spec.base,
+        "Model": name_of(replica.spec.base),
         "Version": str(replica.version or ""),
         "Release": replica.release.value,
+        "Model base": replica.spec.base,
+        "Address": replica.backend.url if replica.port else "",
+        **_process_details(replica),
     }
     return EngineObject(
         kind="Model server",
         name=replica.name,
         role=role,
-        state=replica.phase.value,
+        state=_state_of(replica, supervisor),
         details={key: value for key, value in details.items() if value},
         log=replica.child.log,
     )

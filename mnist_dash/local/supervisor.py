@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -25,6 +26,7 @@ STEADY = 10.0
 """Seconds after which a process that was ready no longer counts as part of a crash loop."""
 CLOSE_WAIT = 1.0
 """Seconds that processes have to end by themselves when the dashboard closes."""
+ENDED_KEPT = 32
 GATEWAY_GENERATION = 0
 """Under which the gateway's restarts are counted; those of models are numbered from 1."""
 
@@ -53,6 +55,8 @@ class Supervisor:
         self._restarts: dict[int, RestartHistory] = {}
         self.gateway: GatewayProcess | None = None
         self.replicas: dict[str, Replica] = {}
+        self.ended: deque[Process] = deque(maxlen=ENDED_KEPT)
+        """The last processes that ended by themselves, oldest first."""
         self.failed_redeploys: dict[Release, str] = {}
 
     @property
@@ -180,6 +184,8 @@ class Supervisor:
                     self._record_end(process, process.kill_reason or reason)
 
     def _record_end(self, process: Process, reason: str) -> None:
+        process.end, process.ended_at = reason, time.time()
+        self.ended.append(process)
         was_ready = process.phase is Phase.READY
         if was_ready and self._clock() - process.since > STEADY:  # no crash loop: count anew
             self._restarts.pop(process.generation, None)

@@ -1,57 +1,137 @@
-"""Below: who changed what, and when."""
+"""Below: a timeline of who changed what, and of what happened to the models and the requests."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import Final
 from zoneinfo import ZoneInfo
 
 import streamlit as st
 
-from mnist_dash.panels.theme import plain
+from mnist_dash.domain import EventKind, HistoryEntry
+from mnist_dash.panels.session import session
+from mnist_dash.panels.theme import model_badge, plain
 from mnist_dash.service import Dashboard
 
-WRAPPED: Final = """<style>
+PER_PAGE: Final = 20
+STYLE: Final = """<style>
 .st-key-history .stTable td p { overflow-wrap: anywhere; }
-.st-key-history .stTable td:nth-child(2) { min-width: 5rem; }
+.st-key-history .stTable :is(td, th):first-child { width: 1%; min-width: 4.75rem; vertical-align: top; }
+.st-key-history-pages { min-height: 2.5rem; }
 </style>"""
-"""Breaks the long names of accounts and buckets to fit a phone, but no short ones; the table cannot."""
-UNITS: Final = {"day": 86400, "hour": 3600, "minute": 60}
-"""Each unit's length in seconds, the longest first."""
+"""Breaks the long names of accounts and buckets to fit a phone; the table cannot."""
+MARK: Final = {
+    EventKind.CHANGE: ("blue", ":material/touch_app:"),
+    EventKind.REFUSED: ("red", ":material/block:"),
+    EventKind.ENDED: ("red", ":material/dangerous:"),
+    EventKind.REPLACED: ("green", ":material/autorenew:"),
+    EventKind.READY: ("green", ":material/check_circle:"),
+    EventKind.FAILED: ("red", ":material/error:"),
+    EventKind.VERSION: ("blue", ":material/new_releases:"),
+    EventKind.HELD: ("yellow", ":material/front_hand:"),
+    EventKind.SPLIT: ("green", ":material/call_split:"),
+    EventKind.LOST: ("red", ":material/link_off:"),
+}
+"""The colour and the icon of each kind."""
+FILTERS: Final = ("All", "Changes", "Events")
 
 
-@st.fragment(run_every=5.0)
+@st.fragment(run_every=2.0)
 def show(dash: Dashboard) -> None:
-    """Show the changes that were asked for, newest first; it refreshes by itself while the tab is open."""
+    """Show the entries, newest first and 20 at a time; it refreshes by itself while the tab is open."""
     entries = dash.history()
     if not entries:
-        st.caption("Nothing has been changed yet. Deploy a model or set the strategy to see it here.")
+        st.caption("Nothing has happened yet. Deploy a model or set the strategy to see it here.")
         return
-    zone, now = _zone(), time.time()
-    rows = [
-        {
-            "When": f"{datetime.fromtimestamp(entry.at, zone):%d %b, %H:%M:%S} ({ago(now - entry.at)})",
-            "Who": plain(entry.by),
-            "What": plain(entry.what),
-        }
-        for entry in entries
-    ]
-    st.html(WRAPPED)
+    st.html(STYLE)
+    zone = viewer_zone()
     with st.container(key="history"):
-        st.table(rows, border="horizontal", hide_index=True, alt="The changes that were asked for")
-    st.caption(f"Newest first; times are {zone}.")
+        page = _choose_page(entries, zone)
+        now = time.time()
+        rows = [
+            {"When": time_of_day(entry.at, now, zone), "What": describe_entry(entry, now, zone)}
+            for entry in page
+        ]
+        st.table(rows, border="horizontal", hide_index=True, alt="What was asked for, and what happened")
 
 
-def ago(seconds: float) -> str:
-    """Return how long ago something was; clocks may disagree by a little."""
-    for unit, length in UNITS.items():
-        if (count := int(seconds // length)) > 0:
-            return f"{count} {unit}{'s' if count > 1 else ''} ago"
-    return "just now"
+def _choose_page(entries: Sequence[HistoryEntry], zone: tzinfo) -> Sequence[HistoryEntry]:
+    """Show the filter and the buttons that turn pages, above what grows; return the entries of the page.
+
+    A page of older entries begins at a time and not at a number, so that new entries do not move it.
+    """
+    with st.container(horizontal=True, vertical_alignment="center", key="history-pages"):
+        chosen = st.segmented_control(
+            "Show",
+            FILTERS,
+            default=FILTERS[0],
+            required=True,
+            key="history-filter",
+            label_visibility="collapsed",
+            on_change=_turn_to,
+            args=(None,),
+        )
+        entries = [entry for entry in entries if is_chosen(entry, chosen)]
+        start = first_index(entries, session().history_from)
+        page = entries[start : start + PER_PAGE]
+        newer, older = entries[max(start - PER_PAGE, 0) : start], entries[start + PER_PAGE :]
+        first = newer[0].at if start > PER_PAGE else None
+        st.button("Newer", key="history-newer", disabled=not newer, on_click=_turn_to, args=(first,))
+        st.button(
+            "Older",
+            key="history-older",
+            disabled=not older,
+            on_click=_turn_to,
+            args=(older[0].at if older else None,),
+        )
+        numbers = f"{start + 1} to {start + len(page)} of {len(entries)}" if entries else "None"
+        st.caption(f"{numbers}, newest first. Times are {zone}.")
+    return page
 
 
-def _zone() -> tzinfo:
+def _turn_to(at: float | None) -> None:
+    """Begin the page at an entry's time; None is the newest page, which new entries join."""
+    session().history_from = at
+
+
+def is_chosen(entry: HistoryEntry, chosen: str) -> bool:
+    """Whether the filter shows an entry."""
+    is_change = entry.kind in (EventKind.CHANGE, EventKind.REFUSED)
+    return chosen == FILTERS[0] or is_change == (chosen == FILTERS[1])
+
+
+def first_index(entries: Sequence[HistoryEntry], start: float | None) -> int:
+    """Return the index of the first entry that is not newer than `start`; 0 without one."""
+    return sum(entry.at > start for entry in entries) if start is not None else 0
+
+
+def describe_entry(entry: HistoryEntry, now: float, zone: tzinfo) -> str:
+    """Return the markdown of an entry: what, about which model, by whom, and how often."""
+    colour, icon = MARK[entry.kind]
+    what, is_change = plain(entry.what), entry.kind is EventKind.CHANGE
+    parts = [f":{colour}[{icon}]", f"**{what if is_change else entry.kind}**"]
+    if entry.role:
+        parts.append(model_badge(entry.role, plain(entry.model)))
+    if not is_change:
+        parts.append(what)
+    if entry.by:
+        parts.append(f":gray[by {plain(entry.by)}]")
+    if entry.count > 1:
+        parts.append(f":gray[{entry.count} times since {time_of_day(entry.since, now, zone)}]")
+    return " ".join(parts)
+
+
+def time_of_day(at: float, now: float, zone: tzinfo) -> str:
+    """Return the time, with the date if that is not today in this zone."""
+    moment, today = datetime.fromtimestamp(at, zone), datetime.fromtimestamp(now, zone)
+    if moment.date() == today.date():
+        return f"{moment:%H:%M:%S}"
+    return f"{moment:%d %b %H:%M}" if moment.year == today.year else f"{moment:%d %b %Y %H:%M}"
+
+
+def viewer_zone() -> tzinfo:
     """Return the viewer's time zone, or UTC if the browser names none that is known here."""
     try:
         return ZoneInfo(st.context.timezone or "UTC")

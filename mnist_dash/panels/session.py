@@ -118,6 +118,8 @@ class Session:
     """The split that the page last set the strategy's controls to; a visitor's choice differs from it."""
     split_shown_at: float = 0.0
     """When that split was first set, by the monotonic clock."""
+    history_from: float | None = None
+    """The time at which the page of the history begins; None for the newest entries."""
     findings: tuple[Finding, ...] = ()
     """The result of this visitor's last route test."""
     toasts: list[tuple[str, bool]] = field(default_factory=list)

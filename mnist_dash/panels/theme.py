@@ -101,6 +101,11 @@ def role_badge(role: Role, more: str = "") -> str:
     return f":{COLOUR_NAME[role]}-badge[{ICON[role]} {role.label}{more}]"
 
 
+def model_badge(role: Role, name: str) -> str:
+    """Return the markdown of a model's name in the colour and with the shape of its role."""
+    return f":{COLOUR_NAME[role]}-badge[{ICON[role]} {name}]"
+
+
 def state_badge(state: State | None) -> str:
     """Return the markdown of a deployment's state; None means that there is no deployment."""
     if state is None:

@@ -9,9 +9,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, TypeAlias
 
 from mnist_dash import attribution, preconditions
-from mnist_dash.domain import Comparison, Image, Prediction, Role, Route, Snapshot
+from mnist_dash.domain import Comparison, EventKind, HistoryEntry, Image, Prediction, Role, Route, Snapshot
 from mnist_dash.errors import EngineError, ServingError
 from mnist_dash.serving.client import ServingClient
+from mnist_dash.timeline import EventLog
 from mnist_dash.traffic import Answer, AnswerStore, TrafficSetup
 
 TRAFFIC_SECONDS: Final = 5.0
@@ -30,11 +31,13 @@ class RecordingClient:
         snapshot: Callable[[], Snapshot],
         pool: ThreadPoolExecutor,
         answers: AnswerStore,
+        events: EventLog,
     ) -> None:
         self._serving = serving
         self._snapshot = snapshot
         self._pool = pool
         self._answers = answers
+        self._events = events
 
     def predict(self, image: Image, route: Route, truth: int | None) -> Prediction:
         """Ask for a visitor, and once more if the request meets a dying replica; raises ServingError."""
@@ -133,6 +136,8 @@ class RecordingClient:
         setup = TrafficSetup.from_snapshot(before)
         answer = Answer.from_outcome(outcome, time.time(), route, setup, truth, by_visitor=by_visitor)
         self._answers.add(answer)
+        if answer.error:
+            self._events.add(HistoryEntry(answer.at, "", answer.error, EventKind.LOST))
 
     def _explain(self, error: ServingError, route: Route) -> ServingError:
         """Return the error with the engine's reason as its next step, if the engine knows one."""

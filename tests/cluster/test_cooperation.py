@@ -66,12 +66,12 @@ def test_a_split_that_kubectl_set_is_shown_and_left_until_it_is_taken_over(
     assert error.can_take_over
     assert f"annotation {WEIGHT} belongs to kubectl-annotate since 20" in error.problem
     assert weight(rollout) == "70"
-    assert both.history()[0].what == "Send 20 % of the requests to New"
+    assert both.history()[0].what == "Set strategy: Canary 20 %"
 
     both.on_behalf_of("ann", take_over=True).set_split(30)
     after = both.wait_settled()
     assert (weight(rollout), after.split_observed, after.drift) == ("30", 30, ())
-    assert (both.history()[0].by, both.history()[0].what) == ("ann", "Send 30 % of the requests to New")
+    assert (both.history()[0].by, both.history()[0].what) == ("ann", "Set strategy: Canary 30 %")
     both.set_split(0)
 
 

@@ -343,7 +343,7 @@ def test_the_history_has_each_change_with_its_user(both: Dashboard) -> None:
     """Newest first; without a name it was the engine's own user."""
     both.on_behalf_of("ann@example.com").set_split(20)
     newest, *others = both.history()
-    assert (newest.by, newest.what) == ("ann@example.com", "Send 20 % of the requests to New")
+    assert (newest.by, newest.what) == ("ann@example.com", "Set strategy: Canary 20 %")
     assert [entry.what.partition(" gs:")[0].split()[0] for entry in others] == ["Deploy", "Deploy"]
     assert all(entry.by for entry in others)
 

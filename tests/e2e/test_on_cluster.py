@@ -104,7 +104,7 @@ def test_from_an_empty_namespace_to_a_promotion_and_back(visit: Visit, bed: Bed,
         (
             "Take the promotion back",
             "Make New the Current",
-            "Send 20 % of the requests to New",
+            "Set strategy: Canary 20 %",
             f"Deploy {cnn} version 1 as New with 1 replica",
             "as New with 2 replicas",
             f"Deploy {linear} version 1 as Current with 1 replica",

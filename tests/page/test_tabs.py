@@ -5,22 +5,71 @@ from __future__ import annotations
 import time
 
 import pytest
+import streamlit as st
 
-from mnist_dash.domain import EngineObject, Finding, Gateway, HistoryEntry, Role, Route
+from mnist_dash.domain import EngineObject, EventKind, Finding, Gateway, HistoryEntry, Role, Route
 from mnist_dash.errors import EngineError
 from tests.fakes import FakeEngine
 from tests.page.conftest import Page
 
 
 def test_the_history_is_the_first_tab(page: Page, engine: FakeEngine) -> None:
-    """Who did what, newest first."""
-    assert "Nothing has been changed yet." in page.text
-    engine.done = (HistoryEntry(time.time(), "ada@example.com", "Make New the Current"),)
+    """Changes with who made them, and events with their model, newest first."""
+    assert "Nothing has happened yet." in page.text
+    now = time.time()
+    killed = HistoryEntry(now, "", "It was killed.", EventKind.ENDED, Role.NEW, "cnn", 3, now - 60)
+    engine.done = (killed, HistoryEntry(now - 99, "ada@example.com", "Make New the Current"))
     (table,) = page.run().at.table
-    assert list(table.value.columns) == ["When", "Who", "What"]
-    when, *rest = table.value.iloc[0]
-    assert rest == ["ada@example.com", "Make New the Current"]
-    assert "(just now)" in when
+    assert list(table.value.columns) == ["When", "What"]
+    event, change = table.value["What"]
+    assert event.startswith(
+        ":red[:material/dangerous:] **Replica ended** :orange-badge[:material/change_history: cnn] "
+        "It was killed. :gray[3 times since "
+    )
+    assert change == ":blue[:material/touch_app:] **Make New the Current** :gray[by ada@example.com]"
+
+
+def times_of(page: Page) -> list[str]:
+    """What the rows of the history are called, newest first."""
+    (table,) = page.at.table
+    return [row.split("**")[1] for row in table.value["What"]]
+
+
+def test_the_history_shows_20_entries_at_a_time(page: Page, engine: FakeEngine) -> None:
+    """New entries join the newest page, and move no other."""
+    now = time.time()
+    engine.done = tuple(HistoryEntry(now - n, "ada", f"{n}") for n in range(50))
+    assert times_of(page.run()) == [f"{n}" for n in range(20)]
+    assert page.at.button("history-newer").disabled
+    assert times_of(page.click("history-older")) == [f"{n}" for n in range(20, 40)]
+    engine.done = (HistoryEntry(now, "ada", "new"), *engine.done)
+    assert times_of(page.run()) == [f"{n}" for n in range(20, 40)]
+    assert "22 to 41 of 51" in page.text
+    assert times_of(page.click("history-older")) == [f"{n}" for n in range(40, 50)]
+    assert page.at.button("history-older").disabled
+    page.click("history-newer").click("history-newer")
+    assert times_of(page) == ["new", *(f"{n}" for n in range(19))]
+
+
+def test_the_history_can_be_filtered(page: Page, engine: FakeEngine) -> None:
+    """Changes are those that were refused too."""
+    kinds = (EventKind.CHANGE, EventKind.REFUSED, EventKind.READY)
+    engine.done = tuple(HistoryEntry(3.0 - n, "", "x", kind) for n, kind in enumerate(kinds))
+    page.at.session_state["history-filter"] = "Changes"
+    assert times_of(page.run()) == ["x", "Refused"]
+    page.at.session_state["history-filter"] = "Events"
+    assert times_of(page.run()) == ["Ready"]
+
+
+def test_the_history_is_in_the_viewers_time_zone(
+    page: Page, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which the browser names."""
+    engine.done = (HistoryEntry(0.0, "ada", "Make New the Current"),)
+    monkeypatch.setattr(type(st.context), "timezone", "Asia/Tokyo")
+    (table,) = page.run().at.table
+    assert table.value["When"][0] == "01 Jan 1970 09:00"
+    assert "Times are Asia/Tokyo." in page.text
 
 
 def test_the_objects_tab_shows_details_and_log_of_each(page: Page) -> None:

@@ -187,7 +187,7 @@ def test_a_check_does_not_outlive_its_parent(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("script", "reason"),
     [
-        ("kill -ABRT $$", "It was ended by signal SIGABRT."),
+        ("kill -ABRT $$", "It was killed by signal SIGABRT."),
         ("echo no room left >&2; exit 1", "no room left"),
         ("exit 3", "It ended with exit code 3."),
     ],

@@ -58,4 +58,4 @@ def test_a_child_that_is_killed_has_the_signal_as_the_reason() -> None:
     child.send(b"1\n")
     assert events.get(timeout=PATIENCE) == 1
     child.kill()
-    assert events.get(timeout=PATIENCE) == Exited("It was ended by signal SIGKILL.")
+    assert events.get(timeout=PATIENCE) == Exited("It was killed by signal SIGKILL.")

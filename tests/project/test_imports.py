@@ -27,6 +27,7 @@ LAYERS = [
         "settings",
         "signature",
         "subprocesses",
+        "timeline",
         "traffic",
         "traffic_generator",
     },

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
 import pytest
 
 from mnist_dash.domain import Role
@@ -58,19 +61,13 @@ def test_a_split_is_named_after_its_strategy(split: int, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (-2, "just now"),
-        (59, "just now"),
-        (60, "1 minute ago"),
-        (3599, "59 minutes ago"),
-        (7200, "2 hours ago"),
-        (86400 * 3, "3 days ago"),
-    ],
+    ("zone", "shown"),
+    [("UTC", "09:00:00"), ("America/New_York", "04:00:00"), ("Pacific/Kiritimati", "28 Nov 23:00")],
 )
-def test_the_age_of_a_change_is_in_its_largest_unit(seconds: float, words: str) -> None:
-    """A clock that is a little ahead does no harm."""
-    assert history.ago(seconds) == words
+def test_a_time_has_a_date_only_if_that_is_not_today_for_the_viewer(zone: str, shown: str) -> None:
+    """Three hours later, it is the next day on Kiritimati alone."""
+    at = datetime(2026, 11, 28, 9, tzinfo=UTC).timestamp()
+    assert history.time_of_day(at, at + 3 * 3600, ZoneInfo(zone)) == shown
 
 
 def test_the_same_state_is_previewed_once() -> None:

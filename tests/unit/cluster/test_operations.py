@@ -110,7 +110,7 @@ def test_every_change_is_in_the_history_with_its_user(both: InMemoryCluster) -> 
     assert [entry.what for entry in history] == [
         "Deploy gs://models/linear version 1 as Current with 1 replica",
         "Deploy gs://models/cnn version 3 as New with 2 replicas",
-        "Send 20 % of the requests to New",
+        "Set strategy: Canary 20 %",
     ]
     cause = both.objects["Deployment", "mnist-green"]["metadata"]["annotations"]["kubernetes.io/change-cause"]
     assert cause == f"ann: {history[1].what}"

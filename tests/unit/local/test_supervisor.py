@@ -26,7 +26,7 @@ from tests.clock import Clock
 from tests.unit.local.fakes import FakeChild, FakeChildren
 
 CRASHED = Exited("It went wrong.")
-KILLED = Exited("It was ended by signal SIGKILL.")
+KILLED = Exited("It was killed by signal SIGKILL.")
 
 
 class FakeListener:

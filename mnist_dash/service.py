@@ -100,7 +100,10 @@ class Engine(Protocol):
         """Return all applied objects as one YAML file; empty on the local engine."""
 
     def history(self) -> tuple[HistoryEntry, ...]:
-        """Return the changes that were asked for, and what happened to the models, newest first."""
+        """Return the changes that were asked for, newest first."""
+
+    def events(self) -> tuple[HistoryEntry, ...]:
+        """Return what happened to the models, newest first, as far as it is known."""
 
     def diagnose_route(self, probes: Sequence[Probe]) -> tuple[Finding, ...]:
         """Return what the answers to probes say about the gateway, and faults of the applied objects."""
@@ -315,8 +318,12 @@ class Dashboard:
         return self._engine.manifests()
 
     def history(self) -> tuple[HistoryEntry, ...]:
-        """Return who asked for what, and what happened to models and requests, newest first."""
-        return newest_first(self._engine.history(), self._events.entries())
+        """Return who asked for what and when, newest first."""
+        return self._engine.history()
+
+    def timeline(self) -> tuple[HistoryEntry, ...]:
+        """Return the history with what happened: to models, to requests, and to changes that were refused."""
+        return newest_first(self.history(), self._engine.events(), self._events.entries())
 
     def test_route(self) -> tuple[Finding, ...]:
         """Send probes with and without the route header, and return what they show of the gateway."""

@@ -103,6 +103,7 @@ class FakeEngine:
     difference: str = ""
     applied: str = ""
     done: tuple[HistoryEntry, ...] = ()
+    happened: tuple[HistoryEntry, ...] = ()
     findings: tuple[Finding, ...] = ()
     offered: tuple[Suggestion, ...] = (Suggestion("Linear", LINEAR), Suggestion("CNN", CNN))
     running: tuple[EngineObject, ...] = (
@@ -157,6 +158,9 @@ class FakeEngine:
 
     def history(self) -> tuple[HistoryEntry, ...]:
         return self.done
+
+    def events(self) -> tuple[HistoryEntry, ...]:
+        return self.happened
 
     def diagnose_route(self, probes: Sequence[Probe]) -> tuple[Finding, ...]:
         """Return `findings`; the probes are recorded."""

@@ -35,7 +35,7 @@ from mnist_dash.settings import RouterKind, Settings
 from mnist_dash.storage.base_diagnosis import bases_in_buckets
 from mnist_dash.storage.key_file import client_for
 from mnist_dash.storage.location import FolderLocation, Progress, location_of
-from mnist_dash.timeline import EventLog, EventRecorder, newest_first
+from mnist_dash.timeline import EventLog, EventRecorder
 
 FIRST_POLL_SECONDS = 2.0
 """How long the start waits for the cluster; it then continues without."""
@@ -223,7 +223,10 @@ class KubernetesEngine:
         return to_yaml(polling.applied_objects(self._observation, self._settings.namespace, self._routes))
 
     def history(self) -> tuple[domain.HistoryEntry, ...]:
-        return newest_first(self._observation.state.history[::-1], self._events.entries())
+        return self._observation.state.history[::-1]
+
+    def events(self) -> tuple[domain.HistoryEntry, ...]:
+        return self._events.entries()
 
     def diagnose_route(self, probes: Sequence[domain.Probe]) -> tuple[domain.Finding, ...]:
         api = self._connection()

@@ -27,7 +27,7 @@ from mnist_dash.savedmodel.background_checks import BackgroundChecks
 from mnist_dash.savedmodel.isolated_check import check_model_isolated
 from mnist_dash.settings import Settings
 from mnist_dash.storage.location import BucketLocation, Progress, location_of
-from mnist_dash.timeline import EventLog, EventRecorder, newest_first
+from mnist_dash.timeline import EventLog, EventRecorder
 
 HOST = "127.0.0.1"
 TICK_SECONDS = 0.1
@@ -125,7 +125,10 @@ class LocalEngine:
         return ""
 
     def history(self) -> tuple[domain.HistoryEntry, ...]:
-        return newest_first(self._desired.history[::-1], self._events.entries())
+        return self._desired.history[::-1]
+
+    def events(self) -> tuple[domain.HistoryEntry, ...]:
+        return self._events.entries()
 
     def diagnose_route(self, probes: Sequence[domain.Probe]) -> tuple[domain.Finding, ...]:
         return diagnose_route(probes, self._snapshot)

@@ -41,7 +41,7 @@ FILTERS: Final = ("All", "Changes", "Events")
 @st.fragment(run_every=2.0)
 def show(dash: Dashboard) -> None:
     """Show the entries, newest first and 20 at a time; it refreshes by itself while the tab is open."""
-    entries = dash.history()
+    entries = dash.timeline()
     if not entries:
         st.caption("Nothing has happened yet. Deploy a model or set the strategy to see it here.")
         return

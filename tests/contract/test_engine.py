@@ -17,6 +17,7 @@ from mnist_dash.domain import (
     ChangeContext,
     Deploy,
     EngineObject,
+    EventKind,
     Image,
     ModelCheck,
     Prediction,
@@ -337,6 +338,61 @@ def test_the_objects_are_what_runs(both: Dashboard) -> None:
     assert [replica.role for replica in replicas] == [Role.CURRENT, Role.NEW]
     assert all(replica.state == "ready" for replica in replicas)
     assert all("Serving version 1" in replica.log for replica in replicas)
+
+
+def events(dash: Dashboard, *kinds: EventKind) -> list[tuple[EventKind, str]]:
+    """The kind and the model of each event of these kinds, oldest first."""
+    return [(entry.kind, entry.model) for entry in reversed(dash.timeline()) if entry.kind in kinds]
+
+
+def test_the_timeline_tells_that_a_replica_was_killed_and_replaced(
+    ground: Ground, dash: Dashboard, linear: str
+) -> None:
+    """With the reason; and before, that the model became ready."""
+    dash.deploy(Role.CURRENT, linear)
+    name = dash.wait_settled().current.name  # type: ignore[union-attr]  # it is deployed
+    kinds = EventKind.READY, EventKind.ENDED, EventKind.REPLACED
+    assert events(dash, *kinds) == [(EventKind.READY, name)]
+    (victim,) = (item for item in dash.objects() if item.kind in ("Model server", "Pod"))
+    ground.signal(victim, SIGKILL)
+    wait_until(dash, lambda _: bool(events(dash, EventKind.REPLACED)))
+    assert events(dash, *kinds)[:3] == [(kind, name) for kind in kinds]
+    ended = next(entry for entry in dash.timeline() if entry.kind is EventKind.ENDED)
+    assert (ended.what, ended.role) == ("It was killed by signal SIGKILL.", Role.CURRENT)
+    assert abs(ended.at - time.time()) < 120
+
+
+def test_the_timeline_tells_that_a_split_was_held_and_when_it_came_in_force(
+    dash: Dashboard, linear: str, cnn: str, checked: dict[str, ModelCheck]
+) -> None:
+    """And that New became ready in between."""
+    dash.deploy(Role.CURRENT, replace(checked["linear"], base=linear))
+    dash.wait_settled()
+    dash.deploy(Role.NEW, replace(checked["cnn"], base=cnn))
+    dash.set_split(20)
+    dash.wait_settled()
+    kinds = [kind for kind, _ in events(dash, EventKind.HELD, EventKind.READY, EventKind.SPLIT)]
+    assert kinds[:2] == [EventKind.READY, EventKind.HELD]
+    assert set(kinds[2:]) == {EventKind.READY, EventKind.SPLIT}
+    assert "Canary 20 %." in [entry.what for entry in dash.timeline()]
+
+
+def test_the_timeline_tells_which_change_was_refused_and_why(both: Dashboard) -> None:
+    """With the user who asked for it."""
+    with pytest.raises(EngineError):
+        both.on_behalf_of("ann@example.com").undo_promote()
+    newest = both.timeline()[0]
+    assert (newest.kind, newest.by) == (EventKind.REFUSED, "ann@example.com")
+    assert "no promotion" in newest.what
+
+
+def test_the_timeline_tells_which_version_was_loaded(dash: Dashboard, shelf: Shelf, linear: str) -> None:
+    """When the model server has taken it from the folder."""
+    dash.deploy(Role.CURRENT, linear)
+    dash.wait_settled()
+    shelf.add_version(linear, "cnn", 2)
+    wait_until(dash, lambda s: s.current is not None and s.current.version == 2)
+    wait_until(dash, lambda _: "Version 2." in [entry.what for entry in dash.timeline()])
 
 
 def test_the_history_has_each_change_with_its_user(both: Dashboard) -> None:

@@ -18,7 +18,8 @@ def test_the_history_is_the_first_tab(page: Page, engine: FakeEngine) -> None:
     assert "Nothing has happened yet." in page.text
     now = time.time()
     killed = HistoryEntry(now, "", "It was killed.", EventKind.ENDED, Role.NEW, "cnn", 3, now - 60)
-    engine.done = (killed, HistoryEntry(now - 99, "ada@example.com", "Make New the Current"))
+    engine.happened = (killed,)
+    engine.done = (HistoryEntry(now - 99, "ada@example.com", "Make New the Current"),)
     (table,) = page.run().at.table
     assert list(table.value.columns) == ["When", "What"]
     event, change = table.value["What"]

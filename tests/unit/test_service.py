@@ -12,6 +12,7 @@ from mnist_dash.cluster.engine import KubernetesEngine
 from mnist_dash.domain import (
     ChangeContext,
     Deploy,
+    EventKind,
     Image,
     Prediction,
     Promote,
@@ -361,3 +362,33 @@ def test_digits_about_which_the_models_differ_are_found() -> None:
     """The first call waits for one."""
     with dashboard(FakeEngine(), [sure_of(7), sure_of(3)])[0] as dash:
         assert dash.find_disagreements(timeout=20).found[0] == 0
+
+
+def test_a_refused_change_is_in_the_timeline_with_who_and_why() -> None:
+    """Whether the dashboard or the engine refuses it; without a name it was the engine's own user."""
+    engine = FakeEngine(snapshot(new=None, split_desired=0, split_observed=0))
+    dash, _ = dashboard(engine)
+    with pytest.raises(EngineError):
+        dash.on_behalf_of("ann@example.com").promote()
+    engine.refusal = EngineError("The cluster is full.")
+    with pytest.raises(EngineError):
+        dash.remove(Role.CURRENT)
+    assert [(entry.kind, entry.by, entry.what) for entry in dash.timeline()] == [
+        (EventKind.REFUSED, "ada", "Remove Current. The cluster is full."),
+        (
+            EventKind.REFUSED,
+            "ann@example.com",
+            "Make New the Current. No New model is deployed. Deploy a New model first.",
+        ),
+    ]
+
+
+def test_lost_requests_are_in_the_timeline() -> None:
+    """Counted together, with the last reason."""
+    dash, serving = dashboard(FakeEngine())
+    serving.error = ServingError("HTTP 503.", "Try again.")
+    for _ in range(3):
+        with pytest.raises(ServingError):
+            dash.predict(IMAGE)
+    (entry,) = dash.timeline()
+    assert (entry.kind, entry.count, entry.what) == (EventKind.LOST, 3, "HTTP 503.")

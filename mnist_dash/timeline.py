@@ -75,6 +75,7 @@ class EventRecorder:
         self._log = log
         self._clock = clock
         self._before: Snapshot | None = None
+        self._observed_at = 0.0
         self._runs: dict[str, ReplicaRun] = {}
         self._lost: dict[Release, list[str]] = {}
         """The names of the replicas that ended and are not replaced yet."""
@@ -85,9 +86,10 @@ class EventRecorder:
     def observe(self, snapshot: Snapshot, runs: Iterable[ReplicaRun]) -> None:
         """Add the events since the last observation; the first has only ends of replicas as events."""
         before, self._before = self._before, snapshot
+        since, self._observed_at = self._observed_at, self._clock()
         runs = tuple(runs)
         for run in runs:
-            self._compare_run(self._runs.get(run.id), run, snapshot, is_first=before is None)
+            self._compare_run(self._runs.get(run.id), run, snapshot, since)
         self._runs = {run.id: run for run in runs}
         for model in filter(None, (snapshot.current, snapshot.new)):
             self._compare_model(before, model)
@@ -98,16 +100,18 @@ class EventRecorder:
         self._log.add(HistoryEntry(at or self._clock(), "", what, kind, *about))
 
     def _compare_run(
-        self, before: ReplicaRun | None, run: ReplicaRun, snapshot: Snapshot, *, is_first: bool
+        self, before: ReplicaRun | None, run: ReplicaRun, snapshot: Snapshot, since: float
     ) -> None:
         model = _of_release(snapshot, run.release)
         if model is None:
             return
         lost = self._lost.setdefault(run.release, [])
         if run.end and not (before and before.end):
-            self._add(EventKind.ENDED, run.end, model, run.ended_at)
+            # A cluster's times are whole seconds of another clock: an end must not precede what led to it.
+            at = min(max(run.ended_at, since), self._observed_at) if run.ended_at else 0.0
+            self._add(EventKind.ENDED, run.end, model, at)
             lost.append(run.name)
-        elif run.is_ready and not (before and before.is_ready) and lost and not is_first:
+        elif run.is_ready and not (before and before.is_ready) and lost and since:
             name = lost.pop(0)
             what = f"{run.name} is ready again." if name == run.name else f"{run.name} replaces {name}."
             self._add(EventKind.REPLACED, what, model)

@@ -13,7 +13,7 @@ from tests.clock import Clock
 from tests.fakes import deployment, snapshot
 
 NEW = ReplicaRun("1", "green-1", Release.GREEN, is_ready=True)
-KILLED = replace(NEW, is_ready=False, end="It was killed by signal SIGKILL.", ended_at=0.5)
+KILLED = replace(NEW, is_ready=False, end="It was killed by signal SIGKILL.", ended_at=1.5)
 NEXT = ReplicaRun("2", "green-2", Release.GREEN)
 
 
@@ -22,6 +22,7 @@ class Observer:
 
     def __init__(self, first: Snapshot | None = None) -> None:
         self.log, self.clock = EventLog(), Clock()
+        self.clock.now = 1.0
         self.recorder = EventRecorder(self.log, self.clock)
         self.recorder.observe(first or snapshot(), [NEW])
 
@@ -51,7 +52,7 @@ def test_a_killed_replica_is_reported_with_its_reason_and_its_replacement(observ
     degraded = snapshot(new=deployment(Role.NEW, state=State.DEGRADED, ready=0, version=None))
     (ended,) = observer.see(degraded, KILLED, NEXT)
     assert ended == (EventKind.ENDED, "cnn", "It was killed by signal SIGKILL.")
-    assert observer.log.entries()[0].at == 0.5
+    assert observer.log.entries()[0].at == 1.5
     ready = replace(NEXT, is_ready=True)
     assert observer.see(snapshot(), KILLED, ready) == [
         (EventKind.REPLACED, "cnn", "green-2 replaces green-1.")
@@ -59,12 +60,21 @@ def test_a_killed_replica_is_reported_with_its_reason_and_its_replacement(observ
     assert observer.see(snapshot(), KILLED, ready) == []
 
 
+@pytest.mark.parametrize(("told", "shown"), [(0.0, 2.0), (0.5, 1.0), (1.5, 1.5), (99.0, 2.0)])
+def test_an_end_is_between_the_two_observations_around_it(
+    observer: Observer, told: float, shown: float
+) -> None:
+    """Kubernetes tells whole seconds of another clock, or nothing."""
+    observer.see(snapshot(), replace(KILLED, ended_at=told))
+    assert observer.log.entries()[0].at == shown
+
+
 def test_an_end_before_the_first_observation_is_an_event_with_its_time() -> None:
     """A cluster remembers how its containers ended."""
     log = EventLog()
     EventRecorder(log).observe(snapshot(), [KILLED, replace(NEXT, is_ready=True)])
     (entry,) = log.entries()
-    assert (entry.kind, entry.at, entry.role) == (EventKind.ENDED, 0.5, Role.NEW)
+    assert (entry.kind, entry.at, entry.role) == (EventKind.ENDED, 1.5, Role.NEW)
 
 
 @pytest.mark.parametrize("before", [State.STARTING, State.UPDATING])

@@ -7,7 +7,7 @@ from functools import partial
 
 import streamlit as st
 
-from mnist_dash.domain import Change, Deploy, describe
+from mnist_dash.domain import Change, Snapshot
 from mnist_dash.errors import EngineError, MnistDashError, ModelError
 from mnist_dash.panels.session import Dialog, session, signed_in_user
 from mnist_dash.panels.theme import show_problem
@@ -19,34 +19,52 @@ TAKE_OVER = "Take it over", "take-over", ":material/front_hand:"
 
 
 def apply_on_click(dash: Dashboard, change: Change, *, take_over: bool = False) -> None:
-    """Apply a change from a button's callback; the next run shows that it has started, or the error."""
-    session().conflict = None
+    """Apply a change from a button's callback; the next run shows the error, if there is one."""
+    session().refusal = None
     try:
         _apply(dash, change, take_over=take_over)
     except MnistDashError as error:
-        if isinstance(error, EngineError) and error.can_take_over:
-            session().conflict = change, error
-        else:
-            session().notify(str(error), error=True)
+        session().refusal = change, error
 
 
 def _apply(dash: Dashboard, change: Change, *, take_over: bool, expected: str = "") -> None:
+    new = dash.snapshot().new
     dash.on_behalf_of(signed_in_user(), take_over=take_over).apply(change, expected=expected)
-    warnings = change.check.warnings if isinstance(change, Deploy) else ()
-    session().notify(" ".join([f"Started: {describe(change)}.", *warnings]))
+    session().pending.append((change, new.release if new else None))
 
 
-def show_conflict(dash: Dashboard, *kinds: type[Change]) -> None:
-    """Show the conflict of a change of these kinds, if there is one, with the choice to take over."""
-    change, problem = session().conflict or (None, None)
+def find_refusal(snapshot: Snapshot, *kinds: type[Change]) -> MnistDashError | None:
+    """Return why the last change was refused, if it is of these kinds, and the reason is not gone by now."""
+    change, problem = session().refusal or (None, None)
     if problem is None or not isinstance(change, kinds):
-        return
-    show_problem(problem)
-    with st.container(horizontal=True, key="conflict-buttons"):
+        return None
+    if snapshot.trouble:  # it is shown above, and once it is over, so is its refusal
+        session().refusal = None
+        return None
+    return problem
+
+
+def show_refusal(dash: Dashboard, snapshot: Snapshot, *kinds: type[Change]) -> None:
+    """Show why the last change was refused, if it is of these kinds, and the choice to take over."""
+    if problem := find_refusal(snapshot, *kinds):
+        show_problem(problem)
+        with st.container(horizontal=True, key="refusal-buttons"):
+            show_take_over(dash)
+
+
+def can_take_over(problem: MnistDashError | None) -> bool:
+    """Whether a change was refused because somebody else owns fields, which it may take over."""
+    return isinstance(problem, EngineError) and problem.can_take_over
+
+
+def show_take_over(dash: Dashboard) -> None:
+    """Show the buttons that take over the fields that somebody else owns, or leave them, where that helps."""
+    change, problem = session().refusal or (None, None)
+    if change and can_take_over(problem):
         label, key, icon = TAKE_OVER
         take_over = partial(apply_on_click, dash, change, take_over=True)
         st.button(label, key=key, icon=icon, on_click=take_over)
-        st.button("Leave it", key="leave-it", on_click=setattr, args=(session(), "conflict", None))
+        st.button("Leave it", key="leave-it", on_click=setattr, args=(session(), "refusal", None))
 
 
 def run_dialog(
@@ -86,7 +104,7 @@ def show_cancel(button: Button = st.button) -> None:
 def _show_override(dialog: Dialog, problem: MnistDashError, button: Button) -> None:
     """Show a second, explicit button where the visitor may override the problem."""
     options: dict[str, bool | str] = {"allow_unverified": dialog.allow_unverified}
-    if isinstance(problem, EngineError) and problem.can_take_over:
+    if can_take_over(problem):
         options["take_over"] = True
         label, key, icon = TAKE_OVER
     elif isinstance(problem, EngineError) and problem.etag:

@@ -38,7 +38,7 @@ def show(dash: Dashboard, snapshot: Snapshot, obstacle: str) -> None:
             )
         elif why_not and not obstacle:
             st.caption(plain(why_not), width="stretch")
-    actions.show_conflict(dash, Promote, UndoPromote)
+    actions.show_refusal(dash, snapshot, Promote, UndoPromote)
 
 
 def show_interrupted(dash: Dashboard, snapshot: Snapshot, obstacle: str) -> None:
@@ -61,4 +61,4 @@ def show_interrupted(dash: Dashboard, snapshot: Snapshot, obstacle: str) -> None
                     disabled=bool(obstacle),
                     help=obstacle or None,
                 )
-        actions.show_conflict(dash, Promote, UndoPromote)
+        actions.show_refusal(dash, snapshot, Promote, UndoPromote)

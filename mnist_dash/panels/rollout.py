@@ -8,7 +8,7 @@ from typing import Final
 import streamlit as st
 
 from mnist_dash.domain import Role, Snapshot
-from mnist_dash.panels import model_card, predict, promote, strategy
+from mnist_dash.panels import model_card, outcomes, predict, promote, strategy
 from mnist_dash.panels.session import Dialog, session
 from mnist_dash.panels.theme import ink, plain
 from mnist_dash.service import Dashboard
@@ -32,7 +32,7 @@ def _show_panel(dash: Dashboard, page_snapshot: Snapshot, page_dialog: Dialog | 
     if predict.basis(snapshot, in_cluster=in_cluster) != before or session().dialog is not page_dialog:
         st.rerun()
     session().shown = _visible_part(snapshot)
-    _show_toasts()
+    outcomes.show_toasts(snapshot)
     with st.container(gap="xsmall", key="roll-out"):
         _show_controls(dash, snapshot)
 
@@ -75,11 +75,3 @@ def _watch(dash: Dashboard) -> None:
 def _visible_part(snapshot: Snapshot) -> tuple[Snapshot, str]:
     """Return what the page is drawn from: the snapshot without its time, and the colour of text."""
     return replace(snapshot, taken_at=0), ink()
-
-
-def _show_toasts() -> None:
-    """Show the result of the last click for a few seconds."""
-    toasts, session().toasts = session().toasts, []
-    for message, is_error in toasts:
-        icon = ":material/error:" if is_error else ":material/check:"
-        st.toast(plain(message), icon=icon, duration="long" if is_error else "short")

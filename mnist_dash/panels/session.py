@@ -18,13 +18,14 @@ from mnist_dash.domain import (
     ModelCheck,
     Prediction,
     Promote,
+    Release,
     Remove,
     Role,
     SetSplit,
     Snapshot,
     Suggestion,
 )
-from mnist_dash.errors import EngineError, MnistDashError
+from mnist_dash.errors import MnistDashError
 
 STROKE_SECONDS = 1.0
 """How long after a click on Predict a stroke still belongs to it: the canvas sends a stroke 0.2 s late."""
@@ -112,8 +113,12 @@ class Session:
     traffic_switched_at: float = float("-inf")
     """When the traffic was started or stopped from here, by the monotonic clock."""
     dialog: Dialog | None = None
-    conflict: tuple[Change, EngineError] | None = None
-    """A change without a dialog that was refused, because it writes fields that somebody else owns."""
+    refusal: tuple[Change, MnistDashError] | None = None
+    """The last change without a dialog, if it was refused."""
+    pending: list[tuple[Change, Release | None]] = field(default_factory=list)
+    """This visitor's changes until they are done, each with the release that was New before it."""
+    split_sent: int | None = None
+    """The split that was sent last, until another one is chosen."""
     split_shown: int | None = None
     """The split that the page last set the strategy's controls to; a visitor's choice differs from it."""
     split_shown_at: float = 0.0
@@ -122,14 +127,10 @@ class Session:
     """The time at which the page of the history begins; None for the newest entries."""
     findings: tuple[Finding, ...] = ()
     """The result of this visitor's last route test."""
-    toasts: list[tuple[str, bool]] = field(default_factory=list)
-    """Messages for the next run, each with whether it reports an error; a callback cannot show them."""
+    errors: list[str] = field(default_factory=list)
+    """Errors without a place of their own, for the next run: a callback cannot show them."""
     shown: tuple[Snapshot, str] | None = None
     """What the page was drawn from, to notice a change; never a source of what to draw."""
-
-    def notify(self, message: str, *, error: bool = False) -> None:
-        """Have the next run show a message for a few seconds."""
-        self.toasts.append((message, error))
 
     def start_sheet(self, sample: Sample | None = None) -> None:
         """Put a new sheet on the canvas: blank, or with a digit on it."""
@@ -147,7 +148,7 @@ class Session:
 
     def open(self, role: Role, change: Remove | SetSplit | Promote | None = None) -> None:
         """Open the dialog that confirms a change, or that deploys; a run of the whole page shows it."""
-        self.dialog, self.conflict = Dialog(role, change), None
+        self.dialog, self.refusal = Dialog(role, change), None
 
     def close(self) -> None:
         """Close the dialog that is open, if any."""

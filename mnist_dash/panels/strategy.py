@@ -9,14 +9,17 @@ import streamlit as st
 
 from mnist_dash import preconditions
 from mnist_dash.domain import DEFAULT_CANARY, MAX_CANARY, MIN_CANARY, Role, SetSplit, Snapshot, Strategy
+from mnist_dash.errors import MnistDashError
 from mnist_dash.panels import actions, diff
 from mnist_dash.panels.session import session
-from mnist_dash.panels.theme import describe_split, plain, role_badge
+from mnist_dash.panels.theme import describe_split, plain, role_badge, shorten
 from mnist_dash.rollout_status import GATEWAY_PENDING
 from mnist_dash.service import Dashboard
 
 CHOSEN, CANARY_PERCENT = "strategy", "canary-percent"
 STRATEGIES: Final = tuple(Strategy)
+NOTE_LENGTH: Final = 100
+"""Characters of a refusal that fit into the room of the note; its tooltip has the whole."""
 RESEND_SECONDS: Final = 3.0
 """A run that follows another at once drops what that one sent, so the controls are set again for so long."""
 
@@ -39,10 +42,7 @@ def show(dash: Dashboard, snapshot: Snapshot, obstacle: str = "") -> None:
             disabled=chosen is not Strategy.CANARY,
             label_visibility="collapsed",
         )
-        unsent = None if _chosen_split() == snapshot.split_desired else _chosen_split()
-        why_not = obstacle or preconditions.why_not(snapshot, SetSplit(_chosen_split()))
-        _show_buttons(dash, unsent, why_not, describe_pending(snapshot))
-        actions.show_conflict(dash, SetSplit)
+        _show_buttons(dash, snapshot, obstacle)
 
 
 def traffic(split: int) -> str:
@@ -80,27 +80,53 @@ def _chosen_split() -> int:
     return ends.get(widgets.get(CHOSEN, Strategy.CURRENT_ONLY), percent)
 
 
-def _show_buttons(dash: Dashboard, unsent: int | None, why_not: str, pending: str) -> None:
+def _find_unsent(snapshot: Snapshot) -> int | None:
+    """Return the chosen split if it is another one than desired, or others have changed the one in force."""
+    chosen, state = _chosen_split(), session()
+    drifted = bool(snapshot.drift) and snapshot.split_observed != snapshot.split_desired
+    if chosen == snapshot.split_desired and not drifted:
+        return None
+    state.split_sent = None
+    return chosen
+
+
+def _show_buttons(dash: Dashboard, snapshot: Snapshot, obstacle: str) -> None:
     """Show the buttons and one note, for which theme.STYLE reserves room: nothing moves when it changes."""
-    note = why_not or (pending if unsent is None else f"Not sent yet: {describe_split(unsent)}.")
+    unsent, refusal = _find_unsent(snapshot), actions.find_refusal(snapshot, SetSplit)
+    why_not = obstacle or preconditions.why_not(snapshot, SetSplit(_chosen_split()))
     with st.container(gap="xsmall", key="strategy-buttons"):
         with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="strategy-row"):
-            # Always of one type: a button whose type changes is made anew in the browser and loses the focus.
+            # A button whose type changes is made anew in the browser, and one that is disabled under the
+            # focus loses it. So this one is always primary, and after a click theme.STYLE lets it look
+            # disabled until there is another choice.
             st.button(
                 "Set strategy",
                 key="set-strategy",
+                type="primary",
                 icon=":material/alt_route:",
                 on_click=_set,
                 args=(dash,),
-                disabled=bool(why_not),
+                disabled=bool(why_not) or (unsent is None and session().split_sent != snapshot.split_desired),
             )
-            if dash.in_cluster:
+            if actions.can_take_over(refusal):
+                actions.show_take_over(dash)
+            elif dash.in_cluster:
                 _show_preview_button(unsent, why_not)
-            else:
-                st.caption(note)
+            if not dash.in_cluster:
+                _show_note(snapshot, unsent, why_not, refusal)
         if dash.in_cluster:
-            with st.container(key="strategy-note"):
-                st.caption(note)
+            _show_note(snapshot, unsent, why_not, refusal)
+
+
+def _show_note(snapshot: Snapshot, unsent: int | None, why_not: str, refusal: MnistDashError | None) -> None:
+    with st.container(key="note-unsent" if unsent is not None else "note-sent"):
+        if refusal:
+            text, whole = shorten(str(refusal), NOTE_LENGTH)
+            st.caption(f":red[{plain(text)}]", help=whole and plain(whole))
+        elif why_not or unsent is None:
+            st.caption(why_not or describe_pending(snapshot))
+        else:
+            st.caption(f"Not sent yet: {describe_split(unsent)}.")
 
 
 def _show_preview_button(unsent: int | None, why_not: str) -> None:
@@ -115,7 +141,10 @@ def _show_preview_button(unsent: int | None, why_not: str) -> None:
 
 
 def _set(dash: Dashboard) -> None:
-    actions.apply_on_click(dash, SetSplit(_chosen_split()))
+    chosen = _find_unsent(dash.snapshot())
+    if chosen is not None:  # else it is the second click of a double click
+        session().split_sent = chosen
+        actions.apply_on_click(dash, SetSplit(chosen))
 
 
 def _preview() -> None:

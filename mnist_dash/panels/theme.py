@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterable
 from typing import Final, Literal
 
@@ -38,14 +39,25 @@ STYLE: Final = """<style>
 .st-key-header { min-height: 2.75rem; padding-right: 2.5rem; }
 .st-key-answer { min-height: 172px; }
 .st-key-card-current, .st-key-card-new { min-height: 160px; }
-.st-key-strategy-row:not(:has(.st-key-preview-split)) { min-height: 66px; }
-.st-key-strategy-row:not(:has(.st-key-preview-split)) > :last-child { flex: 1 1 150px; }
-.st-key-strategy-note { min-height: 2.75rem; }
+.st-key-strategy-row:has([class*="st-key-note-"]) { min-height: 66px; }
+.st-key-strategy-row:has([class*="st-key-note-"]) > :last-child { flex: 1 1 150px; }
+[class*="st-key-note-"] { min-height: 2.75rem; justify-content: center; }
+/* Set strategy is the primary button exactly when a choice is unsent, and keeps the focus after a click. */
+.st-key-strategy-buttons:has(.st-key-note-sent) .st-key-set-strategy button {
+  background: transparent; border-color: color-mix(in srgb, currentColor 30%, transparent); color: inherit;
+  opacity: 0.5; cursor: default;
+}
 .st-key-canary-percent { margin-bottom: -0.75rem; }
 /* The second click of a double click must not close the dialog that the first has opened. */
 [role="dialog"]::before { content: ""; position: fixed; inset: 0; z-index: -1; }
-/* Toasts appear in the header, above all controls, and let clicks through. */
-.stToastContainer { top: 0; right: clamp(0px, 100vw - 400px, 2.75rem); }
+/* The header stays in view, and toasts appear over its right half, one at a time: they cover nothing else. */
+[data-testid="stLayoutWrapper"]:has(> .st-key-header) {
+  position: sticky; top: 0; z-index: 100; background: light-dark(#ffffff, #101216);
+}
+.stMain { scroll-padding-top: 5rem; }
+.stToastContainer { display: grid; top: 2px; right: clamp(0px, 100vw - 400px, 2.75rem); }
+.stToastContainer > * { grid-area: 1 / 1; }
+.stToast { width: min(27rem, 100vw - 54px); min-height: 0; margin: 0; padding: 0.375rem 1rem; }
 .stToastContainer, .stToast { pointer-events: none; }
 .stToast button { pointer-events: auto; }
 /* The menu is in a corner that is free, rather than in a bar of its own. */
@@ -131,6 +143,13 @@ def plain(text: str) -> str:
     """Escape markdown in a text of an engine or an error, except for its parts in backticks."""
     parts = re.split(r"(`[^`]*`)", text)
     return "".join(part if part.startswith("`") else _MARKUP.sub(r"\\\g<0>", part) for part in parts)
+
+
+def shorten(text: str, longest: int) -> tuple[str, str | None]:
+    """Return a text of at most so many characters, in whole words, and the whole one if it is longer."""
+    if len(text) <= longest:
+        return text, None
+    return textwrap.shorten(text, longest, placeholder=" …"), text
 
 
 def text_height(text: str) -> Literal["content"] | int:

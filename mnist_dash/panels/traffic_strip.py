@@ -122,7 +122,7 @@ def _start(dash: Dashboard) -> None:
     try:
         dash.start_traffic(st.session_state[RATE])
     except MnistDashError as error:
-        session().notify(str(error), error=True)
+        session().errors.append(str(error))
 
 
 def _show_strip(dash: Dashboard, running: bool) -> None:

@@ -59,7 +59,7 @@ def test_deploy_fills_an_empty_role(page: Page, engine: FakeEngine) -> None:
     assert page.run().at.button("deploy-new").label == "Deploy"
     page.click("deploy-new").deploy(CNN, 2)
     assert engine.changes == [Deploy(Role.NEW, check_of(CNN, warnings=engine.warnings), 2)]
-    assert f"Started: Deploy {CNN} version 1 as New with 2 replicas. It got only 31 %" in page.text
+    assert "cnn is ready as New: 2 of 2 replicas." in page.text
     assert not page.run().has("deploy-confirm")
 
 
@@ -171,7 +171,7 @@ def test_an_unverified_model_is_deployed_after_a_second_confirmation(page: Page,
     assert isinstance(change, Deploy)
     assert change.check.base == BUCKET
     assert engine.checked == [BUCKET]
-    assert f"Started: Deploy {BUCKET} as New" in page.text
+    assert "is ready as New: 1 of 1 replicas." in page.text
 
 
 def test_deploying_unchecked_applies_to_one_base_only(page: Page, engine: FakeEngine) -> None:

@@ -263,7 +263,7 @@ def test_with_nothing_deployed_the_page_says_what_to_do_first(page: Page, engine
 def test_trouble_of_the_local_engine_is_shown_until_it_is_over(page: Page, engine: FakeEngine) -> None:
     """Without a reload; changes are accepted meanwhile."""
     engine.observed = snapshot(trouble="The gateway is being restarted.")
-    page.run()
+    page.run().choose(Strategy.NEW_ONLY)
     assert "The gateway is being restarted." in page.text
     assert page.at.button("predict").disabled
     assert not page.at.button("set-strategy").disabled

@@ -9,6 +9,12 @@ from mnist_dash.errors import EngineError
 from tests.fakes import FakeEngine, snapshot
 from tests.page.conftest import Page
 
+OUTCOMES = {
+    0: "All requests go to Current.",
+    100: "All requests go to New.",
+    35: "35 % of the requests go to New.",
+}
+
 
 @pytest.mark.parametrize(
     ("strategy", "percent", "split"),
@@ -22,11 +28,14 @@ def test_set_strategy_sends_the_split(
     assert engine.changes == [SetSplit(split)]
     assert f"Current {100 - split} %" in page.text
     assert f"New {split} %" in page.text
+    assert OUTCOMES[split] in page.text
 
 
 def test_choosing_alone_sends_nothing(page: Page, engine: FakeEngine) -> None:
-    """The page says that the choice is not sent yet."""
+    """The page says that the choice is not sent yet, and the button is there for nothing else."""
+    assert page.at.button("set-strategy").disabled
     page.choose(Strategy.CANARY, 70)
+    assert not page.at.button("set-strategy").disabled
     assert engine.changes == []
     assert "Not sent yet: Canary, 70 % to New." in page.text
 
@@ -69,8 +78,20 @@ def test_a_held_split_shows_what_it_waits_for(page: Page, engine: FakeEngine) ->
     engine.held = True
     page.choose(Strategy.CANARY, 50).click("set-strategy")
     assert "Desired: Canary, 50 % to New. Waiting for the gateway." in page.text
+    assert "50 % of the requests go to New." not in page.text
     engine.settle()
     assert "Desired:" not in page.run().text
+    assert "50 % of the requests go to New." in page.text
+    assert "50 % of the requests go to New." not in page.run().text
+
+
+def test_a_second_click_on_set_strategy_sends_nothing(page: Page, engine: FakeEngine) -> None:
+    """The button keeps the focus, so it stays enabled until there is another choice, made and taken back."""
+    page.choose(Strategy.NEW_ONLY).click("set-strategy").click("set-strategy")
+    assert engine.changes == [SetSplit(100)]
+    assert not page.at.button("set-strategy").disabled
+    page.choose(Strategy.CURRENT_ONLY).choose(Strategy.NEW_ONLY)
+    assert page.at.button("set-strategy").disabled
 
 
 @pytest.mark.parametrize("strategy", [Strategy.NEW_ONLY, Strategy.CANARY])
@@ -84,11 +105,27 @@ def test_a_strategy_without_its_model_is_disabled_with_the_reason(
     assert "No New model is deployed" in page.text
 
 
-def test_an_error_after_the_click_is_shown(page: Page, engine: FakeEngine) -> None:
-    """For a few seconds."""
-    engine.refusal = EngineError("The gateway is being restarted.", "Try again in a moment.")
+def test_an_error_after_the_click_is_shown_once_where_it_belongs(page: Page, engine: FakeEngine) -> None:
+    """Beside the button rather than in a toast, until the next attempt or the end of the engine's trouble."""
+    engine.refusal = EngineError("The API server refused it.", "Try again in a moment.")
     page.choose(Strategy.NEW_ONLY).click("set-strategy")
-    assert "The gateway is being restarted. Try again in a moment." in page.text
+    assert page.run().text.count("The API server refused it. Try again in a moment.") == 1
+    assert not page.at.toast
+    engine.observed = snapshot(trouble="The API server does not answer.")
+    page.run()
+    engine.observed = snapshot()
+    assert "refused" not in page.run().text
+    engine.refusal = None
+    assert "All requests go to New." in page.click("set-strategy").text
+
+
+def test_a_long_error_fits_beside_the_button(page: Page, engine: FakeEngine) -> None:
+    """Its end is in the tooltip."""
+    engine.refusal = EngineError("The webhook says no" + " and no" * 30 + ".", "Ask it.")
+    page.choose(Strategy.NEW_ONLY).click("set-strategy")
+    note = next(caption for caption in page.at.caption if "The webhook" in caption.value)
+    assert len(note.value) < 120
+    assert "Ask it." in note.help
 
 
 def test_a_strategy_has_a_preview_that_can_set_it(page: Page, engine: FakeEngine) -> None:
@@ -107,6 +144,7 @@ def test_trouble_of_a_cluster_is_shown_once_and_disables_changes(page: Page, eng
     engine.in_cluster, engine.observed = True, snapshot(trouble=trouble)
     assert page.run().text.count(trouble) == 1
     controls = ("deploy-current", "remove-new", "set-strategy", "promote")
+    page.choose(Strategy.CANARY, 70)
     assert all(page.at.button(key).disabled for key in controls)
     engine.observed = snapshot()
     page.run()

@@ -1,0 +1,81 @@
+"""Say that a change is done, once the snapshot shows it."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from mnist_dash.domain import (
+    Change,
+    Deploy,
+    Promote,
+    Release,
+    Remove,
+    Role,
+    SetSplit,
+    Snapshot,
+    State,
+    UndoPromote,
+)
+from mnist_dash.panels.session import session
+from mnist_dash.panels.theme import plain
+
+
+def show_toasts(snapshot: Snapshot) -> None:
+    """Show a toast for each change of this visitor that is done, and forget those that will not be."""
+    state = session()
+    errors, state.errors = state.errors, []
+    for error in errors:
+        st.toast(plain(error), icon=":material/error:", duration="long")
+    outcomes = [(pending, describe_outcome(*pending, snapshot)) for pending in state.pending]
+    state.pending = [pending for pending, outcome in outcomes if outcome is None]
+    for _, outcome in outcomes:
+        if outcome:
+            st.toast(plain(outcome), icon=":material/check:", duration="short")
+
+
+def describe_outcome(change: Change, promoted: Release | None, snapshot: Snapshot) -> str | None:
+    """Describe a change that is done; None while it is under way, empty if it failed or was superseded.
+
+    `promoted` is the release that was New when the change was applied.
+    """
+    match change:
+        case SetSplit(percent):
+            if snapshot.split_desired != percent:
+                return ""
+            return _describe_split(percent) if snapshot.split_observed == percent else None
+        case Remove(role):
+            if snapshot.of(role):
+                return ""
+            return None if snapshot.waiting_for else f"{role.label} is removed."
+        case Deploy():
+            return _describe_deployment(change, snapshot)
+        case Promote() | UndoPromote():
+            return _describe_promotion(change, promoted, snapshot)
+
+
+def _describe_split(percent: int) -> str:
+    if percent in (0, 100):
+        return f"All requests go to {(Role.NEW if percent else Role.CURRENT).label}."
+    return f"{percent} % of the requests go to New."
+
+
+def _describe_deployment(change: Deploy, snapshot: Snapshot) -> str | None:
+    model = snapshot.of(change.role)
+    if model is None or model.state is State.FAILED:
+        return ""
+    if model.state is not State.READY:
+        return None
+    if (model.base, model.desired) != (change.check.base, change.replicas):
+        return ""
+    return f"{model.name} is ready as {change.role.label}: {model.ready} of {model.desired} replicas."
+
+
+def _describe_promotion(
+    change: Promote | UndoPromote, promoted: Release | None, snapshot: Snapshot
+) -> str | None:
+    current = snapshot.current
+    if snapshot.interrupted_promotion or current is None:
+        return ""
+    if snapshot.waiting_for or current.release is not promoted:
+        return None
+    return f"{current.name} is the Current{' again' if isinstance(change, UndoPromote) else ''}."

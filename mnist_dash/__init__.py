@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         SettingsError,
     )
     from mnist_dash.preprocessing import prepare
+    from mnist_dash.promotion_review import PromotionReview
     from mnist_dash.service import Dashboard, Engine
     from mnist_dash.settings import EngineKind, Settings
     from mnist_dash.traffic import Answer, Traffic
@@ -38,12 +39,16 @@ if TYPE_CHECKING:
 __all__ = [
     "Answer", "Comparison", "Dashboard", "Deployment", "Disagreements", "DrawingError", "Engine",
     "EngineError", "EngineKind", "EngineObject", "MnistDashError", "ModelCheck", "ModelError",
-    "Prediction", "Release", "Role", "Route", "ServingError", "Settings", "SettingsError", "Snapshot",
+    "Prediction", "PromotionReview", "Release", "Role", "Route", "ServingError", "Settings",
+    "SettingsError", "Snapshot",
     "State", "Strategy", "Suggestion", "Traffic", "open_dashboard", "prepare",
 ]
 # fmt: on
 
-_HOMES = ("errors", "domain", "settings", "preprocessing", "traffic", "disagreements", "service")
+_HOMES = (
+    *("errors", "domain", "settings", "preprocessing", "traffic", "disagreements", "promotion_review"),
+    "service",
+)
 
 
 def open_dashboard(settings: Settings) -> Dashboard:

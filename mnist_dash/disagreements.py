@@ -34,6 +34,11 @@ class Disagreements:
     """Why the search ended early, as a sentence; empty if it did not."""
 
     @property
+    def agreement(self) -> float | None:
+        """Share of the digits asked so far that both models answer alike, 0 to 1; None before the first."""
+        return 1 - len(self.found) / self.asked if self.asked else None
+
+    @property
     def is_finished(self) -> bool:
         """Whether the search is over."""
         return bool(self.problem) or self.asked == self.total > 0
@@ -60,14 +65,15 @@ class DisagreementSearch:
         self._models: ModelPair | None = None
         self._result = Disagreements()
 
-    def read(self, timeout: float = 0.0) -> Disagreements:
-        """Return what was found, and start the search if the models are others than before, or it failed.
+    def read(self, timeout: float = 0.0, *, retry: bool = True) -> Disagreements:
+        """Return what was found, and start the search if the models are others than before.
 
-        Waits up to `timeout` seconds for a first disagreement.
+        A search that failed is started again, unless `retry` is False. Waits up to `timeout` seconds for a
+        first disagreement.
         """
         models = ModelPair.from_snapshot(self._snapshot())
         with self._changed:
-            if models != self._models or self._result.problem:
+            if models != self._models or (retry and self._result.problem):
                 self._models, self._result = models, Disagreements(total=len(self._digits()))
                 self._start(models)
             self._changed.wait_for(lambda: self._result.found or self._result.is_finished, timeout)

@@ -41,11 +41,21 @@ from mnist_dash.domain import (
     describe,
 )
 from mnist_dash.errors import EngineError
+from mnist_dash.promotion_review import PromotionReview
+from mnist_dash.served_models import ModelPair
 from mnist_dash.serving.client import ServingClient
 from mnist_dash.serving.recording_client import RecordingClient
 from mnist_dash.storage.location import Progress
 from mnist_dash.timeline import EventLog, newest_first
-from mnist_dash.traffic import AnswerStore, Traffic, TrafficSetup, read_traffic
+from mnist_dash.traffic import (
+    KEPT,
+    AnswerStore,
+    Traffic,
+    TrafficSetup,
+    count_unknown_errors,
+    read_traffic,
+    summarize_models,
+)
 from mnist_dash.traffic_generator import DEFAULT_RATE, SENDERS, TrafficGenerator
 
 POLL_SECONDS = 0.05
@@ -308,6 +318,23 @@ class Dashboard:
         Waits up to `timeout` seconds for a first disagreement.
         """
         return self._search.read(timeout)
+
+    def review_promotion(self, *, retry: bool = True) -> PromotionReview:
+        """Return what is known of both models: accuracy, agreement, and the stored answers of each.
+
+        As `find_disagreements`, it starts the search for digits that the models answer differently; one that
+        failed is started again if `retry` is True.
+        """
+        snapshot, answers = self.snapshot(), self._answers.last(KEPT)
+        models = ModelPair.from_snapshot(snapshot)
+        can_ask = models.current and models.new
+        return PromotionReview(
+            snapshot.current,
+            snapshot.new,
+            self._search.read(retry=retry) if can_ask else Disagreements(),
+            summarize_models(answers, models, time.time()),
+            count_unknown_errors(answers, models),
+        )
 
     def objects(self) -> tuple[EngineObject, ...]:
         """Return everything that the engine runs, with the last log lines of each."""

@@ -6,7 +6,7 @@ import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -198,7 +198,7 @@ def read_traffic(
         counted=len(counted),
         unknown=sum(answer.prediction is not None and answer.role is None for answer in counted),
         errors=sum(answer.prediction is None for answer in counted),
-        unknown_errors=sum(answer.prediction is None and answer.role is None for answer in counted),
+        unknown_errors=count_unknown_errors(counted, setup.models),
     )
 
 
@@ -225,6 +225,14 @@ def summarize_models(answers: Sequence[Answer], models: ModelPair, now: float) -
         ]
         figures[role] = _summarize(given, 0, now, RATE_SECONDS)
     return figures
+
+
+def count_unknown_errors(answers: Iterable[Answer], models: ModelPair) -> int:
+    """Return how many requests failed while these models were deployed, at one that is not known."""
+    return sum(
+        answer.prediction is None and answer.role is None and not answer.setup.models.is_replaced_by(models)
+        for answer in answers
+    )
 
 
 def _summarize(answers: Sequence[Answer], known: int, now: float, span: float) -> RoleTraffic:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import streamlit as st
 
 from mnist_dash.domain import Deployment, Promote, Remove, Role, SetSplit, Snapshot, describe
-from mnist_dash.panels import deploy_dialog, diff
+from mnist_dash.panels import deploy_dialog, diff, evidence_table
 from mnist_dash.panels.actions import run_dialog, show_cancel
 from mnist_dash.panels.session import Dialog, session
-from mnist_dash.panels.theme import role_badge
+from mnist_dash.panels.theme import plain, role_badge, shortened
 from mnist_dash.service import Dashboard
 
 AFTER_REMOVAL = {
@@ -41,11 +41,16 @@ def _confirm(dash: Dashboard, dialog: Dialog, change: Remove | SetSplit | Promot
     match change:
         case Remove(role):
             key, icon = "remove-confirm", ":material/delete:"
-            st.markdown(f"{role_badge(role)} {_describe(snapshot.of(role))}")
+            _show_model(role, snapshot.of(role))
             st.markdown(f"Its replicas stop, and {AFTER_REMOVAL[role]}. The model's files are kept.")
         case Promote():
             key, icon = "promote-confirm", ":material/swap_vert:"
             _show_swap(snapshot)
+            evidence_table.show(dash, dialog)
+            st.markdown(
+                "All traffic then goes to the new Current, and nothing restarts. "
+                "Undo swaps the two back, with all traffic on today's Current."
+            )
         case SetSplit():
             key, icon = "split-confirm", ":material/alt_route:"
             show_difference = diff.show
@@ -59,18 +64,19 @@ def _confirm(dash: Dashboard, dialog: Dialog, change: Remove | SetSplit | Promot
 def _show_swap(snapshot: Snapshot) -> None:
     now, afterwards = (snapshot.current, snapshot.new), (snapshot.new, snapshot.current)
     for column, title, models in zip(st.columns(2), ("Now", "Afterwards"), (now, afterwards), strict=True):
-        with column.container(border=True):
+        with column.container(border=True, gap="xsmall"):
             st.markdown(f"**{title}**")
             for role, model in zip(Role, models, strict=True):
-                st.markdown(f"{role_badge(role)} {_describe(model)}")
-    st.markdown(
-        "All traffic then goes to the new Current, and nothing restarts. "
-        "Undo swaps the two back, with all traffic on today's Current."
-    )
+                _show_model(role, model)
 
 
-def _describe(model: Deployment | None) -> str:
+def _show_model(role: Role, model: Deployment | None) -> None:
+    """Show a role's model by name; a tooltip has the base and the release."""
     if not model:
-        return "  \nnothing"
+        st.markdown(f"{role_badge(role)} nothing")
+        return
     version = "" if model.version is None else f" version {model.version}"
-    return f"  \n`{model.base}`{version} · {model.release}"
+    st.markdown(
+        f"{role_badge(role)} **{plain(shortened(model.name))}**{version}",
+        help=f"`{model.base}` · {model.release}",
+    )

@@ -43,6 +43,8 @@ class Dialog:
     """The change to confirm; None in the dialog that deploys, whose form makes the change."""
     expected: str = ""
     """The `Snapshot.etag` of the role when the dialog was opened, or that the visitor has accepted since."""
+    is_under_review: bool = False
+    """Whether the figures about a promotion have been shown."""
     confirmed: bool = False
     """Whether its button was pressed, so that the next run applies the change."""
     take_over: bool = False

@@ -25,6 +25,7 @@ IDLE_SECONDS: Final = 3.0
 COLUMNS, CELLS = 26, 104
 """The grid of dots; it has a few cells more than dots, so that a gap follows the newest."""
 ERROR: Final = "#d9362b"
+ERRORS: Final = '<i class="error" title="errors" role="img" aria-label="errors"></i>'
 STYLE: Final = f"""<style>
 .st-key-traffic {{ container-type: inline-size; }}
 .st-key-traffic .dots {{ display: grid; grid-template-columns: repeat({COLUMNS}, minmax(0, 14px)); }}
@@ -56,8 +57,11 @@ STYLE: Final = f"""<style>
 }}
 .st-key-traffic th:first-child {{ padding-left: 0; text-align: left; }}
 .st-key-traffic table i {{ display: inline-block; width: 14px; vertical-align: -2px; }}
-@container (max-width: 350px) {{
-  .st-key-traffic td, .st-key-traffic th {{ padding-left: 3px; font-size: 11px; }}
+@container (max-width: 400px) {{
+  .st-key-traffic td, .st-key-traffic th {{ padding-left: 4px; font-size: 12px; }}
+}}
+@container (max-width: 340px) {{
+  .st-key-traffic td, .st-key-traffic th {{ padding-left: 2px; font-size: 11px; }}
 }}
 .st-key-traffic p {{ margin: 0; font-size: 13px; line-height: 19px; }}
 </style>"""
@@ -168,7 +172,7 @@ def describe(traffic: Traffic) -> str:
 
 def draw_table(traffic: Traffic) -> str:
     """Return a table with each role's figures."""
-    heads = ("", "answers", "errors", "share", "set", "right", "per s", "p50 ms", "p95 ms")
+    heads = ("", "answers", ERRORS, "share", "set", "right", "per s", "p50", "p95 ms")
     head = "".join(f'<th scope="col">{text}</th>' for text in heads)
     rows = "".join(_draw_row(role, traffic) for role in Role)
     return f"<table><tr>{head}</tr>{rows}</table>"

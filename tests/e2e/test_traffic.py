@@ -39,6 +39,29 @@ def test_traffic_runs_for_all_browsers_until_one_stops_it(visit: Visit) -> None:
     assert dots(first).count() == min(total + 1, 100)
 
 
+def test_the_dialog_that_promotes_keeps_its_height_while_figures_arrive(visitor: Visitor) -> None:
+    """Of the search for disagreements and of the traffic, on a phone too."""
+    for width in (1280, 390):
+        visitor.page.set_viewport_size({"width": width, "height": 844})
+        before = open_promotion(visitor, "Accuracy")
+        assert open_promotion(visitor, r"Agreement[\d\s.]+ %of 2,000 digits(?! so far)") == before
+        visitor.press("send-traffic")
+        assert open_promotion(visitor, r"New answered \d+ requests, none failed") == before
+        visitor.press("send-traffic")
+        visitor.reads("send-traffic", "Send traffic")
+
+
+def open_promotion(visitor: Visitor, words: str) -> float:
+    """Return the height of the figures in the dialog that promotes, once they read so; close the dialog."""
+    visitor.press("promote")
+    visitor.reads("review", re.compile(words))
+    box = visitor.part("review").bounding_box()
+    visitor.press("cancel")
+    expect(visitor.dialog).to_be_hidden(timeout=PATIENCE)
+    assert box is not None
+    return box["height"]
+
+
 def test_a_sample_is_judged_at_once(visitor: Visitor) -> None:
     """Although another drawing is on the canvas; a stroke over it ends what MNIST says about it."""
     visitor.draw(3)

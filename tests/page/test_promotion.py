@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import time
+
 import pytest
 
-from mnist_dash.domain import Change, ChangeContext, Promote, Role, State, Strategy, UndoPromote
-from tests.fakes import CNN, LINEAR, FakeEngine, deployment, snapshot
+from mnist_dash.dataset import load_digits
+from mnist_dash.domain import Change, ChangeContext, Promote, Role, Route, State, Strategy, UndoPromote
+from mnist_dash.errors import ServingError
+from mnist_dash.service import Dashboard
+from tests.fakes import CNN, LINEAR, FakeEngine, FakeServing, deployment, snapshot, sure_of
 from tests.page.conftest import Page
 
 
@@ -13,13 +19,96 @@ def test_promote_shows_before_and_after_and_then_swaps(page: Page, engine: FakeE
     """The dialog names both models before anything changes."""
     page.click("promote")
     assert engine.changes == []
-    for text in ("**Now**", "**Afterwards**", LINEAR, CNN, "All traffic then goes to the new Current"):
+    for text in (
+        "**Now**",
+        "**Afterwards**",
+        "**linear** version 1",
+        "**cnn** version 1",
+        "All traffic then",
+    ):
         assert text in page.text
     page.click("promote-confirm")
     assert engine.changes == [Promote()]
     assert engine.observed.current is not None
     assert engine.observed.current.base == CNN
     assert page.run().at.radio("strategy").value == Strategy.CURRENT_ONLY
+
+
+def review(page: Page) -> str:
+    """Return the text of the table and the remarks in the dialog, without markup."""
+    table = "".join(html.proto.body for html in page.at.get("html") if "Agreement" in html.proto.body)
+    remarks = [text.value for text in page.at.markdown if ":material/" in text.value]
+    return " ".join([*re.sub(r"<[^>]*>", " ", table).split(), *remarks])
+
+
+def wait_for_search(dash: Dashboard) -> None:
+    """Wait until the search for disagreements is over."""
+    deadline = time.monotonic() + 30
+    while not dash.review_promotion(retry=False).disagreements.is_finished:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_the_dialog_shows_what_is_known_of_both_models(
+    page: Page, dash: Dashboard, serving: FakeServing
+) -> None:
+    """Their accuracies, how often they agree, and their answers so far, at whatever split."""
+    serving.answers = {Role.CURRENT: sure_of(7), Role.NEW: sure_of(3)}
+    for truth in (7, 7, 3, 3):
+        dash.predict(load_digits().images[truth], Route.CURRENT, truth=truth)
+    dash.predict(load_digits().images[3], Route.NEW, truth=3)
+    page.click("promote")
+    wait_for_search(dash)
+    text = review(page.run())
+    for part in (
+        "● linear Current ▲ cnn New",
+        "Accuracy 92.4 % of 2,000 digits 99.5 % of 2,000 digits",
+        "Agreement 0.0 % of 2,000 digits",
+        "Answers 4 50.0 % right 0 errors 1 100 % right 0 errors",
+        ":material/check: New is more accurate by 7.1 points.",
+        ":material/check: New answered 1 request, none failed.",
+    ):
+        assert part in text
+
+
+def test_the_dialog_warns_of_a_worse_new(page: Page, engine: FakeEngine) -> None:
+    """One that is less accurate, or whose requests failed; what nobody knows is a warning, too."""
+    engine.observed = snapshot(new=deployment(Role.NEW, accuracy=0.9))
+    page.click("promote")
+    assert ":red[:material/warning: **New is less accurate by 2.4 points.**]" in review(page)
+    assert ":red[:material/warning: **New has answered no request yet.**]" in review(page)
+    engine.observed = snapshot(new=deployment(Role.NEW, accuracy=None))
+    assert "- unchecked" in review(page.run())
+    assert "**New is unchecked: its accuracy is unknown.**" in review(page)
+
+
+def test_the_dialog_counts_failed_requests(page: Page, dash: Dashboard, serving: FakeServing) -> None:
+    """Those of New are a warning; those of an unknown model are counted apart."""
+    for role in (Role.NEW, None):
+        serving.error = ServingError("The model broke off (502).")
+        serving.error.role = role
+        with pytest.raises(ServingError):
+            dash.predict(load_digits().images[0])
+    page.click("promote")
+    assert "Answers 1 error, unknown model 0 0 errors 0 1 error" in review(page)
+    assert "**New's only request failed.**" in review(page)
+
+
+def test_a_failed_search_for_disagreements_is_not_repeated_by_the_dialog(
+    page: Page, dash: Dashboard, serving: FakeServing
+) -> None:
+    """It says so, and the next dialog tries again."""
+    serving.error = ServingError("No model is ready.")
+    page.click("promote")
+    wait_for_search(dash)
+    assert "Agreement - unknown: a model did not answer" in review(page.run())
+    asked = len(serving.asked)
+    page.run()
+    assert len(serving.asked) == asked
+    serving.error = None
+    page.click("cancel").click("promote")
+    wait_for_search(dash)
+    assert "Agreement 100 % of 2,000 digits" in review(page.run())
 
 
 def test_a_second_browser_does_not_undo_a_promotion_by_promoting(page: Page, engine: FakeEngine) -> None:

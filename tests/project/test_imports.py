@@ -21,6 +21,7 @@ LAYERS = [
         "network_errors",
         "preconditions",
         "preprocessing",
+        "promotion_review",
         "rollout_status",
         "route_check",
         "served_models",

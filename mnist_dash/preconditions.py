@@ -97,7 +97,9 @@ def _why_not_promote(new: Deployment | None) -> str:
 
 
 def _why_not_ready(model: Deployment) -> str:
-    return "" if model.ready else f"{model.role.label} has no ready replica. {model.cause}".strip()
+    if model.ready or model.cause.startswith(model.role.label):
+        return "" if model.ready else model.cause
+    return f"{model.role.label} has no ready replica. {model.cause}".strip()
 
 
 def why_not_predict(snapshot: Snapshot, route: Route = Route.SPLIT) -> str:

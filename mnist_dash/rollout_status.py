@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from mnist_dash.domain import State
@@ -18,6 +19,22 @@ class Status:
     state: State
     cause: str = ""
     next_step: str = ""
+
+
+def restarting(who: str, reason: str, seconds: float | None = None) -> str:
+    """Describe a restart: `Current is restarting: it was killed by signal SIGKILL. Ready again in about 2 s.`
+
+    `seconds` are those until it is expected to be ready; None if that is not known, or they have passed.
+    """
+    about = f": {reason[0].lower()}{reason[1:]}" if reason.startswith("It") else f". {reason}"
+    soon = f" Ready again in about {_round_up(seconds)} s." if seconds and seconds > 0 else ""
+    return f"{who} is restarting{about}{soon}"
+
+
+def _round_up(seconds: float) -> int:
+    """Round up to seconds, above ten to steps of five: a page need not change each second."""
+    step = 1 if seconds <= 10 else 5
+    return math.ceil(seconds / step) * step
 
 
 def loading(ready: int, desired: int) -> str:

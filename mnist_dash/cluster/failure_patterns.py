@@ -80,6 +80,8 @@ def shorten(message: str) -> str:
     return textwrap.shorten(message, MAX_QUOTED, placeholder=" ...").rstrip(" .:;,")
 
 
+KILLED = "The model server ended with exit code 137"
+"""128 and the number of SIGKILL."""
 SENTENCE = r"(?!Serving version |Version \d+ has taken over)(?:[A-Z]|gs://|/)[^\n]* [^\n]*[.?!]"
 """The last line of the project's own model server when it cannot serve: what is wrong, and what to do."""
 _IMAGE = "Check the name and the tag given with `--image`."

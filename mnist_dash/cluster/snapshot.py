@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from mnist_dash.cluster.failure_patterns import Failure
+from mnist_dash.cluster.failure_patterns import KILLED, Failure
 from mnist_dash.cluster.failures import failure_of
 from mnist_dash.cluster.observation import Observation
 from mnist_dash.cluster.resources import service_name
@@ -14,7 +14,14 @@ from mnist_dash.cluster.traffic_probe import GatewayView
 from mnist_dash.cluster.workloads import Workload
 from mnist_dash.domain import Deployment, ModelCheck, Release, Role, Snapshot, State
 from mnist_dash.preconditions import warn_of_differing_input
-from mnist_dash.rollout_status import FORMER_KEEPS_SERVING, GATEWAY_PENDING, SPLIT_HELD, Status, redeploying
+from mnist_dash.rollout_status import (
+    FORMER_KEEPS_SERVING,
+    GATEWAY_PENDING,
+    SPLIT_HELD,
+    Status,
+    redeploying,
+    restarting,
+)
 
 Versions = Mapping[Release, int | None]
 """The version that each release was observed to answer with."""
@@ -38,7 +45,7 @@ def deployment_of(
     if check and version is not None and workload.answering and check.version != version:
         # The folder has got another version since the check before the deployment.
         check = checks(check.base, version) or (check if check.version is None else None)
-    status = _status(workload, observation)
+    status = _status(role, workload, observation)
     return Deployment(
         role=role,
         release=workload.release,
@@ -57,7 +64,7 @@ def deployment_of(
     )
 
 
-def _status(workload: Workload, observation: Observation) -> Status:
+def _status(role: Role, workload: Workload, observation: Observation) -> Status:
     desired, ready = workload.desired, workload.available
     if desired == 0:
         return Status(State.DEGRADED, "Another program scaled it to 0 replicas.", "Re-deploy it.")
@@ -77,6 +84,9 @@ def _status(workload: Workload, observation: Observation) -> Status:
         return Status(
             State.UPDATING, cause if failure.usual else f"{cause} {failure.text}", failure.next_step
         )
+    if is_degraded and failure.text.startswith(KILLED):
+        who = f"{ready} of {desired} replicas ready, another one" if ready else role.label
+        return Status(State.DEGRADED, restarting(who, "It was killed by signal SIGKILL."), failure.next_step)
     if is_degraded:
         return Status(State.DEGRADED, counted, failure.next_step)
     # A change of a Deployment that answers (another number of replicas) is not its start.

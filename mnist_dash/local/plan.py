@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from mnist_dash.domain import State
+from mnist_dash.domain import Role, State
 from mnist_dash.local.desired_state import Spec
-from mnist_dash.rollout_status import FORMER_KEEPS_SERVING, Status, loading, redeploying
+from mnist_dash.rollout_status import FORMER_KEEPS_SERVING, Status, loading, redeploying, restarting
 
 GIVE_UP_AFTER = 3
 """Starts that failed in a row before a release is called failed (or a re-deploy is given up)."""
@@ -103,10 +103,19 @@ def delay(restarts: RestartHistory) -> float:
 
 
 def status_of(
-    spec: Spec, replicas: Sequence[ReplicaStatus], restarts: RestartHistory, *, failed_redeploy: str = ""
+    role: Role,
+    spec: Spec,
+    replicas: Sequence[ReplicaStatus],
+    restarts: RestartHistory,
+    *,
+    failed_redeploy: str = "",
+    ready_in: float | None = None,
 ) -> Status:
-    """Return the status of a release; `failed_redeploy` is why its last re-deploy was given up."""
-    status = _status_of(spec, replicas, restarts)
+    """Return the status of a role's release; `failed_redeploy` is why its last re-deploy was given up.
+
+    `ready_in` are the seconds until a restart is expected to be over, if that is known.
+    """
+    status = _status_of(role, spec, replicas, restarts, ready_in)
     if not failed_redeploy:
         return status
     if status.state is State.READY:
@@ -115,7 +124,13 @@ def status_of(
     return Status(status.state, f"{failed_redeploy} {status.cause}", status.next_step)
 
 
-def _status_of(spec: Spec, replicas: Sequence[ReplicaStatus], restarts: RestartHistory) -> Status:
+def _status_of(
+    role: Role,
+    spec: Spec,
+    replicas: Sequence[ReplicaStatus],
+    restarts: RestartHistory,
+    ready_in: float | None,
+) -> Status:
     fresh = len(_ready([r for r in replicas if r.generation == spec.generation]))
     if len(_ready(replicas)) > fresh:
         reason = f" {restarts.reason}" if restarts.failed_starts else ""
@@ -128,6 +143,6 @@ def _status_of(spec: Spec, replicas: Sequence[ReplicaStatus], restarts: RestartH
             State.FAILED, cause, "Fix the model or deploy another one. Restarts continue in the background."
         )
     if restarts.reason:
-        cause = f"{fresh} of {spec.replicas} replicas ready; one ended. {restarts.reason}"
-        return Status(State.DEGRADED, cause)
+        who = f"{fresh} of {spec.replicas} replicas ready, another one" if fresh else role.label
+        return Status(State.DEGRADED, restarting(who, restarts.reason, ready_in))
     return Status(State.STARTING, loading(fresh, spec.replicas))

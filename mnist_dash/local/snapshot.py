@@ -12,7 +12,7 @@ from mnist_dash.local.plan import Phase, status_of
 from mnist_dash.local.processes import GatewayProcess, Process, Replica
 from mnist_dash.local.supervisor import GATEWAY_GENERATION, Supervisor
 from mnist_dash.preconditions import warn_of_differing_input
-from mnist_dash.rollout_status import GATEWAY_PENDING, SPLIT_HELD
+from mnist_dash.rollout_status import GATEWAY_PENDING, SPLIT_HELD, restarting
 from mnist_dash.timeline import ReplicaRun
 
 FindCheck: TypeAlias = Callable[[str, int | None], ModelCheck | None]
@@ -45,7 +45,8 @@ def _trouble(supervisor: Supervisor) -> str:
     if supervisor.gateway and supervisor.gateway.phase is Phase.READY:
         return ""
     reason = supervisor.restarts_of(GATEWAY_GENERATION).reason
-    return f"The gateway is being restarted. {reason}" if reason else "The gateway is starting."
+    seconds = supervisor.seconds_until_ready(GATEWAY_GENERATION)
+    return restarting("The gateway", reason, seconds) if reason else "The gateway is starting."
 
 
 def _deployment(
@@ -64,10 +65,12 @@ def _deployment(
     version = max((r.version for r in answering if r.version), default=None)
     check = find_check(base, version)
     status = status_of(
+        role,
         spec,
         replicas,
         supervisor.restarts_of(spec.generation),
         failed_redeploy=supervisor.failed_redeploys.get(release, ""),
+        ready_in=supervisor.seconds_until_ready(spec.generation),
     )
     return Deployment(
         role=role,

@@ -53,6 +53,7 @@ class Supervisor:
         self._updates = 0
         self._next_start: dict[int, float] = {}
         self._restarts: dict[int, RestartHistory] = {}
+        self._start_took: dict[int, float] = {}
         self.gateway: GatewayProcess | None = None
         self.replicas: dict[str, Replica] = {}
         self.ended: deque[Process] = deque(maxlen=ENDED_KEPT)
@@ -68,6 +69,21 @@ class Supervisor:
 
     def restarts_of(self, generation: int) -> RestartHistory:
         return self._restarts.get(generation, RestartHistory())
+
+    def seconds_until_ready(self, generation: int) -> float | None:
+        """Estimate when a restart is over: after the back-off, and as long as the last start took.
+
+        None if no start has succeeded since the last one that failed; below 0 if it takes longer.
+        """
+        took, now = self._start_took.get(generation), self._clock()
+        if took is None or self.restarts_of(generation).failed_starts:
+            return None
+        starting = [
+            process.since
+            for process in self.processes
+            if process.generation == generation and process.phase is Phase.STARTING
+        ]
+        return max(starting, default=max(now, self._next_start.get(generation, now))) + took - now
 
     def step(self, desired: DesiredState) -> DesiredState:
         """Do what can be done now; returns the new desired state (a re-deploy may be given up)."""
@@ -170,6 +186,7 @@ class Supervisor:
         match event:
             case Listening(port) if process.phase is Phase.STARTING:
                 process.port = port
+                self._start_took[process.generation] = self._clock() - process.since
                 self._enter(process, Phase.READY)
                 restarts = self.restarts_of(process.generation)
                 self._restarts[process.generation] = replace(restarts, failed_starts=0)

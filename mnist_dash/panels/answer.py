@@ -10,12 +10,13 @@ import streamlit as st
 from mnist_dash import charts
 from mnist_dash.charts import percent
 from mnist_dash.domain import Comparison, Prediction, Snapshot
-from mnist_dash.errors import MnistDashError
+from mnist_dash.errors import MnistDashError, ServingError
 from mnist_dash.panels.samples import judge
 from mnist_dash.panels.session import LastAnswer, Outcome
-from mnist_dash.panels.theme import ink, plain, role_badge, shortened
+from mnist_dash.panels.theme import ink, plain, role_badge, shorten, shortened
 
 NAME_LENGTH = 24
+ERROR_LENGTH = 90
 TEXT_WIDTH = 204
 HALF_WIDTH = 156
 EXAMPLE: Final = Prediction(
@@ -35,8 +36,8 @@ def show(answer: LastAnswer | None, outdated: bool, why_not: str, *, drawn: bool
             _show_prediction(outcome, answer.snapshot)
         elif isinstance(outcome, Comparison):
             _show_comparison(outcome)
-        elif isinstance(outcome, MnistDashError):
-            st.warning(plain(outcome.next_step), title=plain(outcome.problem), icon=":material/warning:")
+        elif isinstance(outcome, MnistDashError) and not (why_not and isinstance(outcome, ServingError)):
+            _show_error(outcome)
         elif why_not:
             st.info(plain(why_not), title="No model can answer now", icon=":material/info:")
         elif drawn:
@@ -46,6 +47,15 @@ def show(answer: LastAnswer | None, outdated: bool, why_not: str, *, drawn: bool
             st.caption("Below is an example: the bars of an answer to a seven.")
     _show_bars(outcome, is_example=not (outcome or why_not or drawn))
     _show_note(answer, outdated)
+
+
+def _show_error(error: MnistDashError) -> None:
+    """Show an error in the room of an answer; what does not fit is in a tooltip."""
+    problem, whole = shorten(error.problem, ERROR_LENGTH)
+    step, more = shorten(error.next_step, ERROR_LENGTH)
+    st.warning(plain(step), title=plain(problem), icon=":material/warning:")
+    if whole or more:
+        st.caption("The whole message", help=plain(str(error)))
 
 
 def _show_note(answer: LastAnswer | None, outdated: bool) -> None:

@@ -7,12 +7,12 @@ from typing import Final
 import streamlit as st
 
 from mnist_dash import preconditions
-from mnist_dash.domain import Deployment, Remove, Role, Snapshot, State
+from mnist_dash.domain import Deployment, Remove, Role, Snapshot
 from mnist_dash.panels.session import session
-from mnist_dash.panels.theme import describe_accuracy, plain, role_title, shortened, state_badge
+from mnist_dash.panels.theme import describe_accuracy, plain, role_title, shorten, shortened, state_badge
 
-PASSING: Final = (State.STARTING, State.UPDATING)
-"""States that end by themselves: progress takes the place of the facts, so that the card keeps its height."""
+CAUSE_LENGTH: Final = 84
+"""Characters of two lines of a card; the tooltip has the whole."""
 EMPTY: Final = {
     Role.CURRENT: "Serves all traffic by default. Required.",
     Role.NEW: "The candidate to try beside Current.",
@@ -37,13 +37,13 @@ def show(role: Role, snapshot: Snapshot, obstacle: str = "") -> None:
             f"{state_badge(model.state)} `{shortened(model.base, 18)}` {version}",
             help=f"`{model.base}/model/{model.version or '<version>'}/`",
         )
-        cause = plain(" ".join(filter(None, [model.cause, model.next_step])))
-        if cause and not model.next_step and model.state in PASSING:
-            st.caption(cause)
+        if model.cause:  # it takes the place of the facts, so that the card keeps its height
+            count = f"{model.ready} of {model.desired} replicas ready."
+            known = model.ready == 0 or count.removesuffix(".") in model.cause
+            cause = " ".join(filter(None, ["" if known else count, model.cause, model.next_step]))
+            st.caption(plain(shorten(cause, CAUSE_LENGTH)[0]), help=plain(f"{cause} ({_facts(model)})"))
         else:
             st.caption(_facts(model))
-            if cause:
-                st.markdown(f":small[{cause}]")
         for warning in model.warnings:
             st.caption(f":material/warning: {plain(warning)}")
 

@@ -10,11 +10,12 @@ import streamlit as st
 
 from mnist_dash import preconditions
 from mnist_dash.domain import Comparison, Image, Release, Role, Route, Snapshot
-from mnist_dash.errors import DrawingError, MnistDashError
+from mnist_dash.errors import DrawingError, MnistDashError, ServingError
 from mnist_dash.panels import address, answer, drawing, samples, traffic_strip
 from mnist_dash.panels.session import FIRST_STROKE_SECONDS, LastAnswer, Outcome, Session, session
 from mnist_dash.service import Dashboard
 
+NOT_READY: Final = "Its card under Roll out has the reason. Predict works again as soon as it is ready."
 TROUBLE: Final = "See the problem under Roll out. Predict works again as soon as it is solved."
 
 
@@ -26,7 +27,10 @@ def find_obstacles(snapshot: Snapshot, *, in_cluster: bool) -> tuple[str, str]:
     if snapshot.trouble and not (in_cluster and snapshot.current):
         return TROUBLE, TROUBLE
     snapshot = replace(snapshot, trouble="")
-    return preconditions.why_not_predict(snapshot), preconditions.why_not_predict(snapshot, Route.NEW)
+    why_not_predict = preconditions.why_not_predict(snapshot)
+    if why_not_predict and snapshot.current:  # the reason is shown once, on the card
+        return NOT_READY, NOT_READY
+    return why_not_predict, preconditions.why_not_predict(snapshot, Route.NEW)
 
 
 def basis(snapshot: Snapshot, *, in_cluster: bool) -> tuple[object, ...]:
@@ -49,6 +53,8 @@ def draw_and_ask(dash: Dashboard, snapshot: Snapshot) -> None:
         with drawing.show_model_input(picture):
             samples.show_differing(dash, state, why_not_compare)
     awaited = _found_no_digit(state.answer, picture) and state.has_just_asked(FIRST_STROKE_SECONDS)
+    if state.answer:
+        state.answer = _follow_recovery(state.answer, why_not_predict or why_not_compare)
     if state.answer and _is_obsolete(state.answer, picture, snapshot):
         state.answer = None
     if pressed:
@@ -73,6 +79,13 @@ def ask(dash: Dashboard, drawn: Image | DrawingError, compare: bool, truth: int 
         return dash.compare(drawn, truth=truth) if compare else dash.predict(drawn, truth=truth)
     except MnistDashError as error:
         return error
+
+
+def _follow_recovery(answer: LastAnswer, why_not: str) -> LastAnswer | None:
+    """Return the answer, or None if a model was missing for it that is ready now."""
+    if not (isinstance(answer.outcome, ServingError) and answer.outcome.is_transient):
+        return answer
+    return replace(answer, was_down=True) if why_not else None if answer.was_down else answer
 
 
 def _is_obsolete(answer: LastAnswer, picture: Image | None, snapshot: Snapshot) -> bool:

@@ -83,6 +83,8 @@ class LastAnswer:
     """What was deployed when it was given: after a promotion its roles would be wrong."""
     truth: int | None = None
     """The label of the picture, if it is one of MNIST's digits."""
+    was_down: bool = False
+    """Whether a model was observed not to be ready since an error."""
 
     def is_about(self, picture: Image | None) -> bool:
         """Whether it was given to this very picture."""

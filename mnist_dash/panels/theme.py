@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-import textwrap
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final, Literal
 
 import numpy as np
@@ -83,14 +82,17 @@ def favicon() -> Image.Image:
     return Image.fromarray((load_digits().images[7] * 255).astype(np.uint8))
 
 
-def show_header(gateway_url: str, notices: Iterable[str]) -> None:
+def show_header(gateway_url: str, notices: Sequence[str]) -> None:
     """Show the title, the gateway's address and the notices."""
     st.html(STYLE)
     with st.container(horizontal=True, vertical_alignment="center", key="header"):
         st.title("MNIST Dash", anchor=False, width="content")
+        if notices:  # folded, since one that comes late must not push the page down
+            label = "1 notice" if len(notices) == 1 else f"{len(notices)} notices"
+            with st.popover(f":material/info: {label}", key="notices", type="tertiary"):
+                for notice in notices:
+                    st.markdown(plain(notice))
         st.caption(f"Gateway `{gateway_url}`", width="content")
-        for notice in notices:
-            st.caption(f":material/info: {plain(notice)}")
 
 
 def show_problem(error: MnistDashError) -> None:
@@ -146,10 +148,10 @@ def plain(text: str) -> str:
 
 
 def shorten(text: str, longest: int) -> tuple[str, str | None]:
-    """Return a text of at most so many characters, in whole words, and the whole one if it is longer."""
+    """Return a text of at most so many characters, and the whole one if it is longer."""
     if len(text) <= longest:
         return text, None
-    return textwrap.shorten(text, longest, placeholder=" …"), text
+    return f"{text[: longest - 1].rstrip(' .')}…", text
 
 
 def text_height(text: str) -> Literal["content"] | int:

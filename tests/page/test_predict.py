@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from mnist_dash.disagreements import Disagreements
-from mnist_dash.domain import Prediction, Role, Route, Snapshot, Strategy
+from mnist_dash.domain import Prediction, Role, Route, Snapshot, State, Strategy
 from mnist_dash.errors import ServingError
 from mnist_dash.panels import drawing
 from mnist_dash.service import Dashboard
 from mnist_dash.serving.recording_client import RecordingClient
-from tests.fakes import LINEAR, FakeEngine, FakeServing, snapshot, sure_of
+from tests.fakes import LINEAR, FakeEngine, FakeServing, deployment, snapshot, sure_of
 from tests.page.conftest import CANVAS_SHAPE, Canvas, Page
 
 
@@ -287,3 +287,24 @@ def test_a_first_visitor_sees_an_example(page: Page, canvas: Canvas) -> None:
     assert "Below is an example" in page.text
     canvas.draw_stroke()
     assert "Below is an example" not in page.run().text
+
+
+def test_a_failed_prediction_is_forgotten_on_recovery(
+    page: Page, engine: FakeEngine, serving: FakeServing, canvas: Canvas
+) -> None:
+    """The reason is on the card alone while the model restarts, and gone with it, without a click."""
+    canvas.draw_stroke()
+    page.run()
+    serving.error = ServingError("The model broke off (502).", "Try again.", is_transient=True)
+    assert "The model broke off (502)." in page.click("predict").text
+    cause = "Current is restarting: it was killed by signal SIGKILL. Ready again in about 2 s."
+    engine.observed = snapshot(current=deployment(ready=0, state=State.DEGRADED, cause=cause))
+    page.run()
+    assert page.text.count(cause) == 1
+    assert "The model broke off (502)." not in page.text
+    assert "No model can answer now" in page.text
+    engine.observed = snapshot()
+    page.wait_out_late_strokes()
+    page.run()
+    assert "broke off" not in page.text
+    assert "restarting" not in page.text

@@ -113,6 +113,26 @@ def both(stage: Stage) -> Stage:
     return stage
 
 
+def test_a_restart_is_expected_to_take_as_long_as_the_last_start() -> None:
+    """After the back-off; nothing is expected after a start that failed."""
+    stage = Stage()
+    stage.deploy(Role.CURRENT, "/models/a")
+    stage.later(3)
+    (first,) = stage.blue
+    stage.ready(first)
+    generation = stage.desired.generation
+    first.report(KILLED)
+    assert stage.supervisor.seconds_until_ready(generation) == 3
+    stage.later(1)
+    assert stage.supervisor.seconds_until_ready(generation) == 2
+    stage.ready(stage.blue[-1])
+    stage.blue[-1].report(KILLED)  # the second end in a row: the next start is half a second later
+    assert stage.supervisor.seconds_until_ready(generation) == 0.5 + 1
+    stage.later(0.5)
+    stage.blue[-1].report(CRASHED)
+    assert stage.supervisor.seconds_until_ready(generation) is None
+
+
 def test_the_split_is_held_at_zero_until_new_is_ready(stage: Stage) -> None:
     """No share of the requests goes to a model without a replica."""
     stage.deploy(Role.CURRENT, "/a")

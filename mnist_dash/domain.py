@@ -123,6 +123,8 @@ class ModelCheck:
     warnings: tuple[str, ...] = ()
     unverified: str = ""
     """Why the model could not be read from here, though it may be fit; empty if it was read."""
+    signature: str = ""
+    """The signature that a request must name; empty for `serving_default`."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,8 @@ class Deployment:
     accuracy: float | None = None
     digits: int = 0
     input_shape: tuple[int, ...] = ()
-    """All three as in its check; None, 0 and empty while unknown."""
+    signature: str = ""
+    """All four as in its check; None, 0 and empty while unknown."""
     cause: str = ""
     """Why it is not ready, as a sentence; empty when it is."""
     next_step: str = ""

@@ -34,9 +34,9 @@ def prepare(image_data: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     `image_data` is uint8, of shape (H, W, 4) RGBA as the canvas gives it, (H, W, 3) RGB or (H, W) grey:
     light strokes on a black or transparent background. The ink's longest side becomes 20 pixels with the
     aspect kept, by area averaging, and its centre of mass the centre of the field, as the MNIST page
-    (LeCun, Cortes, Burges) describes; the strongest ink becomes 1, as in MNIST, however thin the brush. A
-    lopsided drawing is moved towards the centre only as far as all of it stays in the field. A dot far from
-    the rest is left out.
+    (LeCun, Cortes, Burges) describes; each pixel has one of MNIST's 256 levels, and the strongest ink becomes
+    1 however thin the brush. A lopsided drawing is moved towards the centre only as far as all of it stays in
+    the field. A dot far from the rest is left out.
 
     Raises DrawingError if there is no digit (nothing, a few specks, a dot), or if the array has another shape
     or dtype.
@@ -105,8 +105,8 @@ def fit(ink: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     field = (left, top, left + FIELD * pixel, top + FIELD * pixel)
     padded = Image.fromarray(np.pad(ink, margin))
     small = np.asarray(padded.resize((FIELD, FIELD), Image.Resampling.BOX, box=field))
-    strongest_is_1: npt.NDArray[np.float32] = small / small.max()
-    return strongest_is_1
+    of_255: npt.NDArray[np.float32] = np.rint(small / small.max() * 255) / 255
+    return of_255
 
 
 def field_start(profile: npt.NDArray[np.float32], pixel: float) -> float:

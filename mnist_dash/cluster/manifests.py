@@ -227,9 +227,10 @@ def _read_check(text: str, base: str) -> ModelCheck:
             version=None if found["version"] is None else int(found["version"]),
             input_shape=tuple(int(size) for size in found["input_shape"]),
             accuracy=None if found["accuracy"] is None else float(found["accuracy"]),
-            digits=int(found["digits"]),  # an older check lacks it: it is made again
+            digits=int(found["digits"]),  # an older check lacks keys: it is made again
             warnings=tuple(str(warning) for warning in found["warnings"]),
             unverified=str(found["unverified"]),
+            signature=str(found["signature"]),
         )
     except (ArithmeticError, ValueError, KeyError, TypeError, RecursionError):
         check = None

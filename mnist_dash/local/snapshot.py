@@ -84,6 +84,7 @@ def _deployment(
         accuracy=check.accuracy if check else None,
         digits=check.digits if check else 0,
         input_shape=check.input_shape if check else (),
+        signature=check.signature if check else "",
         cause=status.cause,
         next_step=status.next_step,
         warnings=(*(check.warnings if check else ()), *sorted({r.problem for r in answering if r.problem})),

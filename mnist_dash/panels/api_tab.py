@@ -18,29 +18,48 @@ ROUTES: Final = {
     Route.CURRENT: "Always Current",
     Route.NEW: "Always New",
 }
+SEVEN, DRAWING = "A seven", "The drawing on the canvas"
+REFRESH_SECONDS: Final = 1.0
 BY_ANSWER: Final = """Twenty calls, counted by their answers, because an ingress controller does not name the
 model. **Always Current** and **Always New** show which answer is whose."""
 
 
 def show(dash: Dashboard) -> None:
-    """Show curl and Python calls ready to paste, for each route, and the test of the route."""
-    route = st.radio(
-        "Who is to answer", list(ROUTES), format_func=ROUTES.__getitem__, key="call-route", horizontal=True
-    )
-    seven = snippets.seven_for(dash.snapshot(), route)
+    """Show curl and Python calls ready to paste, for each digit and route, and the test of the route."""
+    with st.container(horizontal=True, gap="large"):
+        route = st.radio(
+            "Who is to answer",
+            list(ROUTES),
+            format_func=ROUTES.__getitem__,
+            key="call-route",
+            horizontal=True,
+        )
+        digit = st.radio("What to send", [SEVEN, DRAWING], key="call-digit", horizontal=True)
+    # The drawing changes without a run of the whole page.
+    every = REFRESH_SECONDS if digit == DRAWING else None
+    st.fragment(_show_calls, run_every=every)(dash, route, digit)
+    _test_route(dash)
+
+
+def _show_calls(dash: Dashboard, route: Route, digit: str) -> None:
+    """Show the calls; with the drawing they follow it."""
+    picture = session().picture if digit == DRAWING else None
+    what = "a seven" if picture is None else "the drawing"
+    if digit == DRAWING and picture is None:
+        what = "a seven, because the canvas is empty,"
+    body = snippets.body_for(dash.snapshot(), route, picture)
     left, right = st.columns(2)
     with left:
-        st.markdown("**curl** asks about a seven and shows the whole answer.")
-        st.code(snippets.curl(dash.gateway, route, seven), language="bash", wrap_lines=True)
+        st.markdown(f"**curl** asks about {what} and shows the whole answer.")
+        st.code(snippets.curl(dash.gateway, route, body), language="bash", wrap_lines=True)
         st.markdown(BY_ANSWER if dash.in_cluster else "Twenty calls, counted by who answered.")
         counted = snippets.counted(dash.gateway, route, by_answer=dash.in_cluster)
         st.code(counted, language="bash", wrap_lines=True)
     with right:
         st.markdown("**Python** with the standard library alone, or any TensorFlow Serving client.")
-        st.code(snippets.python(dash.gateway, route, seven), language="python", wrap_lines=True)
+        st.code(snippets.python(dash.gateway, route, body), language="python", wrap_lines=True)
         metadata = f"{dash.gateway.url}/v1/models/{MODEL_NAME}/metadata"
         st.caption(f"The numbers are nested as in the model's signature: see `{metadata}`.")
-    _test_route(dash)
 
 
 @st.fragment

@@ -47,7 +47,7 @@ def draw_and_ask(dash: Dashboard, snapshot: Snapshot) -> None:
     row = st.container(horizontal=True, gap="medium", key="draw-and-ask")
     with row.container(key="drawing", gap="xsmall"):
         drawn = drawing.draw(state)
-        picture = None if isinstance(drawn, DrawingError) else drawn
+        picture = state.picture = None if isinstance(drawn, DrawingError) else drawn
         pressed = drawing.show_buttons(state, why_not_predict, empty=picture is None)
         live, compare = drawing.show_switches(why_not_compare)
         with drawing.show_model_input(picture):

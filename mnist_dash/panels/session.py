@@ -101,6 +101,8 @@ class Session:
     """Counts the sheets of paper: a new one clears the canvas."""
     sample: Sample | None = None
     """The bundled digit on the sheet; strokes may have been added to it."""
+    picture: Image | None = None
+    """The digit on the canvas as the models get it."""
     pixels: NDArray[np.uint8] | None = None
     """What the canvas returned last."""
     old_pixels: NDArray[np.uint8] | None = None

@@ -2,35 +2,73 @@
 
 from __future__ import annotations
 
+import base64
 import shlex
+import zlib
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from mnist_dash.domain import MODEL_NAME, SERVED_BY_HEADER, Gateway, Role, Route, Snapshot
+import numpy as np
 
-PIXEL: Final = "float(5 < r < 24 and 5 < c < 22 and (r < 9 or abs(c + r / 2 - 23) < 2))"
+from mnist_dash.domain import FIELD, MODEL_NAME, SERVED_BY_HEADER, Gateway, Image, Role, Route, Snapshot
+from mnist_dash.signature import shape_for
+
+SEVEN: Final = "float(5 < r < 24 and 5 < c < 22 and (r < 9 or abs(c + r / 2 - 23) < 2))"
 """One pixel of a seven in row r and column c, as Python: a bar, and a slanted stroke."""
-SEVENS: Final = {
-    (28, 28, 1): f"[[[{PIXEL}] for c in range(28)] for r in range(28)]",
-    (28, 28): f"[[{PIXEL} for c in range(28)] for r in range(28)]",
-    (784,): f"[{PIXEL} for r in range(28) for c in range(28)]",
+INK: Final = "ink[28 * r + c] / 255"
+"""One pixel of a drawing, likewise."""
+USUAL_SHAPE: Final = (28, 28, 1)
+NESTED: Final = {
+    USUAL_SHAPE: "[[[{pixel}] for c in range(28)] for r in range(28)]",
+    (28, 28): "[[{pixel} for c in range(28)] for r in range(28)]",
+    (1, 28, 28): "[[[{pixel} for c in range(28)] for r in range(28)]]",
+    (784,): "[{pixel} for r in range(28) for c in range(28)]",
+    (784, 1): "[[{pixel}] for r in range(28) for c in range(28)]",
+    (1, 784): "[[{pixel} for r in range(28) for c in range(28)]]",
 }
-"""The seven in one line, by the shape that a model takes."""
+"""All pixels in one line, by the shape that a model takes."""
 PATH: Final = f"/v1/models/{MODEL_NAME}:predict"
-SEVEN_FILE: Final = "seven.json"
+BODY_FILE: Final = "digit.json"
 
 
-def seven_for(snapshot: Snapshot, route: Route) -> str:
-    """Return a seven as Python, nested as the model on the route takes it (on the split, as Current does)."""
+@dataclass(frozen=True)
+class Body:
+    """The body of a request, as Python; 784 numbers would be unreadable."""
+
+    modules: tuple[str, ...]
+    """What it imports besides `json`."""
+    ink: str
+    """A statement for `ink`, the pixels of a drawing; empty for the seven."""
+    document: str
+    """The expression of the body."""
+
+
+def body_for(snapshot: Snapshot, route: Route, picture: Image | None = None) -> Body:
+    """Return the body with a picture, or a seven for None, as the model on the route takes it.
+
+    On the split it is for Current.
+    """
     model = snapshot.of(Role.NEW if route is Route.NEW else Role.CURRENT)
-    shape = model.input_shape[1:] if model else ()
-    return SEVENS.get(shape, SEVENS[28, 28, 1])
+    shape = USUAL_SHAPE
+    if model and model.input_shape:
+        shape = shape_for(np.zeros((1, FIELD, FIELD), np.float32), model.input_shape).shape[1:]
+    digit = NESTED[shape].format(pixel=SEVEN if picture is None else INK)
+    signature = f'"signature_name": "{model.signature}", ' if model and model.signature else ""
+    document = f'{{{signature}"instances": [{digit}]}}'
+    return Body((), "", document) if picture is None else Body(("base64", "zlib"), _ink(picture), document)
 
 
-def curl(gateway: Gateway, route: Route, seven: str) -> str:
-    """Return two lines that get a prediction; Python writes the body, since 784 numbers are unreadable."""
-    program = f'import json; print(json.dumps({{"instances": [{seven}]}}))'
-    return f"python3 -c {shlex.quote(program)} > {SEVEN_FILE}\ncurl -si {_curl_arguments(gateway, route)}"
+def _ink(picture: Image) -> str:
+    packed = zlib.compress((picture * 255).round().astype(np.uint8).tobytes(), 9)
+    return f'ink = zlib.decompress(base64.b64decode("{base64.b64encode(packed).decode()}"))'
+
+
+def curl(gateway: Gateway, route: Route, body: Body) -> str:
+    """Return two lines that write a body and get a prediction."""
+    modules = ", ".join(sorted(("json", *body.modules)))
+    program = f"import {modules}; {body.ink}{'; ' if body.ink else ''}print(json.dumps({body.document}))"
+    return f"python3 -c {shlex.quote(program)} > {BODY_FILE}\ncurl -si {_curl_arguments(gateway, route)}"
 
 
 def counted(gateway: Gateway, route: Route, *, by_answer: bool) -> str:
@@ -52,10 +90,10 @@ def _curl_arguments(gateway: Gateway, route: Route) -> str:
         arguments += ["--cacert", gateway.ca_file]
     for name, value in route.headers.items():
         arguments += ["-H", f"{name}: {value}"]
-    return shlex.join([*arguments, "-d", f"@{SEVEN_FILE}"])
+    return shlex.join([*arguments, "-d", f"@{BODY_FILE}"])
 
 
-def python(gateway: Gateway, route: Route, seven: str) -> str:
+def python(gateway: Gateway, route: Route, body: Body) -> str:
     """Return a script that gets a prediction with the standard library alone, wherever the host resolves."""
     url = urlsplit(gateway.url)
     secure = url.scheme == "https"
@@ -68,12 +106,14 @@ def python(gateway: Gateway, route: Route, seven: str) -> str:
             sock = f"{context}.wrap_socket({sock}, server_hostname={url.hostname!r})"
         connect = f"\ngateway.sock = {sock}  # connected already; the host above is only sent as the header"
     headers = {"Content-Type": "application/json", **route.headers}
+    modules = ["http.client", "json", *body.modules, *["socket"] * bool(connect), *["ssl"] * secure]
+    ink = f"{body.ink}  # 28x28 bytes\n" if body.ink else ""
     return f"""\
-import http.client, json{", socket" if connect else ""}{", ssl" if secure else ""}
+import {", ".join(sorted(modules))}
 
-seven = {seven}
+{ink}body = {body.document}
 gateway = http.client.{"HTTPS" if secure else "HTTP"}Connection({url.netloc!r}, timeout=10{extra}){connect}
-gateway.request("POST", {PATH!r}, json.dumps({{"instances": [seven]}}), {headers!r})
+gateway.request("POST", {PATH!r}, json.dumps(body), {headers!r})
 response = gateway.getresponse()
 print(response.headers[{SERVED_BY_HEADER!r}])
 print(json.load(response)["predictions"][0])"""

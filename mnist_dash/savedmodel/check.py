@@ -52,12 +52,14 @@ def check_model(base: str, *, client: Client | None = None, progress: Progress |
         local = folder.fetch(Path(into) / MODEL_NAME / str(version), progress)
         with _named(folder, local):
             adapter = adapter_of(read_signatures(local), str(local))
+            signature = "" if adapter.signature == SERVING_DEFAULT else adapter.signature
             model = Model.load(local)
             trial = _try(model, load_digits(), takes_batches=adapter.input_shape[0] < 0)
             warnings = [*_warn_of_ignored(location, version), *_warn_of_accuracy(model, trial)]
-            warnings += [*_warn_of_signature(adapter.signature), *_warn_of_batches(trial)]
+            warnings += [*_warn_of_signature(signature), *_warn_of_batches(trial)]
     accuracy, digits = float(trial.right.mean()), len(trial.right)
-    return ModelCheck(str(location), version, adapter.input_shape, accuracy, digits, tuple(warnings))
+    shape = adapter.input_shape
+    return ModelCheck(str(location), version, shape, accuracy, digits, tuple(warnings), signature=signature)
 
 
 @contextmanager
@@ -124,7 +126,7 @@ def _warn_of_ignored(base: Location, version: int) -> list[str]:
 
 
 def _warn_of_signature(name: str) -> list[str]:
-    if name == SERVING_DEFAULT:
+    if not name:
         return []
     return [f'Digits fit only its signature `{name}`: other programs must send "signature_name": "{name}".']
 

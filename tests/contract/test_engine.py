@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from signal import SIGKILL, SIGSTOP
 
+import numpy as np
 import pytest
 
 from mnist_dash.dataset import load_digits
@@ -28,10 +32,12 @@ from mnist_dash.domain import (
     Strategy,
 )
 from mnist_dash.errors import EngineError, ModelError, ServingError
+from mnist_dash.panels import snippets
 from mnist_dash.service import Dashboard
+from mnist_dash.signature import to_probabilities
 from tests.contract.environments import Ground, Shelf
 from tests.load import ask, constant_load, within_five_deviations
-from tests.models import FLAT
+from tests.models import EXAMPLE, FLAT
 
 
 def wait_until(dash: Dashboard, reached: Callable[[Snapshot], bool], timeout: float = 30) -> Snapshot:
@@ -328,6 +334,23 @@ def test_two_models_of_different_input_share_one_split(
     assert new is not None
     assert new.input_shape == (-1, 784)
     assert "fits only one of them" in " ".join(new.warnings)
+
+
+def test_the_calls_of_the_page_get_the_answers_of_the_page(
+    dash: Dashboard, shelf: Shelf, linear: str, image: Image
+) -> None:
+    """From outside, with the drawing, also to a model with another signature and shape of input."""
+    dash.deploy(Role.CURRENT, linear)
+    dash.deploy(Role.NEW, shelf.put(EXAMPLE))
+    dash.wait_settled()
+    for route in (Route.CURRENT, Route.NEW):
+        script = snippets.python(dash.gateway, route, snippets.body_for(dash.snapshot(), route, image))
+        done = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        called = np.array(ast.literal_eval(done.stdout.splitlines()[1]))
+        assert np.allclose(to_probabilities(called[np.newaxis])[0], dash.predict(image, route).probabilities)
 
 
 def test_the_objects_are_what_runs(both: Dashboard) -> None:

@@ -9,8 +9,9 @@ import streamlit as st
 
 from mnist_dash.domain import EngineObject, EventKind, Finding, Gateway, HistoryEntry, Role, Route
 from mnist_dash.errors import EngineError
-from tests.fakes import FakeEngine
-from tests.page.conftest import Page
+from mnist_dash.panels import api_tab, snippets
+from tests.fakes import FakeEngine, snapshot
+from tests.page.conftest import Canvas, Page
 
 
 def test_the_history_is_the_first_tab(page: Page, engine: FakeEngine) -> None:
@@ -132,6 +133,20 @@ def test_call_it_can_force_the_route(page: Page, route: Route, header: str) -> N
     page.run()
     assert f"-H 'X-Mnist-Route: {header}'" in page.at.code[0].value
     assert f"'X-Mnist-Route': '{header}'" in page.at.code[2].value
+
+
+def test_call_it_offers_the_drawing_on_the_canvas(page: Page, canvas: Canvas) -> None:
+    """As the models get it; while the canvas is empty the calls still run, with a seven."""
+    page.open("Call it").at.radio("call-digit").set_value(api_tab.DRAWING)
+    page.run()
+    assert "asks about a seven, because the canvas is empty" in page.text
+    assert "zlib" not in page.at.code[0].value
+    canvas.draw_stroke()
+    page.run()
+    assert "asks about the drawing" in page.text
+    ink = snippets.body_for(snapshot(), Route.SPLIT, page.at.session_state["session"].picture).ink
+    assert ink in page.at.code[0].value
+    assert ink in page.at.code[2].value
 
 
 def test_on_a_cluster_calls_are_counted_by_their_answers(page: Page, engine: FakeEngine) -> None:

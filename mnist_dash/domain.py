@@ -128,14 +128,25 @@ class ModelCheck:
 
 
 @dataclass(frozen=True)
+class Replacement:
+    """The model that is to take over from one that still answers."""
+
+    base: str
+    desired: int
+    ready: int
+
+
+@dataclass(frozen=True)
 class Deployment:
-    """One role's model as observed."""
+    """One role's model as observed: the one that answers, or that starts while none does."""
 
     role: Role
     release: Release
     base: str
     desired: int
+    """The replicas asked for last."""
     ready: int
+    """The replicas of this model that get requests."""
     state: State
     version: int | None = None
     """The version that answers now, or None while nothing does."""
@@ -150,6 +161,8 @@ class Deployment:
     warnings: tuple[str, ...] = ()
     generation: str = ""
     """Another one after each deployment to the role, from the moment that it is accepted."""
+    replacement: Replacement | None = None
+    """What a re-deploy under way is to put in its place."""
 
     @property
     def name(self) -> str:
@@ -160,6 +173,13 @@ class Deployment:
 def name_of(base: str) -> str:
     """Return a model's short name: the last component of its base."""
     return base.rstrip("/").rpartition("/")[2]
+
+
+def distinct_names(first: str, second: str) -> tuple[str, str]:
+    """Return the short names of two bases, with their parent folders if the last components are equal."""
+    names = [[part for part in base.split("/") if part] for base in (first, second)]
+    parts = next((n for n in range(1, max(map(len, names))) if names[0][-n:] != names[1][-n:]), 1)
+    return "/".join(names[0][-parts:]), "/".join(names[1][-parts:])
 
 
 @dataclass(frozen=True)
@@ -175,6 +195,9 @@ class Snapshot:
     waiting_for: str = ""
     """Why the observed split is not the desired one, as a sentence; empty when it is."""
     can_undo_promote: bool = False
+    """Whether New is the former Current, to which an undo would return."""
+    becoming_current: Release | None = None
+    """The release that a promotion under way, or its undo, is making the Current."""
     interrupted_promotion: str = ""
     """A sentence if a promotion stopped half-way: `promote` finishes it, `undo_promote` takes it back."""
     drift: tuple[str, ...] = ()
@@ -192,6 +215,32 @@ class Snapshot:
         """Return a text that changes when a role gets or loses a model: by a deploy, a removal or a swap."""
         model = self.of(role)
         return f"{model.release} {model.generation}" if model else NOTHING
+
+    def role_title(self, role: Role) -> str:
+        """Return the word for a role on the page: after a promotion New is Former, until a deploy there."""
+        return "Former" if role is Role.NEW and self.can_undo_promote else role.label
+
+    def name_of(self, role: Role) -> str:
+        """Return the name of a role's model, with what tells it from the other role's if that has the same.
+
+        Without a model it is the role's title.
+        """
+        model = self.of(role)
+        if model is None:
+            return self.role_title(role)
+        other = self.new if role is Role.CURRENT else self.current
+        if other is None or other.name != model.name:
+            return model.name
+        if other.base != model.base:
+            return distinct_names(model.base, other.base)[0]
+        if other.version != model.version and model.version is not None:
+            return f"{model.name} version {model.version}"
+        return f"{model.name} ({self.role_title(role)})"
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether requests are answered: without a ready Current they fail, whatever the split."""
+        return self.current is not None and self.current.ready > 0
 
     @property
     def has_ready_new(self) -> bool:
@@ -378,21 +427,30 @@ def name_split(split: int) -> str:
     return f"{strategy} {split} %" if strategy is Strategy.CANARY else str(strategy)
 
 
-def describe(change: Change) -> str:
-    """Describe a change for the history."""
+def describe(change: Change, snapshot: Snapshot | None = None) -> str:
+    """Describe a change in the words of its button; with the `snapshot` before it, models have names."""
+    is_former = snapshot is not None and snapshot.can_undo_promote
     match change:
         case Deploy(role, check, replicas):
             version = f" version {check.version}" if check.version is not None else ""
-            copies = "1 replica" if replicas == 1 else f"{replicas} replicas"
-            return f"Deploy {check.base}{version} as {role.label} with {copies}"
+            return f"Deploy {name_of(check.base)}{version} as {role.label} with {count_replicas(replicas)}"
         case Remove(role):
-            return f"Remove {role.label}"
+            return f"Remove {snapshot.role_title(role) if snapshot else role.label}"
         case SetSplit(percent):
             return f"Set strategy: {name_split(percent)}"
         case Promote():
-            return "Make New the Current"
+            return f"Make {snapshot.role_title(Role.NEW) if snapshot else Role.NEW.label} the Current"
         case UndoPromote():
-            return "Take the promotion back"
+            return (
+                f"Roll back to {snapshot.name_of(Role.NEW)}"
+                if snapshot and is_former
+                else "Take the promotion back"
+            )
+
+
+def count_replicas(count: int) -> str:
+    """Return `1 replica` or `2 replicas`."""
+    return "1 replica" if count == 1 else f"{count} replicas"
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,24 @@ from mnist_dash.domain import (
     Snapshot,
     State,
     UndoPromote,
+    count_replicas,
 )
 from mnist_dash.errors import EngineError
 
 NO_CURRENT = "Without a Current model, all predictions fail. Deploy a Current model first."
 NO_NEW = "No New model is deployed. Deploy a New model first."
+
+
+def is_done(snapshot: Snapshot, change: Change, expected: str) -> bool:
+    """Whether a change is an undo that a first click, or another browser, has already made.
+
+    `expected` is the etag of the former model, which is Current again then, or on the way there.
+    """
+    if not isinstance(change, UndoPromote) or not expected or snapshot.interrupted_promotion:
+        return False
+    if snapshot.becoming_current:
+        return expected.split()[0] == snapshot.becoming_current
+    return expected == snapshot.etag(Role.CURRENT)
 
 
 def why_not(snapshot: Snapshot, change: Change) -> str:
@@ -51,21 +64,25 @@ def why_not(snapshot: Snapshot, change: Change) -> str:
     return ""
 
 
-def is_needed(snapshot: Snapshot, change: Change) -> bool:
+def is_needed(snapshot: Snapshot, change: Change, expected: str = "") -> bool:
     """Whether a change would change something; raises EngineError for a model that is deployed already.
 
     A model that was exported again with its old number counts as another one if its check says so.
     """
+    if is_done(snapshot, change, expected):
+        return False
     if snapshot.drift:  # the change takes back what others changed
         return True
     match change:
         case SetSplit(percent):
             return percent != snapshot.split_desired
         case Deploy(role, check, replicas) if model := snapshot.of(role):
+            if role is Role.NEW and snapshot.can_undo_promote:  # it makes Former New again
+                return True
             deployed = model.state, model.base, model.version, model.accuracy, model.desired
             if deployed == (State.READY, check.base, check.version, check.accuracy, replicas):
                 version = f" version {model.version}" if model.version is not None else ""
-                copies = "1 replica" if replicas == 1 else f"{replicas} replicas"
+                copies = count_replicas(replicas)
                 problem = f"{model.name}{version} is deployed as {role.label} already, with {copies}."
                 raise EngineError(problem, "Choose another model or another number of replicas.")
     return True
@@ -78,7 +95,7 @@ def check_expected(snapshot: Snapshot, change: Change, expected: str) -> None:
     """
     role = change.role if isinstance(change, Deploy | Remove) else Role.NEW
     now = snapshot.etag(role)
-    if expected in ("", now):
+    if expected in ("", now) or is_done(snapshot, change, expected):
         return
     problem = f"Somebody else deployed to {role.label} meanwhile."
     if now == NOTHING:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from mnist_dash.domain import State
+from mnist_dash.domain import State, count_replicas, distinct_names, name_of
 
 SPLIT_HELD = "All requests go to Current until New has a ready replica."
 GATEWAY_PENDING = "Waiting for the gateway to apply the new split."
-FORMER_KEEPS_SERVING = "The former model keeps serving."
 
 
 @dataclass(frozen=True)
@@ -42,6 +41,17 @@ def loading(ready: int, desired: int) -> str:
     return f"Loading the model: {ready} of {desired} replicas ready."
 
 
-def redeploying(ready: int, desired: int) -> str:
-    """Describe a re-deploy while the former replicas still answer."""
-    return f"Re-deploying: {ready} of {desired} new replicas ready. {FORMER_KEEPS_SERVING}"
+def redeploying(former: str, answering: int, base: str, ready: int, desired: int) -> str:
+    """Describe a re-deploy of `base` while replicas of the `former` base, perhaps the same, still answer."""
+    if former == base:
+        return (
+            f"{name_of(base)} answers with {count_replicas(answering)}; "
+            f"{ready} of {desired} new {'replica is' if desired == 1 else 'replicas are'} ready."
+        )
+    old, new = distinct_names(former, base)
+    return f"{old} answers with {count_replicas(answering)}; {new} is starting, {ready} of {desired}."
+
+
+def keeps_serving(base: str, answering: int) -> str:
+    """Describe what a failed re-deploy leaves: the former model, which still answers."""
+    return f"{name_of(base)} keeps serving with {count_replicas(answering)}."

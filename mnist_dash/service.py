@@ -93,8 +93,9 @@ class Engine(Protocol):
         ready raises EngineError.
 
         Deploying to a role that has a model replaces it without a pause. Removing New sets the split to 0. A
-        split is held at 0 until New has a ready replica. A promotion, and its undo, swaps the roles' pointers
-        and sets the split to 0; nothing restarts.
+        split is held at 0 until New has a ready replica. A promotion swaps the roles' pointers and sets the
+        split to 0; its undo swaps them back and restores the split. Nothing restarts. An undo that has been
+        made meanwhile is ignored.
         """
 
     def preview(self, change: Change, /) -> str:
@@ -187,16 +188,21 @@ class Dashboard:
         """
         return self._engine.check(base, progress)
 
-    def apply(self, change: Change, *, expected: str = "") -> None:
+    def apply(self, change: Change, *, expected: str = "") -> bool:
         """Apply a change; returns at once. Raises EngineError before anything has changed.
 
         `expected` is the `Snapshot.etag` of the role (New, where the change names none) that the change was
-        chosen for: if somebody else deployed there or promoted since, nothing changes.
+        chosen for: if somebody else deployed there or promoted since, nothing changes. Returns False, and
+        changes nothing either, if the change is an undo that has already been made.
         """
         with self._recording_refusal(change):
-            if reason := preconditions.why_not(self.snapshot(), change):
+            snapshot = self.snapshot()
+            if preconditions.is_done(snapshot, change, expected):
+                return False
+            if reason := preconditions.why_not(snapshot, change):
                 raise EngineError(reason)
             self._engine.apply(change, replace(self._context, expected=expected))
+        return True
 
     @contextmanager
     def _recording_refusal(self, change: Change) -> Iterator[None]:
@@ -241,9 +247,13 @@ class Dashboard:
         """
         self.apply(Promote(), expected=expected)
 
-    def undo_promote(self) -> None:
-        """Take the last promotion back; all traffic goes to the model that was Current before it."""
-        self.apply(UndoPromote())
+    def undo_promote(self, *, expected: str = "") -> None:
+        """Take the last promotion back, with the split that was set before it.
+
+        Does nothing if the model that had the etag `expected` is Current again already. Raises EngineError if
+        there is no promotion to take back, or the former model has no ready replica.
+        """
+        self.apply(UndoPromote(), expected=expected)
 
     def preview(self, change: Change) -> str:
         """Return a change as a unified diff of YAML, empty on the local engine; raises EngineError."""

@@ -131,18 +131,21 @@ class KubernetesEngine:
 
     def _apply(self, api: KubernetesClient, change: domain.Change, context: domain.ChangeContext) -> None:
         observation, site = self._observe_for(change, context.expected, api), self._site()
-        if self._is_up_to_date(change, observation) and not preconditions.is_needed(self._snapshot, change):
+        if self._is_up_to_date(change, observation) and not preconditions.is_needed(
+            self._snapshot, change, context.expected
+        ):
             return
         if not observation.objects:
             api.ensure_namespace()
         by, take_over = context.by or api.user, context.take_over
-        writes = operations.operations_for(change, observation, site, by)
+        what = domain.describe(change, self._snapshot)
+        writes = operations.operations_for(change, observation, site, by, what=what)
         later = operations.later_operations(change, observation, site)
         if change == domain.Remove(domain.Role.NEW) and observation.weight:
             operations.rehearse(api, writes, observation, take_over=take_over)
             self._drain_new(api, observation, take_over=take_over)
             observation = self._observe_for(change, context.expected, api)
-            writes = operations.operations_for(change, observation, site, by)
+            writes = operations.operations_for(change, observation, site, by, what=what)
         self._write(api, writes, observation, later, take_over=take_over)
         self._promoter.begin(self._observation, take_over=take_over)
 
@@ -157,6 +160,8 @@ class KubernetesEngine:
         self._replace_observation(observation)
         self._publish_snapshot()
         preconditions.check_expected(self._snapshot, change, expected)
+        if preconditions.is_done(self._snapshot, change, expected):
+            return observation
         if is_swapped(shown, observation):
             raise EngineError("The roles were swapped meanwhile.", "Check what is deployed now.")
         if observation.promotion and not self._snapshot.interrupted_promotion:

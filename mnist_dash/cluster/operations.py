@@ -63,24 +63,30 @@ Live: TypeAlias = Mapping[tuple[Kind, str], Object | None]
 
 
 def operations_for(
-    change: Change, observation: Observation, site: Site, by: str, *, now: float | None = None
+    change: Change,
+    observation: Observation,
+    site: Site,
+    by: str,
+    *,
+    now: float | None = None,
+    what: str = "",
 ) -> tuple[Operation, ...]:
     """Return the writes of a change, ordered so that an interruption at any point can be resumed.
 
     The Deployment comes last: without it nothing is deployed, and with it so is all that leads to it. The
-    routes let go of New before its Deployment is deleted.
+    routes let go of New before its Deployment is deleted. `what` is the change in words, for the history.
 
     Raises EngineError while a promotion is under way: until its end a role's model may still be the other's.
     """
     if observation.promotion and not isinstance(change, Promote | UndoPromote):
         raise EngineError("A promotion is under way.", "Wait until it is done.")
-    entry = HistoryEntry(time.time() if now is None else now, by, describe(change))
+    entry = HistoryEntry(time.time() if now is None else now, by, what or describe(change))
     state = observation.state.remember(entry)
     match change:
         case Deploy():
-            return tuple(_deploy(change, observation, site, replace(state, can_undo=False), entry))
+            return tuple(_deploy(change, observation, site, state.without_undo(), entry))
         case Remove(role):
-            return tuple(_remove(role, observation, site, replace(state, can_undo=False)))
+            return tuple(_remove(role, observation, site, state.without_undo()))
         case SetSplit(percent):
             return route_operations(observation, site, replace(state, split=percent))
         case Promote() | UndoPromote():
@@ -162,14 +168,15 @@ def _remove(role: Role, observation: Observation, site: Site, state: RouteState)
 def _promotion(
     change: Promote | UndoPromote, observation: Observation, state: RouteState, entry: HistoryEntry
 ) -> PendingPromotion:
-    """The goal: an interrupted promotion is finished, or reversed with its old split."""
+    """The goal: an interrupted promotion is finished, or reversed with its old split, as an undo is."""
     pending = state.promotion
     if pending and isinstance(change, Promote):
         return replace(pending, by=entry.by, at=entry.at)
     if pending:
         current, new, split = pending.new, pending.current, state.split
     else:
-        current, new, split = observation.release(Role.NEW), observation.release(Role.CURRENT), 0
+        current, new = observation.release(Role.NEW), observation.release(Role.CURRENT)
+        split = state.split_before if isinstance(change, UndoPromote) else 0
     undo = isinstance(change, Promote) and new in observation.workloads
     return PendingPromotion(current=current, new=new, split=split, undo=undo, by=entry.by, at=entry.at)
 

@@ -79,7 +79,8 @@ def operations_of_step(step: Step, observation: Observation, site: Site) -> tupl
             return (Operation.apply(manifests.service(role, release, site.namespace)),)
         case Finish(split):
             undo = state.promotion is not None and state.promotion.undo
-            state = replace(state, promotion=None, split=split, can_undo=undo)
+            before = state.split if undo else 0
+            state = replace(state, promotion=None, split=split, can_undo=undo, split_before=before)
             return route_operations(observation, site, state)
 
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias, TypeVar
 
-from mnist_dash.cluster.resources import CAN_UNDO, HISTORY, SPLIT, SWAP
+from mnist_dash.cluster.resources import CAN_UNDO, HISTORY, SPLIT, SPLIT_BEFORE, SWAP
 from mnist_dash.domain import HistoryEntry, Release, Role
 
 MAX_HISTORY: Final = 50
@@ -49,6 +49,12 @@ class RouteState:
     can_undo: bool = False
     history: tuple[HistoryEntry, ...] = ()
     """Newest last."""
+    split_before: int = 0
+    """The split before the last promotion, which its undo restores."""
+
+    def without_undo(self) -> RouteState:
+        """Forget the last promotion: a model was deployed or removed since."""
+        return replace(self, can_undo=False, split_before=0)
 
     def remember(self, entry: HistoryEntry) -> RouteState:
         """Add a change to the history, and drop the oldest."""
@@ -61,6 +67,8 @@ class RouteState:
             annotations[SWAP] = _compact(asdict(self.promotion))
         if self.can_undo:
             annotations[CAN_UNDO] = "true"
+        if self.split_before:
+            annotations[SPLIT_BEFORE] = str(self.split_before)
         if self.history:
             annotations[HISTORY] = _compact([_entry(entry) for entry in self.history[-MAX_HISTORY:]])
         return annotations
@@ -102,6 +110,7 @@ def read_state(
             SWAP, _promotion, None, "a promotion may be incomplete. Check the roles, and promote."
         ),
         can_undo=annotations.get(CAN_UNDO) == "true",
+        split_before=read(SPLIT_BEFORE, percent, 0, "undoing the last promotion will set the split to 0."),
         history=read(HISTORY, _history, (), "the history was reset."),
     )
     return state, tuple(trouble)

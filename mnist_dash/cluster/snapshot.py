@@ -12,13 +12,13 @@ from mnist_dash.cluster.resources import service_name
 from mnist_dash.cluster.routes import Routes
 from mnist_dash.cluster.traffic_probe import GatewayView
 from mnist_dash.cluster.workloads import Workload
-from mnist_dash.domain import Deployment, ModelCheck, Release, Role, Snapshot, State
+from mnist_dash.domain import Deployment, ModelCheck, Release, Replacement, Role, Snapshot, State
 from mnist_dash.preconditions import warn_of_differing_input
 from mnist_dash.rollout_status import (
-    FORMER_KEEPS_SERVING,
     GATEWAY_PENDING,
     SPLIT_HELD,
     Status,
+    keeps_serving,
     redeploying,
     restarting,
 )
@@ -45,13 +45,14 @@ def deployment_of(
     if check and version is not None and workload.answering and check.version != version:
         # The folder has got another version since the check before the deployment.
         check = checks(check.base, version) or (check if check.version is None else None)
-    status = _status(role, workload, observation)
+    status, fresh = _status(role, workload, observation), len(workload.fresh)
+    replacement = Replacement(workload.base, workload.desired, fresh) if workload.is_replacing else None
     return Deployment(
         role=role,
         release=workload.release,
         base=model.check.base if model else "",
         desired=workload.desired,
-        ready=workload.available,
+        ready=len(workload.former) if replacement else workload.available,
         state=status.state,
         version=version,
         accuracy=check.accuracy if check else None,
@@ -62,6 +63,7 @@ def deployment_of(
         next_step=status.next_step,
         warnings=check.warnings if check else (),
         generation=workload.model.deployed_at if workload.model else "",
+        replacement=replacement,
     )
 
 
@@ -77,11 +79,14 @@ def _status(role: Role, workload: Workload, observation: Observation) -> Status:
     counted = failure.text if failure.usual else f"{ready} of {desired} replicas ready. {failure.text}"
     is_degraded = workload.was_complete and not workload.former
     if failure.failed and not (is_degraded and ready):
-        kept = f"{failure.text} {FORMER_KEEPS_SERVING}"
-        cause = kept if workload.former else counted if ready else failure.text
+        cause = counted if ready else failure.text
+        if former := workload.former:
+            cause = f"{failure.text} {keeps_serving(former[0].base, len(former))}"
         return Status(State.FAILED, cause, failure.next_step)
-    if workload.former:
-        cause = redeploying(len(workload.fresh), desired)
+    if former := workload.former:
+        cause = f"{len(workload.fresh)} of {desired} replicas ready; the former ones are ending."
+        if workload.is_replacing:
+            cause = redeploying(former[0].base, len(former), workload.base, len(workload.fresh), desired)
         return Status(
             State.UPDATING, cause if failure.usual else f"{cause} {failure.text}", failure.next_step
         )
@@ -132,7 +137,10 @@ def snapshot_of(
         split_desired=pending.split if pending else state.split,
         split_observed=_split_observed(observation, view),
         waiting_for=interrupted or _waiting_for(observation, view, promotion, problem),
-        can_undo_promote=state.can_undo and new is not None and pending is None,
+        can_undo_promote=state.can_undo
+        and new is not None
+        and (pending is None or pending.current is new.release),
+        becoming_current=pending.current if pending else None,
         interrupted_promotion=interrupted,
         drift=drift,
         notices=notices,

@@ -246,8 +246,12 @@ class Workload:
     @property
     def answering(self) -> list[Pod]:
         """The Pods whose model is shown: the former ones until the fresh ones have taken over."""
-        is_over = len(self.fresh) >= self.desired or not self.former
-        return self.fresh if is_over else self.former
+        return self.former if self.is_replacing else self.fresh
+
+    @property
+    def is_replacing(self) -> bool:
+        """Whether former Pods answer, and the fresh ones are too few to have taken over."""
+        return bool(self.former) and len(self.fresh) < self.desired
 
     @property
     def available(self) -> int:

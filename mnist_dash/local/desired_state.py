@@ -40,6 +40,9 @@ class DesiredState:
     """Those restored if a re-deploy fails, until the new replicas have taken over."""
     split: int = 0
     can_undo: bool = False
+    """Whether the last change of the models was a promotion."""
+    split_before: int = 0
+    """The split before that promotion, which its undo restores."""
     generation: int = 0
     """The highest in use so far."""
     history: tuple[HistoryEntry, ...] = ()
@@ -60,7 +63,7 @@ class DesiredState:
         if serving and release in self.specs:
             fallbacks.setdefault(release, self.specs[release])
         specs = {**self.specs, release: Spec(base, replicas, generation)}
-        return replace(self, specs=specs, fallbacks=fallbacks, generation=generation, can_undo=False)
+        return replace(self, specs=specs, fallbacks=fallbacks, generation=generation)._without_undo()
 
     def taken_over(self, release: Release) -> DesiredState:
         """Forget the fallback of a release, since its new generation serves."""
@@ -79,16 +82,26 @@ class DesiredState:
             specs=_without(self.specs, release),
             fallbacks=_without(self.fallbacks, release),
             split=0 if role is Role.NEW else self.split,
-            can_undo=False,
-        )
+        )._without_undo()
 
     def remember(self, entry: HistoryEntry) -> DesiredState:
         """Add a change to the history, which keeps the last 50."""
         return replace(self, history=(*self.history, entry)[-_HISTORY_LENGTH:])
 
-    def swap(self, *, can_undo: bool) -> DesiredState:
-        """Swap the roles' pointers, and send all traffic to Current."""
-        return replace(self, current=self.current.other, split=0, can_undo=can_undo)
+    def promote(self) -> DesiredState:
+        """Swap the roles' pointers, and send all traffic to Current; with a former one there is an undo."""
+        can_undo = self.spec(Role.CURRENT) is not None
+        split_before = self.split if can_undo else 0
+        return replace(
+            self, current=self.current.other, split=0, can_undo=can_undo, split_before=split_before
+        )
+
+    def undo_promote(self) -> DesiredState:
+        """Swap the roles' pointers back, and restore the split."""
+        return replace(self, current=self.current.other, split=self.split_before)._without_undo()
+
+    def _without_undo(self) -> DesiredState:
+        return replace(self, can_undo=False, split_before=0)
 
 
 def _without(specs: Mapping[Release, Spec], release: Release) -> dict[Release, Spec]:
@@ -182,7 +195,8 @@ def _decode(document: dict[str, Any]) -> DesiredState:
         **document,
     )
     # The file is on a disk that anybody may write to, and a wrong value would fail much later.
-    if not (isinstance(desired.generation, int) and 0 <= desired.split <= 100):
+    splits = desired.split, desired.split_before
+    if not (isinstance(desired.generation, int) and all(0 <= split <= 100 for split in splits)):
         raise ValueError("an impossible generation or split")
     for entry in desired.history:
         if not (

@@ -93,12 +93,13 @@ class LocalEngine:
 
     def apply(self, change: domain.Change, context: domain.ChangeContext) -> None:
         with self._changing(change, context):
-            if not preconditions.is_needed(self._snapshot, change):
+            if not preconditions.is_needed(self._snapshot, change, context.expected):
                 return
-            self._supervisor.failed_redeploys.clear()  # the user has read why the last one failed
+            what = domain.describe(change, self._snapshot)
             self._desired = self._after(change).remember(
-                domain.HistoryEntry(time.time(), context.by or self.user, domain.describe(change))
+                domain.HistoryEntry(time.time(), context.by or self.user, what)
             )
+            self._supervisor.failed_redeploys.clear()  # the user has read why the last one failed
             if isinstance(change, domain.Deploy):
                 self._checks.add(change.check)
 
@@ -114,9 +115,9 @@ class LocalEngine:
             case domain.SetSplit(percent):
                 return replace(desired, split=percent)
             case domain.Promote():
-                return desired.swap(can_undo=desired.spec(Role.CURRENT) is not None)
+                return desired.promote()
             case domain.UndoPromote():
-                return desired.swap(can_undo=False)
+                return desired.undo_promote()
 
     def preview(self, _: domain.Change) -> str:
         return ""

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from mnist_dash.domain import Role, State
 from mnist_dash.local.desired_state import Spec
-from mnist_dash.rollout_status import FORMER_KEEPS_SERVING, Status, loading, redeploying, restarting
+from mnist_dash.rollout_status import Status, keeps_serving, loading, redeploying, restarting
 
 GIVE_UP_AFTER = 3
 """Starts that failed in a row before a release is called failed (or a re-deploy is given up)."""
@@ -107,20 +107,23 @@ def status_of(
     spec: Spec,
     replicas: Sequence[ReplicaStatus],
     restarts: RestartHistory,
+    former_base: str = "",
     *,
     failed_redeploy: str = "",
     ready_in: float | None = None,
 ) -> Status:
     """Return the status of a role's release; `failed_redeploy` is why its last re-deploy was given up.
 
-    `ready_in` are the seconds until a restart is expected to be over, if that is known.
+    `former_base` is of its replicas that a re-deploy is to replace; `ready_in` are the seconds until a restart
+    is expected to be over, if that is known.
     """
-    status = _status_of(role, spec, replicas, restarts, ready_in)
+    status = _status_of(role, spec, replicas, restarts, former_base, ready_in)
     if not failed_redeploy:
         return status
     if status.state is State.READY:
         next_step = "Fix the model or choose another, then re-deploy."
-        return Status(State.FAILED, f"{failed_redeploy} {FORMER_KEEPS_SERVING}", next_step)
+        cause = f"{failed_redeploy} {keeps_serving(spec.base, spec.replicas)}"
+        return Status(State.FAILED, cause, next_step)
     return Status(status.state, f"{failed_redeploy} {status.cause}", status.next_step)
 
 
@@ -129,12 +132,14 @@ def _status_of(
     spec: Spec,
     replicas: Sequence[ReplicaStatus],
     restarts: RestartHistory,
+    former_base: str,
     ready_in: float | None,
 ) -> Status:
     fresh = len(_ready([r for r in replicas if r.generation == spec.generation]))
-    if len(_ready(replicas)) > fresh:
+    if former := len(_ready(replicas)) - fresh:
         reason = f" {restarts.reason}" if restarts.failed_starts else ""
-        return Status(State.UPDATING, redeploying(fresh, spec.replicas) + reason)
+        progress = redeploying(former_base, former, spec.base, fresh, spec.replicas)
+        return Status(State.UPDATING, progress + reason)
     if fresh >= spec.replicas:
         return Status(State.READY)
     if fresh == 0 and restarts.failed_starts >= GIVE_UP_AFTER:

@@ -6,7 +6,16 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from mnist_dash.domain import Deployment, EngineObject, ModelCheck, Release, Role, Snapshot, name_of
+from mnist_dash.domain import (
+    Deployment,
+    EngineObject,
+    ModelCheck,
+    Release,
+    Replacement,
+    Role,
+    Snapshot,
+    name_of,
+)
 from mnist_dash.local.desired_state import DesiredState
 from mnist_dash.local.plan import Phase, status_of
 from mnist_dash.local.processes import GatewayProcess, Process, Replica
@@ -60,7 +69,8 @@ def _deployment(
     ready = [r for r in replicas if r.phase is Phase.READY]
     fresh = [r for r in ready if r.generation == spec.generation]
     former = [r for r in ready if r not in fresh]
-    answering = fresh if len(fresh) >= spec.replicas or not former else former
+    is_replacing = bool(former) and len(fresh) < spec.replicas
+    answering = former if is_replacing else fresh
     base = answering[0].spec.base if answering else spec.base
     version = max((r.version for r in answering if r.version), default=None)
     check = find_check(base, version)
@@ -69,6 +79,7 @@ def _deployment(
         spec,
         replicas,
         supervisor.restarts_of(spec.generation),
+        former[0].spec.base if former else "",
         failed_redeploy=supervisor.failed_redeploys.get(release, ""),
         ready_in=supervisor.seconds_until_ready(spec.generation),
     )
@@ -87,6 +98,7 @@ def _deployment(
         signature=check.signature if check else "",
         cause=status.cause,
         next_step=status.next_step,
+        replacement=Replacement(spec.base, spec.replicas, len(fresh)) if is_replacing else None,
         warnings=(*(check.warnings if check else ()), *sorted({r.problem for r in answering if r.problem})),
     )
 

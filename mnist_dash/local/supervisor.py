@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from mnist_dash.domain import Release, Role
+from mnist_dash.domain import Release, Role, name_of
 from mnist_dash.local.desired_state import DesiredState, Spec
 from mnist_dash.local.plan import Phase, Plan, RestartHistory, delay, plan
 from mnist_dash.local.processes import Child, ChildEvent, GatewayProcess, Process, Replica
@@ -107,7 +107,9 @@ class Supervisor:
         restarts = self.restarts_of(spec.generation) if spec else RestartHistory()
         decision = plan(spec, self.replicas_of(release), restarts, former)
         if decision.give_up and spec:
-            self.failed_redeploys[release] = f"The re-deploy of {spec.base} failed: {restarts.reason}"
+            self.failed_redeploys[release] = (
+                f"The re-deploy of {name_of(spec.base)} failed: {restarts.reason}"
+            )
             return self._decide(desired.fall_back(release), release)
         if decision.taken_over and former:
             desired = desired.taken_over(release)

@@ -360,7 +360,7 @@ def test_a_redeploy_that_fails_keeps_the_former_model_serving(
         for dashboard, model, says in ((other_image, both, MISSING_IMAGE), (dash, gone, gone.base)):
             dashboard.deploy(Role.NEW, model)
             card = await_card(dash, State.FAILED, says, role=Role.NEW)
-            assert "The former model keeps serving." in card.cause
+            assert "keeps serving with 1 replica." in card.cause
             assert card.next_step
             assert (card.base, card.ready) == (both.base, 1)
         fixed = failing.model()

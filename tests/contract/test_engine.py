@@ -25,11 +25,14 @@ from mnist_dash.domain import (
     Image,
     ModelCheck,
     Prediction,
+    Replacement,
     Role,
     Route,
     Snapshot,
     State,
     Strategy,
+    count_replicas,
+    name_of,
 )
 from mnist_dash.errors import EngineError, ModelError, ServingError
 from mnist_dash.panels import snippets
@@ -159,9 +162,71 @@ def test_promote_and_undo_under_load_lose_no_request(
     assert promoted.current.base == cnn  # type: ignore[union-attr]  # it is deployed
     assert (promoted.split_observed, promoted.can_undo_promote) == (0, True)
     assert undone.current.base == linear  # type: ignore[union-attr]  # it is deployed
-    assert (undone.split_observed, undone.can_undo_promote) == (0, False)
+    assert (undone.split_observed, undone.can_undo_promote) == (50, False)
     assert who(both.predict(image, Route.CURRENT)) == before[Role.CURRENT]
     assert replicas_of(both) == running
+
+
+def test_an_undo_that_is_made_twice_is_made_once(both: Dashboard, linear: str) -> None:
+    """Two clicks, or two browsers: the second changes nothing, is no error, and is not in the history."""
+    both.set_split(30)
+    both.promote()
+    promoted = both.wait_settled()
+    assert promoted.new is not None
+    assert [promoted.role_title(role) for role in Role] == ["Current", "Former"]
+    for _ in range(3):
+        both.undo_promote(promoted.new.release)
+    undone = both.wait_settled()
+    both.undo_promote(promoted.new.release)
+    assert undone.current is not None
+    assert (undone.current.base, undone.split_observed) == (linear, 30)
+    assert [undone.role_title(role) for role in Role] == ["Current", "New"]
+    assert [entry.what for entry in both.history()][:2] == [
+        "Roll back to " + name_of(linear),
+        "Make New the Current",
+    ]
+    with pytest.raises(EngineError, match="no promotion"):
+        both.undo_promote()
+
+
+def test_a_former_model_becomes_new_when_one_is_deployed_there(both: Dashboard, cnn: str) -> None:
+    """Nothing is left to be undone then."""
+    both.promote()
+    both.wait_settled()
+    both.deploy(Role.NEW, cnn)
+    deployed = both.wait_settled()
+    assert (deployed.role_title(Role.NEW), deployed.can_undo_promote) == ("New", False)
+
+
+def test_with_current_gone_new_takes_its_place(both: Dashboard, cnn: str, image: Image) -> None:
+    """Until then the snapshot says that nobody answers, whatever the split."""
+    both.set_split(20)
+    both.wait_settled()
+    both.remove(Role.CURRENT)
+    assert not both.wait_settled().is_answered
+    both.promote()
+    promoted = both.wait_settled()
+    assert promoted.is_answered
+    assert promoted.current is not None
+    assert (promoted.current.base, promoted.new, promoted.can_undo_promote) == (cnn, None, False)
+    assert both.predict(image).role is Role.CURRENT
+
+
+def test_the_counts_of_a_redeploy_are_of_both_models(both: Dashboard, linear: str, cnn: str) -> None:
+    """One answers until the other has taken over, and no more replicas are ready than were asked for."""
+    both.deploy(Role.NEW, cnn, replicas=3)
+    both.wait_settled()
+    both.deploy(Role.NEW, linear, replicas=1)
+    new = both.snapshot().new
+    assert new is not None
+    assert (new.base, new.replacement) == (cnn, Replacement(linear, desired=1, ready=0))
+    old, replacing = name_of(cnn), name_of(linear)
+    assert new.cause == f"{old} answers with {count_replicas(new.ready)}; {replacing} is starting, 0 of 1."
+    while not (snapshot := both.snapshot()).settled:
+        assert snapshot.new is not None
+        assert snapshot.new.replacement or snapshot.new.ready <= snapshot.new.desired
+    assert snapshot.new is not None
+    assert (snapshot.new.base, snapshot.new.ready, snapshot.new.replacement) == (linear, 1, None)
 
 
 def test_a_redeploy_under_load_loses_no_request(

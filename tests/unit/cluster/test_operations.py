@@ -108,8 +108,8 @@ def test_every_change_is_in_the_history_with_its_user(both: InMemoryCluster) -> 
     history = both.observe().state.history
     assert {entry.by for entry in history} == {"ann"}
     assert [entry.what for entry in history] == [
-        "Deploy gs://models/linear version 1 as Current with 1 replica",
-        "Deploy gs://models/cnn version 3 as New with 2 replicas",
+        "Deploy linear version 1 as Current with 1 replica",
+        "Deploy cnn version 3 as New with 2 replicas",
         "Set strategy: Canary 20 %",
     ]
     cause = both.objects["Deployment", "mnist-green"]["metadata"]["annotations"]["kubernetes.io/change-cause"]

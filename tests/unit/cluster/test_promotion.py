@@ -51,7 +51,7 @@ def test_a_promotion_ends_with_the_roles_swapped_and_the_split_0(both: InMemoryC
     assert all(answers == {"green": 100} for answers in finish(both))
     assert both.pointers() == ("green", "blue")
     state = both.observe().state
-    assert (state.split, state.can_undo) == (0, True)
+    assert (state.split, state.can_undo, state.split_before) == (0, True, 20)
 
 
 @pytest.mark.parametrize("steps", range(6))
@@ -68,9 +68,9 @@ def test_a_promotion_interrupted_anywhere_is_finished_or_undone(
     assert all("503" not in answers for answers in finish(both))
     is_promoted = change == Promote() and not is_over
     assert both.pointers() == (("green", "blue") if is_promoted else ("blue", "green"))
-    undone = {"blue": 100} if is_over else {"blue": 80, "green": 20}
-    assert both.answers() == ({"green": 100} if is_promoted else undone)
-    assert both.observe().state.can_undo is is_promoted
+    assert both.answers() == ({"green": 100} if is_promoted else {"blue": 80, "green": 20})
+    state = both.observe().state
+    assert (state.can_undo, state.split_before) == (is_promoted, 20 if is_promoted else 0)
 
 
 def test_each_step_waits_for_the_effect_of_the_one_before_it(both: InMemoryCluster) -> None:

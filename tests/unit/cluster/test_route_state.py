@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from mnist_dash.cluster.resources import CAN_UNDO, HISTORY, SPLIT, SWAP
+from mnist_dash.cluster.resources import CAN_UNDO, HISTORY, SPLIT, SPLIT_BEFORE, SWAP
 from mnist_dash.cluster.route_state import (
     MAX_HISTORY,
     Finish,
@@ -26,7 +26,7 @@ UNDO = PendingPromotion(Release.BLUE, Release.GREEN, split=20, undo=False, by="b
 STATE = RouteState(20, PROMOTION, True, (HistoryEntry(1.25, "ann", "Deploy é"), HistoryEntry(2, "bob", "x")))
 
 
-@pytest.mark.parametrize("state", [STATE, RouteState(), RouteState(split=100, can_undo=True)])
+@pytest.mark.parametrize("state", [STATE, RouteState(), RouteState(100, can_undo=True, split_before=30)])
 def test_a_state_is_read_back_as_it_was_written(state: RouteState) -> None:
     """Without any complaint."""
     assert read_state(state.to_annotations(), "Ingress mnist-canary") == (state, ())
@@ -94,6 +94,13 @@ def test_a_damaged_history_is_dropped_and_reported() -> None:
 def test_only_true_can_be_undone() -> None:
     """Anything else counts as absent."""
     assert not read_state({CAN_UNDO: "yes"}, "Ingress mnist-canary")[0].can_undo
+
+
+def test_an_undo_without_a_readable_split_before_it_sets_0() -> None:
+    """Another version of the dashboard did not write it; a damaged one is reported."""
+    assert read_state({CAN_UNDO: "true"}, "Ingress mnist-canary")[0].split_before == 0
+    state, trouble = read_state({CAN_UNDO: "true", SPLIT_BEFORE: "most"}, "Ingress mnist-canary")
+    assert (state.can_undo, state.split_before, len(trouble)) == (True, 0, 1)
 
 
 Pointers = dict[Role, Release]

@@ -13,8 +13,19 @@ from mnist_dash.cluster.promotion import operations_of_step, step_of
 from mnist_dash.cluster.resources import Object
 from mnist_dash.cluster.snapshot import FindCheck, PromotionStatus, deployment_of, snapshot_of
 from mnist_dash.cluster.traffic_probe import GatewayView
-from mnist_dash.domain import Deployment, ModelCheck, Promote, Release, Remove, Role, Snapshot, State
-from mnist_dash.rollout_status import FORMER_KEEPS_SERVING, GATEWAY_PENDING, SPLIT_HELD
+from mnist_dash.domain import (
+    Deployment,
+    ModelCheck,
+    Promote,
+    Release,
+    Remove,
+    Replacement,
+    Role,
+    Snapshot,
+    State,
+    name_of,
+)
+from mnist_dash.rollout_status import GATEWAY_PENDING, SPLIT_HELD
 from tests.unit.cluster.in_memory_cluster import SITE, InMemoryCluster
 from tests.unit.cluster.sample_objects import (
     BASE,
@@ -117,7 +128,8 @@ def test_during_a_rollout_the_former_model_is_shown() -> None:
     live = rolling(replicas=2, updated=1, ready=3)
     found = observed(live, former(1), former(2), pod(live))
     assert (found.state, found.base, found.ready, found.desired) == (State.UPDATING, BASE, 2, 2)
-    assert found.cause == f"Re-deploying: 1 of 2 new replicas ready. {FORMER_KEEPS_SERVING}"
+    assert found.replacement == Replacement(OTHER, 2, 1)
+    assert found.cause == f"{name_of(BASE)} answers with 2 replicas; {name_of(OTHER)} is starting, 1 of 2."
 
 
 def test_an_update_names_a_problem_of_the_new_replicas() -> None:
@@ -126,7 +138,7 @@ def test_an_update_names_a_problem_of_the_new_replicas() -> None:
     ended = replace(looping(1), restarts=0, state={"terminated": {"exitCode": 1}}, last=None)
     found = observed(live, former(), pod(live, ended))
     assert found.state is State.UPDATING
-    assert found.cause.endswith(f"{FORMER_KEEPS_SERVING} The model server ended with exit code 1.")
+    assert found.cause.endswith("is starting, 0 of 1. The model server ended with exit code 1.")
 
 
 def test_a_redeploy_that_fails_leaves_the_former_model_serving() -> None:
@@ -136,7 +148,7 @@ def test_a_redeploy_that_fails_leaves_the_former_model_serving() -> None:
     line = f"There is no saved_model.pb in {OTHER}/model/1; it holds nothing. Export the model there."
     found = observed(live, former(), crashing, logs={crashing["metadata"]["name"]: line}, version=1)
     assert (found.state, found.base, found.ready, found.version) == (State.FAILED, BASE, 1, 1)
-    assert found.cause == f"{line} {FORMER_KEEPS_SERVING}"
+    assert found.cause == f"{line} {name_of(BASE)} keeps serving with 1 replica."
     assert found.next_step
 
 

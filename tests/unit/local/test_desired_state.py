@@ -30,11 +30,18 @@ def test_the_first_current_is_blue_and_new_is_green() -> None:
 
 def test_promoting_swaps_pointers_and_sends_all_traffic_to_current() -> None:
     """No spec changes, so nothing restarts."""
-    promoted = BOTH.swap(can_undo=True)
+    promoted = BOTH.promote()
     assert promoted.spec(Role.CURRENT) == Spec("/b", 2, 2)
     assert promoted.spec(Role.NEW) == Spec("/a", 1, 1)
     assert (promoted.split, promoted.can_undo) == (0, True)
     assert promoted.specs == BOTH.specs
+
+
+def test_an_undo_restores_what_was_before_the_promotion() -> None:
+    """The split included; a Current that was not there cannot come back."""
+    assert BOTH.promote().undo_promote() == BOTH
+    alone = BOTH.remove(Role.CURRENT).promote()
+    assert (alone.can_undo, alone.split_before, alone.spec(Role.NEW)) == (False, 0, None)
 
 
 def test_redeploying_keeps_the_split_and_a_fallback() -> None:
@@ -61,12 +68,11 @@ def test_removing_new_sets_the_split_to_zero_and_removing_current_does_not() -> 
 @pytest.mark.parametrize("change", [lambda s: s.deploy(Role.NEW, "/c", 1), lambda s: s.remove(Role.CURRENT)])
 def test_a_change_of_the_models_ends_the_undo(change) -> None:  # type: ignore[no-untyped-def]
     """After it, an undo would not restore the state before the promotion."""
-    assert not change(BOTH.swap(can_undo=True)).can_undo
+    changed = change(BOTH.promote())
+    assert (changed.can_undo, changed.split_before) == (False, 0)
 
 
-@pytest.mark.parametrize(
-    "desired", [DesiredState(), BOTH, BOTH.swap(can_undo=True), BOTH.deploy(Role.NEW, "/c", 8)]
-)
+@pytest.mark.parametrize("desired", [DesiredState(), BOTH, BOTH.promote(), BOTH.deploy(Role.NEW, "/c", 8)])
 def test_a_saved_state_is_loaded_again(file: StateFile, desired: DesiredState) -> None:
     """Everything survives, the fallback of a re-deploy that was under way too."""
     file.save(desired)
@@ -92,6 +98,16 @@ def test_a_state_without_a_history_is_loaded(file: StateFile) -> None:
     assert file.notices == []
 
 
+def test_a_promotion_saved_without_the_split_before_it_is_undone_with_split_0(file: StateFile) -> None:
+    """An earlier version of the dashboard did not save it."""
+    specs = {"blue": {"base": "/a", "replicas": 1, "generation": 1}}
+    file.path.write_text(json.dumps({**GOOD, "specs": specs, "current": "green", "can_undo": True}))
+    loaded = file.load()
+    assert loaded is not None
+    assert loaded.can_undo
+    assert (loaded.undo_promote().current, loaded.undo_promote().split) == (Release.BLUE, 0)
+
+
 def test_a_split_without_a_new_model_is_loaded_as_0(file: StateFile) -> None:
     """A split has no meaning without New."""
     file.path.write_text(json.dumps({**GOOD, "split": 20}))
@@ -111,6 +127,8 @@ NOT_STATES = [
     {**GOOD, "current": "red"},
     {**GOOD, "split": 101},
     {**GOOD, "split": "20"},
+    {**GOOD, "split_before": 101},
+    {**GOOD, "split_before": None},
     {**GOOD, "history": [{"at": 1.0}]},
     {**GOOD, "history": [{"at": "noon", "by": "ada", "what": "x"}]},
     {**GOOD, "history": [{"at": 1.0, "by": None, "what": "x"}]},

@@ -101,9 +101,21 @@ def test_the_first_replacement_comes_at_once_and_a_crash_loop_backs_off() -> Non
         (fresh(READY), KILLED, "", State.DEGRADED, "Killed."),
         ([], no_file(1), "", State.DEGRADED, "No file."),
         ([], no_file(3), "", State.FAILED, "3 times while starting. No file."),
-        (OLD + fresh(STARTING), NO_RESTARTS, "", State.UPDATING, "Re-deploying: 0 of 2 new replicas ready"),
+        (
+            OLD + fresh(STARTING),
+            NO_RESTARTS,
+            "",
+            State.UPDATING,
+            "former answers with 2 replicas; a is starting, 0 of 2.",
+        ),
         (OLD, no_file(1), "", State.UPDATING, "No file."),
-        (fresh(READY, READY), NO_RESTARTS, "It failed.", State.FAILED, "It failed. The former model"),
+        (
+            fresh(READY, READY),
+            NO_RESTARTS,
+            "It failed.",
+            State.FAILED,
+            "It failed. a keeps serving with 2 replicas.",
+        ),
         (fresh(READY), KILLED, "It failed.", State.DEGRADED, "It failed. 1 of 2 replicas"),
     ],
 )
@@ -111,7 +123,7 @@ def test_each_state_has_its_cause(
     replicas: list[ReplicaStatus], restarts: RestartHistory, failed_redeploy: str, state: State, cause: str
 ) -> None:
     """The cause quotes the reason of the last end."""
-    status = status_of(Role.NEW, SPEC, replicas, restarts, failed_redeploy=failed_redeploy)
+    status = status_of(Role.NEW, SPEC, replicas, restarts, FORMER.base, failed_redeploy=failed_redeploy)
     assert status.state is state
     assert cause in status.cause
     assert bool(status.cause) == (state is not State.READY)

@@ -146,7 +146,7 @@ def test_the_split_is_held_at_zero_until_new_is_ready(stage: Stage) -> None:
 def test_promote_is_one_routing_update_and_restarts_nothing(both: Stage) -> None:
     """The same replicas change roles."""
     children, updates = len(both.children.all), len(both.gateway.sent)
-    both.step(lambda desired: desired.swap(can_undo=True))
+    both.step(DesiredState.promote)
     assert both.routing == (["green-2"], ["blue-1"], 0)
     assert (len(both.children.all), len(both.gateway.sent)) == (children, updates + 1)
 
@@ -202,7 +202,7 @@ def test_a_failed_redeploy_keeps_the_old_model_and_reports_the_reason(both: Stag
     assert both.routing[1] == ["green-2"]
     assert spec
     assert spec.base == "/b"
-    assert "/c failed: It went wrong." in both.supervisor.failed_redeploys[Release.GREEN]
+    assert "The re-deploy of c failed: It went wrong." in both.supervisor.failed_redeploys[Release.GREEN]
     assert len(both.green) == 4
 
 

@@ -178,7 +178,7 @@ def name_of(base: str) -> str:
 def distinct_names(first: str, second: str) -> tuple[str, str]:
     """Return the short names of two bases, with their parent folders if the last components are equal."""
     names = [[part for part in base.split("/") if part] for base in (first, second)]
-    parts = next((n for n in range(1, max(map(len, names))) if names[0][-n:] != names[1][-n:]), 1)
+    parts = next((n for n in range(1, max(map(len, names)) + 1) if names[0][-n:] != names[1][-n:]), 1)
     return "/".join(names[0][-parts:]), "/".join(names[1][-parts:])
 
 

@@ -82,7 +82,7 @@ class FakeEngine:
 
     `observed` is the next snapshot. `refusal` is raised by changes and previews (a conflict until it is taken
     over), `unfit` by the check of a base; `unverified` says why a base cannot be read. `changes` and
-    `contexts` record what was applied.
+    `contexts` record what was applied, without the expected release.
     """
 
     observed: Snapshot = field(default_factory=snapshot)
@@ -95,6 +95,7 @@ class FakeEngine:
     refusal: MnistDashError | None = None
     held: bool = False
     closed: bool = False
+    split_before: int = 0
     changes: list[Change] = field(default_factory=list)
     contexts: list[ChangeContext] = field(default_factory=list)
     checked: list[str] = field(default_factory=list)
@@ -139,8 +140,11 @@ class FakeEngine:
                 self._remove(role)
             case SetSplit(percent):
                 self._set_split(percent)
-            case Promote() | UndoPromote():
-                self._swap(can_undo=isinstance(change, Promote))
+            case Promote():
+                self.split_before = self.observed.split_desired
+                self._swap(0, can_undo=True)
+            case UndoPromote():
+                self._swap(self.split_before, can_undo=False)
 
     def preview(self, change: Change) -> str:
         self._refuse(ChangeContext())
@@ -209,14 +213,14 @@ class FakeEngine:
         waiting = "Waiting for the gateway." if self.held else ""
         self._change(split_desired=percent, split_observed=observed, waiting_for=waiting)
 
-    def _swap(self, can_undo: bool) -> None:
+    def _swap(self, split: int, *, can_undo: bool) -> None:
         current, new = self.observed.current, self.observed.new
         self._change(
             current=new and replace(new, role=Role.CURRENT),
             new=current and replace(current, role=Role.NEW),
-            split_desired=0,
-            split_observed=0,
-            can_undo_promote=can_undo,
+            split_desired=split,
+            split_observed=split,
+            can_undo_promote=can_undo and current is not None,
             interrupted_promotion="",
         )
 

@@ -18,19 +18,19 @@ Button = Callable[..., bool]
 TAKE_OVER = "Take it over", "take-over", ":material/front_hand:"
 
 
-def apply_on_click(dash: Dashboard, change: Change, *, take_over: bool = False) -> None:
+def apply_on_click(dash: Dashboard, change: Change, expected: str = "", *, take_over: bool = False) -> None:
     """Apply a change from a button's callback; the next run shows the error, if there is one."""
     session().refusal = None
     try:
-        _apply(dash, change, take_over=take_over)
+        _apply(dash, change, take_over=take_over, expected=expected)
     except MnistDashError as error:
         session().refusal = change, error
 
 
 def _apply(dash: Dashboard, change: Change, *, take_over: bool, expected: str = "") -> None:
     new = dash.snapshot().new
-    dash.on_behalf_of(signed_in_user(), take_over=take_over).apply(change, expected=expected)
-    session().pending.append((change, new.release if new else None))
+    if dash.on_behalf_of(signed_in_user(), take_over=take_over).apply(change, expected=expected):
+        session().pending.append((change, new.release if new else None))
 
 
 def find_refusal(snapshot: Snapshot, *kinds: type[Change]) -> MnistDashError | None:

@@ -32,9 +32,10 @@ def show(dash: Dashboard, snapshot: Snapshot, obstacle: str) -> None:
                 key="undo-promote",
                 icon=":material/undo:",
                 on_click=actions.apply_on_click,
-                args=(dash, UndoPromote()),
+                args=(dash, UndoPromote(), snapshot.etag(Role.NEW)),
                 disabled=bool(why_not_undo),
-                help=why_not_undo or f"All traffic then goes to `{snapshot.new.base}`.",
+                help=why_not_undo
+                or f"`{snapshot.new.base}`, and the split, are then as before the promotion.",
             )
         elif why_not and not obstacle:
             st.caption(plain(why_not), width="stretch")

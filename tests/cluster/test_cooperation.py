@@ -180,7 +180,7 @@ def test_the_history_survives_and_names_who_it_was(rollout: Rollout, both: Dashb
     assert {entry.by for entry in others} == {_name_in(user)}
     assert [entry.what.split(" gs:")[0] for entry in entries] == ["Deploy"] * 3
     history = rollout.kubectl("rollout", "history", "deployment/mnist-green")
-    assert f"ann@example.com: Deploy {linear.base} version 1 as New with 2 replicas" in history
+    assert f"ann@example.com: Deploy {name_of(linear.base)} version 1 as New with 2 replicas" in history
 
 
 def _name_in(review: str) -> str:

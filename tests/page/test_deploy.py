@@ -228,7 +228,7 @@ def test_a_preview_of_a_deployment_checks_the_model_once(page: Page, engine: Fak
     assert engine.previewed == []
     page.fill(CNN, 2).click("deploy-difference")
     assert "+  replicas: 2" in page.text
-    assert f"Deploy {CNN} version 1 as New with 2 replicas" in page.text
+    assert "Deploy cnn version 1 as New with 2 replicas" in page.text
     assert engine.changes == []
     page.click("deploy-confirm")
     assert engine.changes == [Deploy(Role.NEW, check_of(CNN), 2)]

@@ -127,7 +127,17 @@ def test_a_promotion_can_be_undone_by_a_button_that_names_its_effect(page: Page,
     assert page.at.button("undo-promote").label == f"Undo: make {LINEAR} the Current again"
     page.click("undo-promote")
     assert engine.changes == [Promote(), UndoPromote()]
-    assert engine.observed == snapshot(split_desired=0, split_observed=0)
+    assert engine.observed == snapshot()
+
+
+def test_undoing_in_two_browsers_is_one_undo(page: Page, engine: FakeEngine) -> None:
+    """The second click changes nothing and reports nothing."""
+    page.click("promote").click("promote-confirm").run()
+    engine.apply(UndoPromote(), ChangeContext())
+    page.click("undo-promote")
+    assert engine.changes == [Promote(), UndoPromote()]
+    assert not page.at.toast
+    assert engine.observed == snapshot()
 
 
 @pytest.mark.parametrize(("key", "change"), [("finish-promotion", Promote()), ("take-back", UndoPromote())])

@@ -10,6 +10,7 @@ from mnist_dash.domain import (
     Change,
     Deploy,
     Promote,
+    Release,
     Remove,
     Role,
     Route,
@@ -21,6 +22,7 @@ from mnist_dash.domain import (
 from mnist_dash.errors import EngineError
 from mnist_dash.preconditions import (
     differing_input,
+    is_done,
     is_needed,
     why_not,
     why_not_predict,
@@ -65,6 +67,19 @@ def test_with_both_models_ready_there_is_no_obstacle() -> None:
 def test_each_reason_is_given(reason: str, words: str) -> None:
     """With the next step."""
     assert words in reason
+
+
+def test_an_undo_is_done_once_its_model_is_current_or_on_the_way_there() -> None:
+    """No other change is: a promotion could have another reason."""
+    blue, green = (BOTH.etag(role) for role in Role)
+    promoting = replace(BOTH, can_undo_promote=True, becoming_current=Release.GREEN)
+    assert is_done(BOTH, UndoPromote(), blue)
+    assert is_done(promoting, UndoPromote(), green)
+    assert not is_done(replace(BOTH, can_undo_promote=True), UndoPromote(), green)
+    assert not is_done(promoting, UndoPromote(), blue)
+    assert not is_done(BOTH, UndoPromote(), "")
+    assert not is_done(INTERRUPTED, UndoPromote(), blue)
+    assert not is_done(BOTH, Promote(), blue)
 
 
 @pytest.mark.parametrize("change", [Deploy(Role.NEW, check_of("/a"), 1), Remove(Role.NEW), SetSplit(0)])

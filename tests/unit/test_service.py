@@ -21,6 +21,7 @@ from mnist_dash.domain import (
     Route,
     SetSplit,
     State,
+    UndoPromote,
 )
 from mnist_dash.errors import EngineError, MnistDashError, ServingError
 from mnist_dash.local.engine import LocalEngine
@@ -160,6 +161,19 @@ def test_a_change_applies_to_the_expected_model_only() -> None:
     dash.remove(Role.NEW, expected=dash.snapshot().etag(Role.NEW))
     with pytest.raises(EngineError, match=r"New was removed meanwhile\."):
         dash.deploy(Role.NEW, CNN, expected=before.etag(Role.NEW))
+
+
+def test_an_undo_that_has_been_made_is_not_made_again() -> None:
+    """By a first click, or by another browser; without a promotion it is an error."""
+    engine = FakeEngine()
+    dash = dashboard(engine)[0]
+    dash.promote()
+    former = dash.snapshot().etag(Role.NEW)
+    for _ in range(2):
+        dash.undo_promote(expected=former)
+    assert engine.changes == [Promote(), UndoPromote()]
+    with pytest.raises(EngineError, match="no promotion"):
+        dash.undo_promote()
 
 
 @pytest.mark.parametrize(("replicas", "percent"), [(0, -1), (9, 101)])

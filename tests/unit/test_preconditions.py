@@ -106,6 +106,7 @@ def test_what_is_in_force_is_not_needed() -> None:
         (BOTH, Deploy(Role.NEW, check_of(CNN, accuracy=0.995, version=2), 1)),
         (BOTH, Deploy(Role.NEW, check_of(CNN, accuracy=0.9), 1)),
         (BOTH, Deploy(Role.CURRENT, check_of(CNN, accuracy=0.995), 1)),
+        (snapshot(can_undo_promote=True), Deploy(Role.NEW, check_of(CNN, accuracy=0.995), 1)),
         (NO_NEW, Deploy(Role.NEW, check_of(CNN, accuracy=0.995), 1)),
         (
             snapshot(new=deployment(Role.NEW, state=State.FAILED)),
@@ -114,7 +115,7 @@ def test_what_is_in_force_is_not_needed() -> None:
     ],
 )
 def test_all_else_is_needed(observed: Snapshot, change: Change) -> None:
-    """Also what takes back others' changes, and another try after a failure."""
+    """Also what takes back others' changes, what makes Former New again, and another try after a failure."""
     assert is_needed(observed, change)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mnist_dash.cluster import polling, traffic_probe
-from mnist_dash.domain import ModelCheck, Role
+from mnist_dash.domain import ModelCheck, Role, name_of
 from mnist_dash.errors import EngineError
 from mnist_dash.service import Dashboard
 from tests.cluster.bed.bed import Bed
@@ -178,7 +178,7 @@ def test_the_history_survives_and_names_who_it_was(rollout: Rollout, both: Dashb
     newest, *others = entries
     assert newest.by == "ann@example.com"
     assert {entry.by for entry in others} == {_name_in(user)}
-    assert [entry.what.split(" gs:")[0] for entry in entries] == ["Deploy"] * 3
+    assert [entry.what.split()[0] for entry in entries] == ["Deploy"] * 3
     history = rollout.kubectl("rollout", "history", "deployment/mnist-green")
     assert f"ann@example.com: Deploy {name_of(linear.base)} version 1 as New with 2 replicas" in history
 

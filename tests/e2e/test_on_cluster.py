@@ -102,12 +102,12 @@ def test_from_an_empty_namespace_to_a_promotion_and_back(visit: Visit, bed: Bed,
     expect(history.get_by_role("row")).to_have_count(7, timeout=PATIENCE)
     for row, what in enumerate(
         (
-            "Take the promotion back",
+            "Roll back to linear",
             "Make New the Current",
             "Set strategy: Canary 20 %",
-            f"Deploy {cnn} version 1 as New with 1 replica",
+            "Deploy cnn version 1 as New with 1 replica",
             "as New with 2 replicas",
-            f"Deploy {linear} version 1 as Current with 1 replica",
+            "Deploy linear version 1 as Current with 1 replica",
         ),
         start=1,
     ):

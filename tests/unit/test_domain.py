@@ -76,7 +76,7 @@ def test_requests_are_answered_while_current_has_a_ready_replica() -> None:
         (snapshot(), Remove(Role.NEW), "Remove New"),
         (snapshot(), Promote(), "Make New the Current"),
         (snapshot(can_undo_promote=True), Remove(Role.NEW), "Remove Former"),
-        (snapshot(can_undo_promote=True), SetSplit(20), "Send 20 % of the requests to Former"),
+        (snapshot(can_undo_promote=True), SetSplit(20), "Set strategy: Canary 20 %"),
         (snapshot(can_undo_promote=True), UndoPromote(), "Roll back to cnn"),
     ],
 )

@@ -114,8 +114,8 @@ def status_of(
 ) -> Status:
     """Return the status of a role's release; `failed_redeploy` is why its last re-deploy was given up.
 
-    `former_base` is of its replicas that a re-deploy is to replace; `ready_in` are the seconds until a restart
-    is expected to be over, if that is known.
+    `former_base` is of its replicas that a re-deploy is to replace; `ready_in` are the seconds until a
+    restart is expected to be over, if that is known.
     """
     status = _status_of(role, spec, replicas, restarts, former_base, ready_in)
     if not failed_redeploy:

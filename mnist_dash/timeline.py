@@ -7,12 +7,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Final
+from datetime import UTC, datetime
+from typing import Any, Final
 
 from mnist_dash.domain import Deployment, EventKind, HistoryEntry, Release, Snapshot, State, name_split
 from mnist_dash.rollout_status import SPLIT_HELD
 
 KEPT: Final = 500
+MAX_TEXT: Final = 1000
+"""Characters of one text of a saved change: all annotations of an object must stay below 256 KiB."""
 MERGE_SECONDS: Final = {EventKind.LOST: 10.0, EventKind.REFUSED: 10.0, EventKind.ENDED: 360.0}
 """Within which an event of the same kind is counted with the last one; a crash loop waits up to 5 minutes."""
 
@@ -30,6 +33,26 @@ class ReplicaRun:
     """Why it ended by itself, as a sentence; empty while it runs, and if the engine ended it."""
     ended_at: float = 0.0
     """Seconds since the epoch; 0 if it is not known."""
+
+
+def save_changes(entries: Iterable[HistoryEntry]) -> list[dict[str, Any]]:
+    """Return changes as JSON documents, with texts of bounded length."""
+    return [{"at": it.at, "by": it.by[:MAX_TEXT], "what": it.what[:MAX_TEXT]} for it in entries]
+
+
+def load_changes(documents: Any) -> tuple[HistoryEntry, ...]:
+    """Return the changes that `save_changes` saved; those that others have damaged are left out."""
+    entries = map(_load_change, documents if isinstance(documents, list) else ())
+    return tuple(filter(None, entries))
+
+
+def _load_change(document: Any) -> HistoryEntry | None:
+    try:
+        at, by, what = document["at"], document["by"], document["what"]
+        datetime.fromtimestamp(at, UTC)
+    except (ArithmeticError, LookupError, OSError, TypeError, ValueError):
+        return None
+    return HistoryEntry(float(at), by, what) if isinstance(by, str) and isinstance(what, str) else None
 
 
 class EventLog:

@@ -13,11 +13,10 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from mnist_dash.cluster.resources import CAN_UNDO, HISTORY, SPLIT, SPLIT_BEFORE, SWAP
 from mnist_dash.domain import HistoryEntry, Release, Role
+from mnist_dash.timeline import load_changes, save_changes
 
 MAX_HISTORY: Final = 50
 """Changes in the history."""
-_MAX_TEXT: Final = 1000
-"""Characters of one text in the history: all annotations of an object must stay below 256 KiB."""
 _T = TypeVar("_T")
 
 
@@ -70,7 +69,7 @@ class RouteState:
         if self.split_before:
             annotations[SPLIT_BEFORE] = str(self.split_before)
         if self.history:
-            annotations[HISTORY] = _compact([_entry(entry) for entry in self.history[-MAX_HISTORY:]])
+            annotations[HISTORY] = _compact(save_changes(self.history[-MAX_HISTORY:]))
         return annotations
 
 
@@ -136,13 +135,12 @@ def _promotion(text: str) -> PendingPromotion:
     return PendingPromotion(current, new, split, undo, str(document["by"]), _time(document["at"]))
 
 
-def _entry(entry: HistoryEntry) -> dict[str, Any]:
-    return {"at": entry.at, "by": entry.by[:_MAX_TEXT], "what": entry.what[:_MAX_TEXT]}
-
-
 def _history(text: str) -> tuple[HistoryEntry, ...]:
-    entries = json.loads(text)[-MAX_HISTORY:]
-    return tuple(HistoryEntry(_time(e["at"]), str(e["by"]), str(e["what"])) for e in entries)
+    """Entries that are damaged are left out; raises ValueError if nothing can be read."""
+    documents = json.loads(text)
+    if not isinstance(documents, list):
+        raise ValueError(text)
+    return load_changes(documents)[-MAX_HISTORY:]
 
 
 def _time(value: Any) -> float:

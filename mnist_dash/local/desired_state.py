@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mnist_dash.domain import MAX_REPLICAS, MIN_REPLICAS, HistoryEntry, Release, Role
+from mnist_dash.timeline import load_changes, save_changes
 
 BUNDLED = Path(__file__).parents[1] / "data" / "models"
 _BUNDLED_PREFIX = "bundled:"
@@ -177,7 +178,7 @@ class StateFile:
 
 
 def _encode(desired: DesiredState) -> dict[str, Any]:
-    document = asdict(desired)
+    document = asdict(desired) | {"history": save_changes(desired.history)}
     for spec in [*document["specs"].values(), *document["fallbacks"].values()]:
         spec["base"] = _portable(spec["base"])
     return {"format": _FORMAT, **document}
@@ -191,18 +192,13 @@ def _decode(document: dict[str, Any]) -> DesiredState:
         current=Release(document.pop("current")),
         specs=_decode_specs(document.pop("specs")),
         fallbacks=_decode_specs(document.pop("fallbacks")),
-        history=tuple(HistoryEntry(**entry) for entry in document.pop("history", ())),
+        history=load_changes(document.pop("history", ())),
         **document,
     )
     # The file is on a disk that anybody may write to, and a wrong value would fail much later.
     splits = desired.split, desired.split_before
     if not (isinstance(desired.generation, int) and all(0 <= split <= 100 for split in splits)):
         raise ValueError("an impossible generation or split")
-    for entry in desired.history:
-        if not (
-            isinstance(entry.at, int | float) and isinstance(entry.by, str) and isinstance(entry.what, str)
-        ):
-            raise TypeError("an impossible entry of the history")
     return desired if desired.spec(Role.NEW) else replace(desired, split=0)
 
 

@@ -86,9 +86,16 @@ def test_a_damaged_promotion_is_dropped_and_reported(text: str) -> None:
 
 def test_a_damaged_history_is_dropped_and_reported() -> None:
     """The rest of the state stays."""
-    for text in ("{", "{}", "3", '[{"at": 1, "by": "a", "what": "b"}, {"at": "x", "by": "a", "what": "b"}]'):
+    for text in ("{", "{}", "3"):
         state, trouble = read_state({**STATE.to_annotations(), HISTORY: text}, "Ingress mnist-canary")
         assert (state.history, state.promotion, len(trouble)) == ((), STATE.promotion, 1)
+
+
+def test_a_damaged_change_is_left_out_of_the_history() -> None:
+    """The other changes stay."""
+    text = '[{"at": "x", "by": "a", "what": "b"}, 3, {"at": 1, "by": "a", "what": "b"}, {"at": 1e300}]'
+    state, trouble = read_state({HISTORY: text}, "Ingress mnist-canary")
+    assert (state.history, trouble) == ((HistoryEntry(1.0, "a", "b"),), ())
 
 
 def test_only_true_can_be_undone() -> None:

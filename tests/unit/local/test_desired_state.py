@@ -91,6 +91,18 @@ def test_the_history_keeps_the_last_fifty_changes(file: StateFile) -> None:
     assert [entry.what for entry in loaded.history] == [f"Change {number}" for number in range(10, 60)]
 
 
+def test_a_damaged_change_is_left_out_of_the_history(file: StateFile) -> None:
+    """The other changes and the state stay."""
+    good = {"at": 1.0, "by": "ada", "what": "x"}
+    damaged = [{"at": 1.0}, {**good, "at": "noon"}, {**good, "by": None}, {**good, "at": 1e300}, 3, None]
+    for history in ([*damaged, good], 3, None):
+        file.path.write_text(json.dumps({**GOOD, "history": history}))
+        loaded = file.load()
+        assert loaded is not None
+        assert loaded.history == ((HistoryEntry(1.0, "ada", "x"),) if isinstance(history, list) else ())
+        assert file.notices == []
+
+
 def test_a_state_without_a_history_is_loaded(file: StateFile) -> None:
     """An update of the dashboard loses no deployment."""
     file.path.write_text(json.dumps(GOOD))
@@ -129,9 +141,6 @@ NOT_STATES = [
     {**GOOD, "split": "20"},
     {**GOOD, "split_before": 101},
     {**GOOD, "split_before": None},
-    {**GOOD, "history": [{"at": 1.0}]},
-    {**GOOD, "history": [{"at": "noon", "by": "ada", "what": "x"}]},
-    {**GOOD, "history": [{"at": 1.0, "by": None, "what": "x"}]},
     {**GOOD, "specs": {"blue": {"base": "/a"}}},
     {**GOOD, "specs": {"blue": {"base": 1, "replicas": 1, "generation": 1}}},
     {**GOOD, "specs": {"blue": {"base": "/a", "replicas": 9, "generation": 1}}},

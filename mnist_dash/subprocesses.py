@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import IO, Generic, TypeVar
 
 GRACE_SECONDS = 1.0
@@ -71,7 +72,7 @@ class ChildProcess(Generic[Event]):
         self.name = name
         self._parse = parse
         self._on_event = on_event
-        self._log: deque[str] = deque(maxlen=LOG_LINES)
+        self._log: deque[tuple[str, str]] = deque(maxlen=LOG_LINES)
         pipe = subprocess.PIPE
         process = subprocess.Popen(
             argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True, pass_fds=pass_fds
@@ -87,8 +88,8 @@ class ChildProcess(Generic[Event]):
 
     @property
     def log(self) -> str:
-        """The last lines that it wrote to stderr."""
-        return "\n".join(tuple(self._log))
+        """The last lines that it wrote to stderr, each with its time: `2026-08-07T14:03:22.123Z line`."""
+        return "\n".join(f"{time} {line}" for time, line in tuple(self._log))
 
     def send(self, line: bytes) -> None:
         """Write one line to its stdin; nothing happens if the child has ended."""
@@ -133,11 +134,15 @@ class ChildProcess(Generic[Event]):
         self._on_event(self, Exited(self._reason(code)))
 
     def _read_log(self, lines: Iterable[bytes]) -> None:
-        self._log.extend(line.decode(errors="replace").rstrip("\n") for line in lines)
+        self._log.extend((_now(), line.decode(errors="replace").rstrip("\n")) for line in lines)
 
     def _reason(self, code: int) -> str:
         if code < 0:
             known = {number.value: number.name for number in signal.Signals}
             return f"It was killed by signal {known.get(-code, -code)}."
-        last_line = next((line for line in reversed(self._log) if line.strip()), "")
+        last_line = next((line for _, line in reversed(self._log) if line.strip()), "")
         return last_line if code and last_line else f"It ended with exit code {code}."
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

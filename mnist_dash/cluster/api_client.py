@@ -184,11 +184,12 @@ class KubernetesClient:
     def logs(self, pod: str, *, lines: int = 20, previous: bool = False) -> str:
         """Return the last lines of a Pod's model server, "" if there are none; raises EngineError.
 
+        Each begins with its time in UTC, as `kubectl logs --timestamps` shows it.
         `previous` asks for the container before the last restart.
         """
         request = ApiRequest("get", resources.POD, self.namespace, pod, "log")
         query = {"container": resources.CONTAINER, "tailLines": str(lines), "limitBytes": str(MOST_LOG_BYTES)}
-        query |= {"previous": "true"} if previous else {}
+        query |= {"timestamps": "true"} | ({"previous": "true"} if previous else {})
         try:
             return self._request(request, query, seconds=LOG_SECONDS).decode(errors="replace")
         except EngineError as err:

@@ -16,6 +16,8 @@ RESTARTS_BEFORE_FAILED = 2
 GRACE_SECONDS = 10.0
 """Complaints in the log may pass for so long after a start: credentials arrive a little later."""
 _STAMP = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)", re.MULTILINE)
+_TIME = re.compile(r"^\d{4}-\d\d-\d\dT\S+Z ", re.MULTILINE)
+"""What the API server puts before each line."""
 _PREFIX = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IWEF] \S+\] ")
 
 
@@ -76,7 +78,8 @@ def _symptoms_of_pods(
             if disruption.status == "True":
                 yield _symptom(Source.REMOVED, disruption.reason, disruption.message)
         elif not pod.is_ready:
-            own, log = events_about(events, "Pod", pod.name, pod.uid), logs.get(pod.name, "")
+            own = events_about(events, "Pod", pod.name, pod.uid)
+            log = _TIME.sub("", logs.get(pod.name, ""))
             scheduled = pod.conditions["PodScheduled"]
             if scheduled.status == "False":
                 yield _symptom(Source.POD, scheduled.reason, scheduled.message)

@@ -9,11 +9,12 @@ from mnist_dash.cluster.http_route import rule_for, weights_of
 from mnist_dash.cluster.ingress import WEIGHT
 from mnist_dash.cluster.manifests import pointer_of
 from mnist_dash.cluster.observation import Observation
+from mnist_dash.cluster.replica_runs import describe_end
 from mnist_dash.cluster.resources import Object
 from mnist_dash.cluster.route_faults import published_addresses
 from mnist_dash.cluster.workloads import Pod, Workload, events_about
 from mnist_dash.cluster.yaml_diff import to_yaml
-from mnist_dash.domain import EngineObject, Gateway, Role
+from mnist_dash.domain import EngineObject, Gateway, Role, name_of
 
 MAX_EVENTS = 30  # of one object
 
@@ -120,24 +121,30 @@ def _deployment(workload: Workload, role: Role, observation: Observation) -> Eng
         details={
             "Replicas": f"{workload.ready} of {workload.desired} ready",
             "Image": workload.image,
-            "Model base": workload.base,
+            "Model": name_of(workload.base),
             "Version": "" if version is None else str(version),
             "Release": workload.release.value,
+            "Model base": workload.base,
         },
     )
 
 
 def _pod(pod: Pod, role: Role, observation: Observation) -> EngineObject:
+    waiting = next((container.waiting for container in pod.containers if container.waiting), "")
     details = {
+        "Model": name_of(pod.base),
+        "Version": str(pod.model.check.version or "") if pod.model else "",
+        "Release": pod.release.value if pod.release else "",
+        "Model base": pod.base,
         "Node": pod.node,
         "Address": pod.addresses[0] if pod.addresses else "",
-        "Model base": pod.base,
-        "Release": pod.release.value if pod.release else "",
         "Restarts": str(pod.restarts),
-        "Waiting": next((container.waiting for container in pod.containers if container.waiting), ""),
+        "Waiting": waiting,
+        "Ended": describe_end(pod.containers[0]) if pod.containers and pod.containers[0].ended else "",
         "Age": _age(observation.taken_at - pod.created_at) if pod.created_at else "",
     }
-    state = "ready" if pod.is_ready else "starting"
+    looping = waiting == "CrashLoopBackOff"
+    state = "ready" if pod.is_ready else "crash-looping" if looping else "starting"
     if pod.is_ending:
         state = "failed" if pod.phase == "Failed" else "stopping"
     return EngineObject(

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
+import time
+from datetime import datetime, tzinfo
 from operator import attrgetter
+from typing import Final
 
 import streamlit as st
 
 from mnist_dash.domain import EngineObject, Role
+from mnist_dash.panels.history import time_of_day, viewer_zone
 from mnist_dash.panels.theme import plain, role_badge, text_height
 from mnist_dash.service import Dashboard
+
+_TIME: Final = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?Z ", re.MULTILINE)
+"""Before each line of a log, in UTC."""
 
 
 @st.fragment(run_every=2.0)
@@ -34,6 +42,15 @@ def matches(item: EngineObject, words: str) -> bool:
     texts = [item.kind, item.name, item.role or "", item.state, *item.details.values(), item.log]
     text = " ".join([*texts, *item.events]).lower()
     return all(word in text for word in words.lower().split())
+
+
+def local_times(log: str, zone: tzinfo, now: float) -> str:
+    """Return a log with the times before its lines in a zone; lines without one stay as they are."""
+
+    def localize(found: re.Match[str]) -> str:
+        return time_of_day(datetime.fromisoformat(f"{found[1]}+00:00").timestamp(), now, zone) + " "
+
+    return _TIME.sub(localize, log)
 
 
 def _show_download(dash: Dashboard) -> None:
@@ -80,7 +97,11 @@ def _show_texts(item: EngineObject) -> None:
     if chosen == "Events":
         with st.container(height=text_height(text), border=False):
             st.markdown(text)
+    elif chosen == "Log" and text:
+        # The container keeps its end in view, where the newest lines are; a code block cannot.
+        with st.container(height=text_height(text), border=False, autoscroll=True, key=f"log-{item.name}"):
+            st.code(local_times(text, viewer_zone(), time.time()), language=None, wrap_lines=True)
     elif text:
-        st.code(text, language="yaml" if chosen == "YAML" else None, height=text_height(text))
+        st.code(text, language="yaml", height=text_height(text))
     else:
         st.caption("It has no log yet.")

@@ -94,3 +94,12 @@ def test_each_sheet_of_paper_differs_from_the_one_before() -> None:
 def test_the_filter_searches_all_words_of_an_object(words: str, found: int) -> None:
     """Name, kind, state, details and log, in any case and order."""
     assert len([item for item in FakeEngine().objects() if objects.matches(item, words)]) == found
+
+
+def test_the_lines_of_a_log_have_the_viewers_time() -> None:
+    """Lines without a time stay as they are."""
+    log = "2026-08-07T14:03:22.123456789Z Reading.\n2026-08-07T22:00:00Z Done.\nno time"
+    now = datetime(2026, 8, 7, 16, tzinfo=UTC).timestamp()
+    assert objects.local_times(log, ZoneInfo("Asia/Tokyo"), now) == (
+        "07 Aug 23:03 Reading.\n07:00:00 Done.\nno time"
+    )

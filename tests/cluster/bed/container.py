@@ -10,6 +10,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.cluster.bed.api_server import ApiServer, Object
@@ -59,10 +60,15 @@ class Process:
     def _follow(self) -> None:
         assert self._process.stdout
         with self._process.stdout:
-            self.log.extend(line.rstrip("\n") for line in self._process.stdout)
+            self.log.extend(f"{time_now()} {line.rstrip()}" for line in self._process.stdout)
         code = self._process.wait()
         self._reaper.release(self._process.pid)
         self._on_exit(128 - code if code < 0 else code)
+
+
+def time_now() -> str:
+    """Return the time as the kubelet puts it before a line of a log."""
+    return datetime.now(UTC).isoformat().replace("+00:00", "000Z")
 
 
 def model_server(env: Mapping[str, str], address: str, served_by: str = "") -> list[str]:

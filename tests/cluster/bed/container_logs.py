@@ -47,6 +47,8 @@ def _answer(logs: Logs, path: str, query: dict[str, list[str]]) -> Answer:
     if not found:
         return 404, "404 page not found\n"
     status, text = logs(found[1], found[2], found[3], query.get("previous") == ["true"])
+    if status == 200 and query.get("timestamps") != ["true"]:
+        text = "".join(line.partition(" ")[2] for line in text.splitlines(keepends=True))
     if status == 200 and (tail := query.get("tailLines")):
         text = "".join(text.splitlines(keepends=True)[-int(tail[0]) :] if int(tail[0]) else [])
     if status == 200 and (limit := query.get("limitBytes")):

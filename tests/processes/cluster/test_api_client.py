@@ -238,11 +238,11 @@ def test_many_threads_may_use_the_client_at_once(api: KubernetesClient, server: 
 
 
 def test_logs_are_the_last_lines_of_the_model_server(api: KubernetesClient, server: FakeApiServer) -> None:
-    """Not of a container that a mesh adds."""
+    """With their times, and not of a container that a mesh adds."""
     server.respond("GET", LOG, FakeResponse(200, "one\ntwo\n"))
     assert api.logs("p", lines=5, previous=True) == "one\ntwo\n"
     query = {"container": "tensorflow-serving", "tailLines": "5", "previous": "true", "limitBytes": "100000"}
-    assert server.received[0].query == query
+    assert server.received[0].query == query | {"timestamps": "true"}
 
 
 def test_missing_logs_are_no_error_but_a_missing_right_is(

@@ -125,6 +125,7 @@ def test_a_deployment_has_its_model_and_the_events_of_its_replica_sets() -> None
     green = listed(INGRESSES)["Deployment", "mnist-green"]
     assert green.details == {
         "Replicas": "0 of 1 ready",
+        "Model": "mnist",
         "Image": IMAGE,
         "Model base": BASE,
         "Version": "1",
@@ -139,14 +140,17 @@ def test_a_deployment_has_its_model_and_the_events_of_its_replica_sets() -> None
 def test_a_pod_has_its_state_log_and_events() -> None:
     """The newest event first."""
     green = listed(INGRESSES)["Pod", "mnist-green-6c8b449b8f-1"]
-    assert (green.role, green.state, green.yaml) == (Role.NEW, "starting", "")
+    assert (green.role, green.state, green.yaml) == (Role.NEW, "crash-looping", "")
     assert green.details == {
+        "Model": "mnist",
+        "Version": "1",
+        "Release": "green",
+        "Model base": BASE,
         "Node": "node-1",
         "Address": "10.77.2.1",
-        "Model base": BASE,
-        "Release": "green",
         "Restarts": "1",
         "Waiting": "CrashLoopBackOff",
+        "Ended": "It was killed because it ran out of memory: its limit is 1Gi.",
         "Age": "5 min",
     }
     assert green.log.startswith("Loading servable")

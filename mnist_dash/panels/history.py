@@ -17,6 +17,7 @@ from mnist_dash.service import Dashboard
 
 PER_PAGE: Final = 20
 STYLE: Final = """<style>
+.st-key-history .stTable td { max-width: none; }
 .st-key-history .stTable td p { overflow-wrap: anywhere; }
 .st-key-history .stTable :is(td, th):first-child { width: 1%; min-width: 4.75rem; vertical-align: top; }
 .st-key-history-pages { min-height: 2.5rem; }

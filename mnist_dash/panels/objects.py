@@ -6,15 +6,17 @@ import re
 import time
 from datetime import datetime, tzinfo
 from operator import attrgetter
-from typing import Final
+from typing import Final, Literal
 
 import streamlit as st
 
 from mnist_dash.domain import EngineObject, Role
 from mnist_dash.panels.history import time_of_day, viewer_zone
-from mnist_dash.panels.theme import plain, role_badge, text_height
+from mnist_dash.panels.theme import TEXT_HEIGHT, plain, role_badge, text_height
 from mnist_dash.service import Dashboard
 
+MANY_CHARACTERS: Final = 300
+"""Of a log that gets a fixed height: its lines wrap, so that their number says little."""
 _TIME: Final = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?Z ", re.MULTILINE)
 """Before each line of a log, in UTC."""
 
@@ -99,7 +101,8 @@ def _show_texts(item: EngineObject) -> None:
             st.markdown(text)
     elif chosen == "Log" and text:
         # The container keeps its end in view, where the newest lines are; a code block cannot.
-        with st.container(height=text_height(text), border=False, autoscroll=True, key=f"log-{item.name}"):
+        height: Literal["content"] | int = TEXT_HEIGHT if len(text) > MANY_CHARACTERS else "content"
+        with st.container(height=height, border=False, autoscroll=True, key=f"log-{item.name}"):
             st.code(local_times(text, viewer_zone(), time.time()), language=None, wrap_lines=True)
     elif text:
         st.code(text, language="yaml", height=text_height(text))

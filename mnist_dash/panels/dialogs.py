@@ -49,7 +49,7 @@ def _confirm(dash: Dashboard, dialog: Dialog, change: Remove | SetSplit | Promot
             evidence_table.show(dash, dialog)
             st.markdown(
                 "All traffic then goes to the new Current, and nothing restarts. "
-                "Undo swaps the two back, with all traffic on today's Current."
+                "Undo restores the roles and the split of now."
             )
         case SetSplit():
             key, icon = "split-confirm", ":material/alt_route:"

@@ -7,7 +7,7 @@ from typing import Final
 import streamlit as st
 
 from mnist_dash import preconditions
-from mnist_dash.domain import Deployment, Remove, Role, Snapshot
+from mnist_dash.domain import Deployment, Remove, Role, Snapshot, count_replicas
 from mnist_dash.panels.session import session
 from mnist_dash.panels.theme import describe_accuracy, plain, role_title, shorten, shortened, state_badge
 
@@ -38,9 +38,9 @@ def show(role: Role, snapshot: Snapshot, obstacle: str = "") -> None:
             help=f"`{model.base}/model/{model.version or '<version>'}/`",
         )
         if model.cause:  # it takes the place of the facts, so that the card keeps its height
-            count = f"{model.ready} of {model.desired} replicas ready."
-            known = model.ready == 0 or count.removesuffix(".") in model.cause
-            cause = " ".join(filter(None, ["" if known else count, model.cause, model.next_step]))
+            count = describe_count(model)
+            known = model.ready == 0 or count in model.cause or model.replacement is not None
+            cause = " ".join(filter(None, ["" if known else f"{count}.", model.cause, model.next_step]))
             st.caption(plain(shorten(cause, CAUSE_LENGTH)[0]), help=plain(f"{cause} ({_facts(model)})"))
         else:
             st.caption(_facts(model))
@@ -68,4 +68,11 @@ def _show_buttons(role: Role, model: Deployment | None, why_not_deploy: str, why
 
 
 def _facts(model: Deployment) -> str:
-    return f"{model.ready} of {model.desired} replicas ready · {model.release} · {describe_accuracy(model)}"
+    return f"{describe_count(model)} · {model.release} · {describe_accuracy(model)}"
+
+
+def describe_count(model: Deployment) -> str:
+    """Describe how many replicas answer; in a re-deploy, the number asked for is of another model."""
+    if model.replacement:
+        return f"answers with {count_replicas(model.ready)}"
+    return f"{model.ready} of {model.desired} replicas ready"

@@ -11,6 +11,7 @@ from mnist_dash.domain import (
     Deploy,
     Promote,
     Remove,
+    Replacement,
     Role,
     SetSplit,
     State,
@@ -50,6 +51,17 @@ def test_a_card_shows_base_version_and_accuracy(page: Page, engine: FakeEngine) 
         assert text in page.text
     engine.observed = snapshot(new=deployment(Role.NEW, base=BUCKET, accuracy=None))
     assert "1 of 1 replicas ready · green · unchecked" in page.run().text
+
+
+def test_during_a_redeploy_the_card_counts_both_models(page: Page, engine: FakeEngine) -> None:
+    """And no replicas of one among those of the other."""
+    cause = "cnn answers with 8 replicas; linear is starting, 0 of 1."
+    replacement = Replacement(LINEAR, desired=1, ready=0)
+    new = deployment(Role.NEW, ready=8, desired=1, state=State.UPDATING, cause=cause, replacement=replacement)
+    engine.observed = snapshot(new=new)
+    page.run()
+    assert cause in page.text
+    assert "8 of 1" not in page.text + "".join(caption.help for caption in page.at.caption)
 
 
 def test_deploy_fills_an_empty_role(page: Page, engine: FakeEngine) -> None:

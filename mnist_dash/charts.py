@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final
+from functools import cache
+from typing import Any, Final, TypeAlias
 
 import numpy as np
-import plotly.graph_objects as go  # type: ignore[import-untyped]  # ships no py.typed
 
 from mnist_dash.domain import DIGITS, Comparison, Prediction, Role
 
+Figure: TypeAlias = dict[str, Any]
+"""`data` and `layout` as plotly.js takes them; `go.Figure` would validate them for 20 ms at each answer."""
 COLOUR: Final = {Role.CURRENT: "#8459d8", Role.NEW: "#d0701c"}
 """Each role's colour: at least 3:1 against the background of either theme (.streamlit/config.toml)."""
 UNKNOWN: Final = "#707784"
@@ -21,6 +23,8 @@ HEIGHT: Final = 250
 """Of a chart, in CSS pixels."""
 INK: Final = "#12151a"
 """Of text on a light page."""
+FONT: Final = '"Source Sans", sans-serif'
+"""Streamlit's own."""
 FAINT: Final = 0.38
 TOP: Final = 1.08
 """The axis ends above 1 to leave room for labels."""
@@ -37,14 +41,14 @@ def percent(share: float) -> str:
     return "> 99.9 %" if share >= 0.9995 else f"{share * 100:.1f} %"
 
 
-def bars(prediction: Prediction | None, ink: str = INK) -> go.Figure:
+def bars(prediction: Prediction | None, ink: str = INK) -> Figure:
     """Draw ten bars, the winner solid and bold, the others faint; ten empty places for None."""
     if prediction is None:
         return _figure([], ink, winners=())
     return _figure([_trace(prediction, prediction.role)], ink, winners=[prediction.digit])
 
 
-def paired_bars(comparison: Comparison, ink: str = INK) -> go.Figure:
+def paired_bars(comparison: Comparison, ink: str = INK) -> Figure:
     """Draw ten pairs of bars, Current's solid and New's hatched, each with its own winner.
 
     They lie, so that each label has room beside the pair of its digit, where no bar and no line touches it.
@@ -68,43 +72,67 @@ def describe_comparison(comparison: Comparison) -> str:
     return f"Current: {describe_prediction(comparison.current)} New: {describe_prediction(comparison.new)}"
 
 
-def _trace(prediction: Prediction, role: Role | None, lying: bool = False) -> go.Bar:
-    digits, shares = list(range(DIGITS)), prediction.probabilities
+def as_plotly(figure: Figure) -> Any:
+    """Return a figure as the type that Streamlit takes without validating it."""
+    return _ready_type()(figure)
+
+
+@cache
+def _ready_type() -> type:
+    # Imported with the first answer: plotly takes a second to import.
+    from plotly.basedatatypes import BaseFigure  # type: ignore[import-untyped]  # ships no py.typed
+
+    class ReadyFigure(BaseFigure):  # type: ignore[misc]  # untyped
+        def __init__(self, figure: Figure) -> None:
+            self._figure = figure
+
+        def to_dict(self) -> Figure:
+            return self._figure
+
+    return ReadyFigure
+
+
+def _trace(prediction: Prediction, role: Role | None, lying: bool = False) -> Figure:
+    digits, shares = list(range(DIGITS)), prediction.probabilities.tolist()
     colour = COLOUR[role] if role else UNKNOWN
     won = _wins(prediction)
-    return go.Bar(
-        name=role.label if role else "Answer",
-        x=shares.tolist() if lying else digits,
-        y=digits if lying else shares.tolist(),
-        orientation="h" if lying else "v",
-        text=None if lying else _labels(prediction),
-        textposition="outside",
-        textangle=0,
-        cliponaxis=False,
-        marker={
+    return {
+        "type": "bar",
+        "name": role.label if role else "Answer",
+        "x": shares if lying else digits,
+        "y": digits if lying else shares,
+        "orientation": "h" if lying else "v",
+        "text": None if lying else _labels(prediction),
+        "textposition": "outside",
+        "textangle": 0,
+        "cliponaxis": False,
+        "marker": {
             "color": colour,
             "opacity": [1 if bold else FAINT for bold in won],
             "line": {"color": colour, "width": [2 if bold else 0 for bold in won]},
             "pattern": {"shape": HATCH[role] if role else "", "fillmode": "overlay", "size": 6},
         },
-    )
+    }
 
 
-def _pair_labels(current: Prediction, new: Prediction) -> go.Scatter:
+def _pair_labels(current: Prediction, new: Prediction) -> Figure:
     """Return a label for each pair, Current's share first, behind the longer bar; a bar alone is too low."""
     shares = [
         (first or SMALL, second or SMALL)
         for first, second in zip(_labels(current), _labels(new), strict=True)
     ]
-    return go.Scatter(
-        x=np.maximum(current.probabilities, new.probabilities).tolist(),
-        y=list(range(DIGITS)),
-        text=["" if both == (SMALL, SMALL) else f"\N{NO-BREAK SPACE}{' · '.join(both)}" for both in shares],
-        mode="text",
-        textposition="middle right",
-        cliponaxis=False,
-        showlegend=False,
-    )
+    return {
+        "type": "scatter",
+        "x": np.maximum(current.probabilities, new.probabilities).tolist(),
+        "y": list(range(DIGITS)),
+        "text": [
+            "" if both == (SMALL, SMALL) else f"\N{NO-BREAK SPACE}{' · '.join(both)}" for both in shares
+        ],
+        "mode": "text",
+        "textposition": "middle right",
+        "cliponaxis": False,
+        "showlegend": False,
+    }
 
 
 def _wins(prediction: Prediction) -> list[bool]:
@@ -121,50 +149,61 @@ def _label(share: float, winner: bool) -> str:
     return f"{share * 100:.0f} %" if share >= LABELLED_FROM else ""
 
 
-def _figure(traces: list[go.Bar], ink: str, winners: Iterable[int]) -> go.Figure:
+def _figure(traces: list[Figure], ink: str, winners: Iterable[int]) -> Figure:
     marked = set(winners)
-    figure = _base_figure(traces, ink, {"l": 36, "r": 4, "t": 28, "b": 40})
     ticks = [f"<b>▲<br>{digit}</b>" if digit in marked else f"<br>{digit}" for digit in range(DIGITS)]
-    figure.update_xaxes(_digit_axis(ticks, ink), range=[-0.5, DIGITS - 0.5])
-    figure.update_yaxes(_share_axis(ink), range=[0, TOP])
-    return figure
+    layout = {
+        **_base_layout(ink, {"l": 36, "r": 4, "t": 28, "b": 40}),
+        "xaxis": {**_digit_axis(ticks, ink), "range": [-0.5, DIGITS - 0.5]},
+        "yaxis": {**_share_axis(ink), "range": [0, TOP]},
+    }
+    return {"data": traces, "layout": layout}
 
 
-def _lying_figure(traces: list[go.Bar], ink: str, winners: Iterable[int]) -> go.Figure:
+def _lying_figure(traces: list[Figure], ink: str, winners: Iterable[int]) -> Figure:
     marked = set(winners)
-    figure = _base_figure(traces, ink, {"l": 36, "r": PAIR_LABEL, "t": 28, "b": 4})
     ticks = [f"<b>{digit} ▶</b>" if digit in marked else f"{digit}    " for digit in range(DIGITS)]
-    figure.update_yaxes(_digit_axis(ticks, ink), range=[DIGITS - 0.5, -0.5])
-    figure.update_xaxes(_share_axis(ink), range=[0, 1], showticklabels=False)
-    figure.update_layout(
-        showlegend=True,
-        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "xanchor": "left"},
-    )
-    return figure
+    layout = {
+        **_base_layout(ink, {"l": 36, "r": PAIR_LABEL, "t": 28, "b": 4}),
+        "yaxis": {**_digit_axis(ticks, ink), "range": [DIGITS - 0.5, -0.5]},
+        "xaxis": {**_share_axis(ink), "range": [0, 1], "showticklabels": False},
+        "showlegend": True,
+        "legend": {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "xanchor": "left"},
+    }
+    return {"data": traces, "layout": layout}
 
 
-def _base_figure(traces: list[go.Bar], ink: str, margin: dict[str, int]) -> go.Figure:
-    figure = go.Figure(traces)
-    figure.update_layout(
-        margin=margin,
-        bargap=0.18,
-        bargroupgap=0.06,
-        showlegend=False,
-        font={"color": ink},
-        uniformtext={"mode": "show", "minsize": 10},
-    )
-    return figure
+def _base_layout(ink: str, margin: dict[str, int]) -> Figure:
+    return {
+        "margin": margin,
+        "bargap": 0.18,
+        "bargroupgap": 0.06,
+        "showlegend": False,
+        "font": {"color": ink, "size": 12, "family": FONT},
+        "paper_bgcolor": "rgba(0, 0, 0, 0)",
+        "plot_bgcolor": "rgba(0, 0, 0, 0)",
+        "uniformtext": {"mode": "show", "minsize": 10},
+    }
 
 
-def _digit_axis(ticks: list[str], ink: str) -> dict[str, Any]:
+def _digit_axis(ticks: list[str], ink: str) -> Figure:
     return {
         "tickvals": list(range(DIGITS)),
         "ticktext": ticks,
         "tickfont": {"size": 15, "color": ink},
         "showgrid": False,
+        "zeroline": False,
+        "fixedrange": True,
     }
 
 
-def _share_axis(ink: str) -> dict[str, Any]:
+def _share_axis(ink: str) -> Figure:
     """Return an axis without a grid, whose lines would cross labels."""
-    return {"tickvals": [0, 0.5, 1], "tickformat": ".0%", "tickfont": {"color": ink}, "showgrid": False}
+    return {
+        "tickvals": [0, 0.5, 1],
+        "tickformat": ".0%",
+        "tickfont": {"color": ink},
+        "showgrid": False,
+        "zeroline": False,
+        "fixedrange": True,
+    }

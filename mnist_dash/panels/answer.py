@@ -2,40 +2,64 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import Final
 
 import numpy as np
 import streamlit as st
 
 from mnist_dash import charts
-from mnist_dash.charts import percent
-from mnist_dash.domain import Comparison, Prediction, Snapshot
+from mnist_dash.charts import COLOUR, UNKNOWN, percent
+from mnist_dash.domain import Comparison, Prediction, Role, Snapshot
 from mnist_dash.errors import MnistDashError, ServingError
 from mnist_dash.panels.samples import judge
 from mnist_dash.panels.session import LastAnswer, Outcome
-from mnist_dash.panels.theme import ink, plain, role_badge, shorten, shortened
+from mnist_dash.panels.theme import ink, plain, shorten
 
-NAME_LENGTH = 24
 ERROR_LENGTH = 90
-TEXT_WIDTH = 204
-HALF_WIDTH = 156
 EXAMPLE: Final = Prediction(
     np.array([0, 0.01, 0.02, 0.01, 0, 0, 0, 0.92, 0, 0.04], np.float32), None, None, None, "", 0
 )
 """What an answer looks like, for a first visitor; it bears no model's colour."""
 VERDICT_COLOUR = {True: "#15924c", False: "#dd403a"}
 """Whether the models agree: at least 3:1 against the background of either theme, for large text."""
+STYLE: Final = f"""<style>
+.st-key-answer .row {{ display: flex; gap: 1rem; align-items: flex-end; }}
+.st-key-answer .half {{ display: flex; gap: 0.5rem; align-items: flex-end; width: 156px; }}
+.st-key-answer .digit {{ flex: 0 0 auto; min-width: 72px; }}
+.st-key-answer .row > .digit {{ min-width: 110px; }}
+.st-key-answer .digit b {{ display: block; font-size: 4.5rem; line-height: 1.35; font-weight: 700; }}
+.st-key-answer i {{
+  --role: {UNKNOWN}; padding: 0.1rem 0.4rem; border-radius: 0.4rem; font-style: normal; font-size: 0.875rem;
+  white-space: nowrap; color: color-mix(in srgb, var(--role) 60%, currentColor);
+  background: color-mix(in srgb, var(--role) 15%, transparent);
+}}
+.st-key-answer i.current {{ --role: {COLOUR[Role.CURRENT]}; }}
+.st-key-answer i.new {{ --role: {COLOUR[Role.NEW]}; }}
+.st-key-answer i.current::before, .st-key-answer i.new::before {{
+  content: ""; display: inline-block; width: 9px; height: 9px; margin-right: 4px; background: var(--role);
+}}
+.st-key-answer i.current::before {{ border-radius: 50%; }}
+.st-key-answer i.new::before {{ clip-path: polygon(50% 0, 100% 100%, 0 100%); }}
+.st-key-answer strong {{ display: block; }}
+.st-key-answer .verdict {{ font-size: 1.75rem; line-height: 1.35; }}
+.st-key-answer small {{ display: block; font-size: 0.875rem; line-height: 1.5; opacity: 0.7; }}
+.st-key-answer small, .st-key-answer strong {{ overflow-wrap: anywhere; }}
+.st-key-answering .note {{ margin: 0; line-height: 1.5; }}
+</style>"""
 
 
 def show(answer: LastAnswer | None, outdated: bool, why_not: str, *, drawn: bool) -> None:
-    """Show an answer, or how to get one; `outdated` says that the drawing has changed since."""
+    """Show an answer, or how to get one; `outdated` says that the drawing has changed since.
+
+    An answer consists of three elements, because each takes the server and the browser a millisecond.
+    """
     outcome = answer.outcome if answer else None
-    st.header("Answer", anchor=False)
     with st.container(gap="small", key="answer"):  # theme.STYLE reserves room, so that the bars stay in place
         if answer and isinstance(outcome, Prediction):
-            _show_prediction(outcome, answer.snapshot)
+            st.html(_draw_prediction(outcome, answer.snapshot))
         elif isinstance(outcome, Comparison):
-            _show_comparison(outcome)
+            st.html(_draw_comparison(outcome))
         elif isinstance(outcome, MnistDashError) and not (why_not and isinstance(outcome, ServingError)):
             _show_error(outcome)
         elif why_not:
@@ -46,7 +70,7 @@ def show(answer: LastAnswer | None, outdated: bool, why_not: str, *, drawn: bool
             st.markdown("Draw a digit from 0 to 9, then press **Predict**, or switch **Live** on.")
             st.caption("Below is an example: the bars of an answer to a seven.")
     _show_bars(outcome, is_example=not (outcome or why_not or drawn))
-    _show_note(answer, outdated)
+    st.html(f'<p class="note">{_draw_note(answer, outdated)}</p>')
 
 
 def _show_error(error: MnistDashError) -> None:
@@ -58,14 +82,13 @@ def _show_error(error: MnistDashError) -> None:
         st.caption("The whole message", help=plain(str(error)))
 
 
-def _show_note(answer: LastAnswer | None, outdated: bool) -> None:
-    """Show in one line that the drawing has changed, or which model is right about a sample."""
+def _draw_note(answer: LastAnswer | None, outdated: bool) -> str:
+    """Return that the drawing has changed, or which model is right about a sample."""
     if outdated:
-        st.markdown(":small[:gray[The drawing has changed since this answer: press Predict again.]]")
-    elif answer and answer.truth is not None:
-        st.markdown(f"**{judge(answer.outcome, answer.truth)}**")
-    else:
-        st.markdown("&nbsp;")
+        return "<small>The drawing has changed since this answer: press Predict again.</small>"
+    if answer and answer.truth is not None:
+        return f"<strong>{judge(answer.outcome, answer.truth)}</strong>"
+    return "&nbsp;"
 
 
 def describe(prediction: Prediction) -> str:
@@ -76,54 +99,57 @@ def describe(prediction: Prediction) -> str:
     return f"{prediction.role.label if prediction.role else 'The model'} says {digit}"
 
 
-def _show_prediction(prediction: Prediction, snapshot: Snapshot) -> None:
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        st.metric(_badge(prediction), prediction.digit, width=110)
-        with st.container(gap="xsmall", width=TEXT_WIDTH):
-            _announce(describe(prediction))
-            st.caption(_origin(prediction, snapshot))
+def _draw_prediction(prediction: Prediction, snapshot: Snapshot) -> str:
+    lines = "<br>".join(_origin(prediction, snapshot))
+    return (
+        f'<div class="row">{_draw_digit(prediction)}'
+        f"<div>{_draw_alert(describe(prediction))}<small>{lines}</small></div></div>"
+    )
 
 
-def _show_comparison(comparison: Comparison) -> None:
+def _draw_comparison(comparison: Comparison) -> str:
     current, new = comparison.current, comparison.new
     if comparison.agree:
         verdict, digits = "Agree", f"both say {current.digit}"
     else:
         verdict, digits = "DISAGREE", f"Current says {current.digit}, New says {new.digit}"
     colour = VERDICT_COLOUR[comparison.agree]
-    _announce(
-        f'<span style="color: {colour}; font-size: 1.75rem; line-height: 1.2">{verdict}</span>: {digits}'
+    halves = "".join(
+        f'<div class="half">{_draw_digit(prediction)}<small><b>{percent(prediction.confidence)}</b><br>'
+        f"{'<br>'.join(_details(prediction))}</small></div>"
+        for prediction in (current, new)
     )
-    with st.container(horizontal=True, gap="small"):  # not columns: those would be stacked on a phone
-        for prediction in (current, new):
-            with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall", width=HALF_WIDTH):
-                st.metric(_badge(prediction), prediction.digit, width=72)
-                lines = [f"**{percent(prediction.confidence)}**", *_details(prediction)]
-                st.caption("  \n".join(lines), width=76)
+    alert = _draw_alert(f'<span class="verdict" style="color: {colour}">{verdict}</span>: {digits}')
+    return f'{alert}<div class="row">{halves}</div>'
 
 
-def _announce(html: str) -> None:
-    """Show a text that a screen reader says as soon as it appears; Streamlit's own text is silent."""
-    st.html(f'<strong role="alert">{html}</strong>')
+def _draw_alert(html: str) -> str:
+    """Return a text that a screen reader says as soon as it appears."""
+    return f'<strong role="alert">{html}</strong>'
 
 
-def _badge(prediction: Prediction) -> str:
-    if prediction.shared:
-        return ":gray-badge[Both models]"
-    return role_badge(prediction.role) if prediction.role else ":gray-badge[Unknown model]"
+def _draw_digit(prediction: Prediction) -> str:
+    """Return the digit, below the badge of the role that answered."""
+    role = prediction.role
+    if prediction.shared or not role:
+        badge = f"<i>{'Both models' if prediction.shared else 'Unknown model'}</i>"
+    else:
+        badge = f'<i class="{role}">{role.label}</i>'
+    return f'<div class="digit">{badge}<b>{prediction.digit}</b></div>'
 
 
-def _origin(prediction: Prediction, snapshot: Snapshot) -> str:
-    """Return three lines: the model that answered, its version and replica, and the time it took."""
+def _origin(prediction: Prediction, snapshot: Snapshot) -> list[str]:
+    """Return up to three lines: the model that answered, its version and replica, and the time it took."""
     *server, took = _details(prediction)
     model = snapshot.of(prediction.role) if prediction.role else None
-    lines = [f"`{shortened(model.base, NAME_LENGTH)}`" if model else "", " · ".join(server), took]
-    return "  \n".join(filter(None, lines))
+    name = f'<code title="{escape(model.base)}">{escape(model.name)}</code>' if model else ""
+    return [line for line in (name, " · ".join(server), took) if line]
 
 
 def _details(prediction: Prediction) -> list[str]:
     version = f"version {prediction.version}" if prediction.version is not None else ""
-    return [line for line in (version, prediction.replica, f"{prediction.milliseconds:.1f} ms") if line]
+    took = f"{prediction.milliseconds:.1f} ms"
+    return [line for line in (version, escape(prediction.replica), took) if line]
 
 
 def _show_bars(outcome: Outcome | None, *, is_example: bool) -> None:
@@ -135,4 +161,5 @@ def _show_bars(outcome: Outcome | None, *, is_example: bool) -> None:
         figure, alt = charts.bars(EXAMPLE, ink()), f"An example. {charts.describe_prediction(EXAMPLE)}"
     else:
         figure, alt = charts.bars(None, ink()), "No answer yet: ten empty bars."
-    st.plotly_chart(figure, key="bars", height=charts.HEIGHT, config=charts.CONFIG, alt=alt)
+    figure = charts.as_plotly(figure)
+    st.plotly_chart(figure, theme=None, key="bars", height=charts.HEIGHT, config=charts.CONFIG, alt=alt)

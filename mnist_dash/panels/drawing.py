@@ -82,28 +82,15 @@ def make_sheet(state: Session) -> dict[str, Any]:
     return {"sheet": state.sheet, "objects": [] if state.sample is None else [_as_object(state.sample.image)]}
 
 
-def show_buttons(state: Session, why_not: str, *, empty: bool) -> bool:
-    """Show Predict, Undo stroke, Clear and Sample; return whether Predict was pressed."""
+def show_buttons(state: Session, *, empty: bool) -> DeltaGenerator:
+    """Show Undo stroke, Clear and Sample; return the room for Predict before them."""
     with st.container(horizontal=True, width=SIDE, gap="xsmall", key="drawing-buttons"):
-        pressed = st.button(
-            "Predict",
-            key="predict",
-            type="primary",
-            disabled=bool(why_not),
-            help=why_not or None,
-            width=HALF,
-        )
+        room = st.container(width=HALF)
         with st.container(width=HALF):
             canvas_controls.show(hinted=empty)
         st.button("Clear", key="clear", on_click=state.start_sheet, width=HALF)
-        st.button(
-            "Sample",
-            key="sample",
-            on_click=put_sample,
-            args=(state,),
-            width=HALF,
-        )
-    return pressed
+        st.button("Sample", key="sample", on_click=put_sample, args=(state,), width=HALF)
+    return room
 
 
 def show_switches(why_not_compare: str) -> tuple[bool, bool]:

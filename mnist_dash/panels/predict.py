@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from mnist_dash import preconditions
 from mnist_dash.domain import Comparison, Image, Release, Role, Route, Snapshot
@@ -48,27 +49,59 @@ def draw_and_ask(dash: Dashboard, snapshot: Snapshot) -> None:
     with row.container(key="drawing", gap="xsmall"):
         drawn = drawing.draw(state)
         picture = state.picture = None if isinstance(drawn, DrawingError) else drawn
-        pressed = drawing.show_buttons(state, why_not_predict, empty=picture is None)
+        address.follow(state, picture)
+        room_for_button = drawing.show_buttons(state, empty=picture is None)
         live, compare = drawing.show_switches(why_not_compare)
         with drawing.show_model_input(picture):
             samples.show_differing(dash, state, why_not_compare)
+    with row.container(key="answering", gap="xsmall"):
+        st.html(answer.STYLE)
+        st.header("Answer", anchor=False)
+        room_for_answer, room_for_traffic = st.container(gap="xsmall"), st.container()
+    with room_for_button:
+        _ask(dash, snapshot, drawn, live, compare, room_for_answer)
+    with room_for_traffic:
+        traffic_strip.show(dash, why_not_predict)
+
+
+@st.fragment
+def _ask(
+    dash: Dashboard,
+    snapshot: Snapshot,
+    drawn: Image | DrawingError,
+    live: bool,
+    compare: bool,
+    room: DeltaGenerator,
+) -> None:
+    """Show Predict, ask if it is time to, and show the answer in `room`.
+
+    A click on Predict reruns only this part: canvas, switches and traffic need not be drawn again.
+    """
+    state, picture = session(), None if isinstance(drawn, DrawingError) else drawn
+    why_not, why_not_compare = find_obstacles(snapshot, in_cluster=dash.in_cluster)
+    pressed = st.button(
+        "Predict",
+        key="predict",
+        type="primary",
+        disabled=bool(why_not),
+        help=why_not or None,
+        width="stretch",
+    )
     awaited = _found_no_digit(state.answer, picture) and state.has_just_asked(FIRST_STROKE_SECONDS)
     if state.answer:
-        state.answer = _follow_recovery(state.answer, why_not_predict or why_not_compare)
+        state.answer = _follow_recovery(state.answer, why_not or why_not_compare)
     if state.answer and _is_obsolete(state.answer, picture, snapshot):
         state.answer = None
     if pressed:
         state.asked_at = time.monotonic()
-    pressed = pressed or (state.asks_at_once and not why_not_predict)
-    if pressed or (not why_not_predict and (awaited or _is_due(state, picture, live, compare))):
+    pressed = pressed or (state.asks_at_once and not why_not)
+    if pressed or (not why_not and (awaited or _is_due(state, picture, live, compare))):
         state.asks_at_once = False
         truth = samples.find_truth(state, picture)
         state.answer = LastAnswer(picture, ask(dash, drawn, compare, truth), snapshot, truth)
-    address.follow(state, picture)
     outdated = state.answer is not None and not state.answer.is_about(picture)
-    with row.container(key="answering", gap="xsmall"):
-        answer.show(state.answer, outdated, why_not_predict, drawn=picture is not None)
-        traffic_strip.show(dash, why_not_predict)
+    with room:
+        answer.show(state.answer, outdated, why_not, drawn=picture is not None)
 
 
 def ask(dash: Dashboard, drawn: Image | DrawingError, compare: bool, truth: int | None = None) -> Outcome:

@@ -20,7 +20,7 @@ BUTTON_WIDTH: Final = 148
 """In px: both labels fit, so that the button never changes its size."""
 DOUBLE_CLICK_SECONDS: Final = 0.7
 REFRESH_SECONDS: Final = 1.0
-IDLE_SECONDS: Final = 3.0
+IDLE_SECONDS: Final = 2.0
 """How soon the page shows what others did while no traffic runs."""
 COLUMNS, CELLS = 26, 104
 """The grid of dots; it has a few cells more than dots, so that a gap follows the newest."""

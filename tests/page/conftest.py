@@ -90,8 +90,7 @@ class Page:
         texts = [text.value for text in (*at.markdown, *at.caption, *at.subheader, *at.toast, *at.code)]
         bodies = [html.proto.body for html in at.get("html")]
         texts += bodies + [re.sub(r"<[^>]*>", "", body) for body in bodies]
-        metrics = [f"{metric.label} {metric.value}" for metric in at.metric]
-        return "\n".join([*alerts, *texts, *metrics])
+        return "\n".join([*alerts, *texts])
 
     def has(self, key: str) -> bool:
         """Whether there is a button with this key."""

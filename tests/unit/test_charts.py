@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 
 import numpy as np
+import plotly.graph_objects as go  # type: ignore[import-untyped]  # ships no py.typed
 import pytest
 
 from mnist_dash import charts
@@ -19,35 +20,45 @@ def prediction_of(digit: int, share: float = 0.91, role: Role | None = Role.CURR
     return Prediction(sure_of(digit, share), role, Release.BLUE, 1, "blue-1", 3.2)
 
 
+def bars(prediction: Prediction | None) -> go.Figure:
+    """Return the figure of one answer as plotly validates it."""
+    return go.Figure(charts.bars(prediction))
+
+
+def paired_bars(comparison: Comparison) -> go.Figure:
+    """Return the figure of two answers as plotly validates it."""
+    return go.Figure(charts.paired_bars(comparison))
+
+
 def test_there_is_one_bar_for_each_digit_as_high_as_its_probability() -> None:
     """The bars are the prediction's probabilities, unscaled."""
-    (trace,) = charts.bars(prediction_of(7)).data
+    (trace,) = bars(prediction_of(7)).data
     assert list(trace.x) == list(range(10))
     assert list(trace.y) == pytest.approx(list(sure_of(7)))
 
 
 def test_the_winner_is_marked_by_more_than_its_colour() -> None:
     """Its label and its tick are bold and bear a mark, and no other's are."""
-    figure = charts.bars(prediction_of(3))
+    figure = bars(prediction_of(3))
     assert [text.startswith("<b>") for text in figure.data[0].text] == [digit == 3 for digit in range(10)]
     assert ["▲" in tick for tick in figure.layout.xaxis.ticktext] == [digit == 3 for digit in range(10)]
 
 
 def test_bars_below_one_percent_have_no_label() -> None:
     """Ten labels of nearly nothing would hide the one that counts."""
-    (trace,) = charts.bars(prediction_of(3, 0.999)).data
+    (trace,) = bars(prediction_of(3, 0.999)).data
     assert [text for text in trace.text if text] == ["<b>99.9 %</b>"]
 
 
 @pytest.mark.parametrize(("role", "colour"), [*charts.COLOUR.items(), (None, charts.UNKNOWN)])
 def test_bars_have_the_colour_of_the_role_that_answered(role: Role | None, colour: str) -> None:
     """The chart does not guess which model answered."""
-    assert charts.bars(prediction_of(7, role=role)).data[0].marker.color == colour
+    assert bars(prediction_of(7, role=role)).data[0].marker.color == colour
 
 
 def test_the_axis_is_the_same_with_and_without_an_answer() -> None:
     """The chart does not move while answers come and go."""
-    empty, full = charts.bars(None), charts.bars(prediction_of(7))
+    empty, full = bars(None), bars(prediction_of(7))
     assert len(empty.data) == 0
     assert empty.layout.yaxis == full.layout.yaxis
     assert empty.layout.xaxis.range == full.layout.xaxis.range
@@ -56,7 +67,7 @@ def test_the_axis_is_the_same_with_and_without_an_answer() -> None:
 
 def test_paired_bars_distinguish_the_models_by_hatching() -> None:
     """Current comes first and is solid, New is hatched; where they disagree, two digits are marked."""
-    figure = charts.paired_bars(Comparison(prediction_of(1), prediction_of(7)))
+    figure = paired_bars(Comparison(prediction_of(1), prediction_of(7)))
     current, new, _ = figure.data
     assert (current.name, new.name) == ("Current", "New")
     assert list(current.x) == pytest.approx(list(sure_of(1)))
@@ -67,17 +78,17 @@ def test_paired_bars_distinguish_the_models_by_hatching() -> None:
 
 def test_labels_are_horizontal_and_no_line_crosses_them() -> None:
     """There is no grid, and pairs of bars lie, with their labels beside them."""
-    pairs, single = charts.paired_bars(Comparison(prediction_of(1), prediction_of(7))), prediction_of(7)
+    pairs, single = paired_bars(Comparison(prediction_of(1), prediction_of(7))), prediction_of(7)
     assert {trace.orientation for trace in pairs.data[:2]} == {"h"}
-    assert {trace.textangle for trace in charts.bars(single).data} == {0}
-    for figure in (pairs, charts.bars(single)):
+    assert {trace.textangle for trace in bars(single).data} == {0}
+    for figure in (pairs, bars(single)):
         assert (figure.layout.xaxis.showgrid, figure.layout.yaxis.showgrid) == (False, False)
 
 
 def test_a_pair_is_labelled_behind_its_longer_bar() -> None:
     """A bar of a pair is lower than its label, which would touch the other bar."""
     pair = Comparison(prediction_of(7, 0.6), prediction_of(7, 0.999))
-    current, new, labels = charts.paired_bars(pair).data
+    current, new, labels = paired_bars(pair).data
     assert (current.text, new.text) == (None, None)
     assert (labels.x[7], labels.y[7], labels.text[7].strip()) == (0.999, 7, "<b>60.0 %</b> · <b>99.9 %</b>")
     assert labels.text[3].strip() == "4 % · < 1 %"
@@ -86,7 +97,7 @@ def test_a_pair_is_labelled_behind_its_longer_bar() -> None:
 def test_pairs_below_one_percent_have_no_label() -> None:
     """Ten labels of nearly nothing would hide those that count."""
     pair = Comparison(prediction_of(7, 0.999), prediction_of(7, 0.999))
-    assert [digit for digit, text in enumerate(charts.paired_bars(pair).data[2].text) if text] == [7]
+    assert [digit for digit, text in enumerate(paired_bars(pair).data[2].text) if text] == [7]
 
 
 @pytest.mark.parametrize(

@@ -26,17 +26,21 @@ RESEND_SECONDS: Final = 3.0
 
 def show(dash: Dashboard, snapshot: Snapshot, obstacle: str = "") -> None:
     """Show the split in force and the controls that change it; an `obstacle` disables them."""
-    _follow_desired_split(snapshot)
+    is_set = _follow_desired_split(snapshot)
     with st.container(border=True, gap="xsmall", key="strategy-card"):
         with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="in-force"):
             st.subheader("Strategy", anchor=False)
             st.markdown(f"In force: {traffic(snapshot.split_observed)}", width="content")
-        chosen = st.radio("Strategy", STRATEGIES, key=CHOSEN, horizontal=True, label_visibility="collapsed")
-        st.session_state.setdefault(CANARY_PERCENT, DEFAULT_CANARY)
+        # Defaults, for a browser that has lost what an earlier run set, because the next followed at once.
+        index, percent = (0, None) if is_set else _defaults(snapshot)
+        chosen = st.radio(
+            "Strategy", STRATEGIES, index, key=CHOSEN, horizontal=True, label_visibility="collapsed"
+        )
         st.slider(
             "Percent of the requests that New receives",
             MIN_CANARY,
             MAX_CANARY,
+            percent,
             key=CANARY_PERCENT,
             format="%d %%",
             disabled=chosen is not Strategy.CANARY,
@@ -59,18 +63,26 @@ def describe_pending(snapshot: Snapshot) -> str:
     return f":material/hourglass_top: Desired: {describe_split(snapshot.split_desired)}. {plain(reason)}"
 
 
-def _follow_desired_split(snapshot: Snapshot) -> None:
-    """Set the controls to the desired split, unless the visitor has an unsent choice."""
+def _defaults(snapshot: Snapshot) -> tuple[int, int]:
+    is_canary = snapshot.strategy is Strategy.CANARY
+    return STRATEGIES.index(snapshot.strategy), snapshot.split_desired if is_canary else DEFAULT_CANARY
+
+
+def _follow_desired_split(snapshot: Snapshot) -> bool:
+    """Set the controls to the desired split, unless the visitor has an unsent choice; return whether set."""
     state, widgets, now = session(), st.session_state, time.monotonic()
     shown = CHOSEN in widgets
     if shown and state.split_shown == snapshot.split_desired and now - state.split_shown_at > RESEND_SECONDS:
-        return
-    if not shown or _chosen_split() == state.split_shown:
+        return False
+    is_untouched = not shown or _chosen_split() == state.split_shown
+    if is_untouched:
         widgets[CHOSEN] = snapshot.strategy
+        widgets.setdefault(CANARY_PERCENT, DEFAULT_CANARY)
         if snapshot.strategy is Strategy.CANARY:
             widgets[CANARY_PERCENT] = snapshot.split_desired
     if state.split_shown != snapshot.split_desired:
         state.split_shown, state.split_shown_at = snapshot.split_desired, now
+    return is_untouched
 
 
 def _chosen_split() -> int:

@@ -28,8 +28,8 @@ def test_a_first_visit_leads_to_a_right_answer(visit: Visit) -> None:
     visitor.press("predict")
     visitor.reads("answer", re.compile(ONE_ANSWER.format(7)))
     visitor.reads("answer", re.compile(r"\d\.\d ms"))
-    badge = visitor.part("answer").locator(".stMarkdownBadge")
-    expect(badge).to_have_text(re.compile("circle Current|change_history New"))
+    badge = visitor.part("answer").locator(".row i")
+    expect(badge).to_have_text(re.compile("Current|New"))
 
 
 def test_both_models_read_drawn_digits(visitor: Visitor) -> None:
@@ -40,7 +40,7 @@ def test_both_models_read_drawn_digits(visitor: Visitor) -> None:
         visitor.draw(digit)
         visitor.press("predict")
         visitor.reads("answer", f"Agree: both say {digit}")
-        expect(visitor.part("answer").locator(".stMarkdownBadge")).to_have_count(2)
+        expect(visitor.part("answer").locator(".row i")).to_have_count(2)
         expect(visitor.part("bars").locator(".barlayer .trace")).to_have_count(2, timeout=PATIENCE)
         expect(visitor.part("bars").locator(".barlayer .point")).to_have_count(20)
 

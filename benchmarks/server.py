@@ -1,11 +1,12 @@
-"""Compare the model server with a naive one: the same model, the same requests, the same run.
+"""Compare the model server with simpler ones: the same model, the same requests, the same run.
 
     pip install -e '.[bench]' && python benchmarks/server.py [linear|cnn ...]
 
 Each server is a process; the load comes from this process, over persistent connections. The servers take
-turns in short rounds, so that other load of the machine affects all of them. The naive server is FastAPI with
-OpenVINO (`naive_server.py`), and also with TensorFlow if that is installed. Takes about 25 s, with TensorFlow
-a minute.
+turns in short rounds, so that other load of the machine affects all of them: the ratio of a round is that of
+its neighbours, and the spread is that of the ratios. The naive server is FastAPI with OpenVINO
+(`naive_server.py`), and also with TensorFlow if that is installed; the lean one is starlette and orjson
+(`plain_server.py`). Takes about a minute for each model.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ import psutil
 from mnist_dash.dataset import load_digits
 
 MODELS = Path(str(files("mnist_dash") / "data" / "models"))
-STARTS, ROUNDS, ROUND_SECONDS, MOST_REQUESTS = 3, 3, 0.6, 5_000
-CONCURRENCY = (1, 8)
+STARTS, ROUNDS, ROUND_SECONDS, MOST_REQUESTS = 3, 8, 0.5, 5_000
+CONCURRENCY = (1, 4, 16)
 TIMEOUT = 30.0
 
 
@@ -46,6 +47,8 @@ class Contender:
     """Seconds from starting the process to the first answer."""
     seconds: dict[int, float] = field(default_factory=lambda: dict.fromkeys(CONCURRENCY, 0.0))
     latencies: dict[int, list[float]] = field(default_factory=lambda: {c: [] for c in CONCURRENCY})
+    rates: dict[int, list[float]] = field(default_factory=lambda: {c: [] for c in CONCURRENCY})
+    """Requests per second of each round."""
     megabytes: float = 0.0
 
     def rate(self, concurrency: int) -> float:
@@ -72,9 +75,12 @@ def contenders(model: str, port: int) -> list[Contender]:
     base = MODELS / model
     ours = ["-m", "mnist_dash.local.server", "--model-base", str(base), "--port"]
     found = [Contender("ours", [python, *ours, str(port)])]
-    for number, backend in enumerate(["openvino", "tensorflow"], 1):
+    version = str(base / "model" / "1")
+    lean = str(Path(__file__).with_name("plain_server.py"))
+    found.append(Contender("starlette", [python, lean, version, str(port + 1)]))
+    for number, backend in enumerate(["openvino", "tensorflow"], 2):
         if find_spec(backend):
-            argv = [python, naive, backend, str(base / "model" / "1"), str(port + number)]
+            argv = [python, naive, backend, version, str(port + number)]
             found.append(Contender(f"FastAPI + {backend}", argv))
     return found
 
@@ -161,7 +167,9 @@ def load(contender: Contender, concurrency: int, body: bytes) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    contender.seconds[concurrency] += time.perf_counter() - began
+    seconds = time.perf_counter() - began
+    contender.seconds[concurrency] += seconds
+    contender.rates[concurrency].append(sum(map(len, latencies)) / seconds)
     contender.latencies[concurrency] += itertools.chain.from_iterable(latencies)
     for client in clients:
         client.close()
@@ -170,7 +178,7 @@ def load(contender: Contender, concurrency: int, body: bytes) -> None:
 def measure(model: str) -> list[Contender]:
     """Measure all servers with one model."""
     body = request_body(model)
-    found = contenders(model, free_ports(3))
+    found = contenders(model, free_ports(4))
     for _ in range(STARTS - 1):
         for contender in found:
             with running(contender, body):
@@ -225,6 +233,10 @@ def show(model: str, found: Sequence[Contender]) -> None:
             theirs = contender.figures()[name]
             row += f"{theirs:>20.2f} ({theirs / value:5.2f}x)"
         print(row)
+    for concurrency, contender in itertools.product(CONCURRENCY, found[1:]):
+        pairs = zip(found[0].rates[concurrency], contender.rates[concurrency], strict=True)
+        low, middle, high = np.percentile([mine / theirs for mine, theirs in pairs], [25, 50, 75])
+        print(f"ours / {contender.name} at {concurrency}: {middle:.2f} (quartiles {low:.2f} to {high:.2f})")
 
 
 def main(models: Sequence[str]) -> None:

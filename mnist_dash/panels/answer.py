@@ -41,7 +41,7 @@ STYLE: Final = f"""<style>
 }}
 .st-key-answer i.current::before {{ border-radius: 50%; }}
 .st-key-answer i.new::before {{ clip-path: polygon(50% 0, 100% 100%, 0 100%); }}
-.st-key-answer strong {{ display: block; }}
+.st-key-answer strong[role="alert"] {{ display: block; }}
 .st-key-answer .verdict {{ font-size: 1.75rem; line-height: 1.35; }}
 .st-key-answer small {{ display: block; font-size: 0.875rem; line-height: 1.5; opacity: 0.7; }}
 .st-key-answer small, .st-key-answer strong {{ overflow-wrap: anywhere; }}

@@ -163,7 +163,8 @@ class _Program:
             request = self._request(arrays)
             for port, array in arrays.items():
                 request.set_input_tensor(port, _openvino().Tensor(array, shared_memory=True))
-            request.infer()
+            request.start_async()  # infer() copies all outputs into a dict, which takes as long again
+            request.wait()
         except RuntimeError as err:
             problem = f"{self._folder} could not answer. OpenVINO says: {_last_line(err)}"
             raise ModelError(problem, EXPORT, unverified=True) from err

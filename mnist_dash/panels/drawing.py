@@ -37,8 +37,8 @@ def draw(state: Session) -> Image | DrawingError:
     drawn = _pixels_of_sheet(state)
     sample = state.sample
     if drawn is None:
-        if sample:
-            return sample.image  # the canvas does not send its initial drawing
+        if shown := sample or state.kept:
+            return shown.image  # the canvas does not send its initial drawing
         return DrawingError("The drawing is empty.", "Draw a digit first.")
     try:
         picture = prepare(drawn)
@@ -79,7 +79,10 @@ def canvas(state: Session) -> NDArray[np.uint8] | None:
 
 def make_sheet(state: Session) -> dict[str, Any]:
     """Return the canvas's initial drawing; its number makes even a blank one new to the browser."""
-    return {"sheet": state.sheet, "objects": [] if state.sample is None else [_as_object(state.sample.image)]}
+    objects = [_as_object(_as_png(state.sample.image))] if state.sample else []
+    if state.kept:
+        objects = [_as_object(state.kept.source)]
+    return {"sheet": state.sheet, "objects": objects}
 
 
 def show_buttons(state: Session, *, empty: bool) -> DeltaGenerator:
@@ -138,10 +141,14 @@ def enlarge(sample: Image) -> Pictures.Image:
     return Pictures.fromarray((sample * 255).round().astype(np.uint8)).resize((SIDE, SIDE))
 
 
-def _as_object(sample: Image) -> dict[str, Any]:
-    """Return a digit as an image object of Fabric.js, the canvas's library, that fills the sheet."""
+def _as_png(sample: Image) -> str:
+    """Return a digit as a data URL."""
     png = io.BytesIO()
     enlarge(sample).save(png, "PNG")
-    source = f"data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}"
+    return f"data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}"
+
+
+def _as_object(source: str) -> dict[str, Any]:
+    """Return a picture as an image object of Fabric.js, the canvas's library, that fills the sheet."""
     corner = {"left": 0, "top": 0, "originX": "left", "originY": "top"}
     return {"type": "Image", "src": source, "width": SIDE, "height": SIDE, **corner}

@@ -8,7 +8,7 @@ from typing import Final
 import streamlit as st
 
 from mnist_dash.domain import Role, Snapshot
-from mnist_dash.panels import model_card, outcomes, predict, promote, strategy
+from mnist_dash.panels import browser_tab, model_card, outcomes, predict, promote, strategy
 from mnist_dash.panels.session import Dialog, session
 from mnist_dash.panels.theme import ink, plain
 from mnist_dash.service import Dashboard
@@ -35,6 +35,7 @@ def _show_panel(dash: Dashboard, page_snapshot: Snapshot, page_dialog: Dialog | 
     outcomes.show_toasts(snapshot)
     with st.container(gap="xsmall", key="roll-out"):
         _show_controls(dash, snapshot)
+        browser_tab.show(strategy.find_choice(snapshot))
 
 
 def _show_controls(dash: Dashboard, snapshot: Snapshot) -> None:

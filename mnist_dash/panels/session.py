@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from dataclasses import dataclass, field
 from typing import TypeAlias, cast
@@ -74,6 +75,15 @@ class Sample:
 
 
 @dataclass(frozen=True, eq=False)
+class KeptDrawing:
+    """A drawing from before a reload."""
+
+    image: Image
+    source: str
+    """The picture on the canvas as a data URL."""
+
+
+@dataclass(frozen=True, eq=False)
 class LastAnswer:
     """The outcome for one picture; the picture is None where the drawing held no digit."""
 
@@ -97,12 +107,15 @@ class LastAnswer:
 class Session:
     """One browser tab's state; deployments and strategy are never kept here, but read from the dashboard."""
 
+    id: str = field(default_factory=lambda: secrets.token_hex(8))
     sheet: int = 0
     """Counts the sheets of paper: a new one clears the canvas."""
     sample: Sample | None = None
     """The bundled digit on the sheet; strokes may have been added to it."""
     picture: Image | None = None
     """The digit on the canvas as the models get it."""
+    kept: KeptDrawing | None = None
+    """The drawing from before a reload that is on the sheet."""
     pixels: NDArray[np.uint8] | None = None
     """What the canvas returned last."""
     old_pixels: NDArray[np.uint8] | None = None
@@ -129,6 +142,8 @@ class Session:
     """The split that the page last set the strategy's controls to; a visitor's choice differs from it."""
     split_shown_at: float = 0.0
     """When that split was first set, by the monotonic clock."""
+    split_is_restored: bool = False
+    """Whether the controls were set to the choice from before a reload, and have not been shown since."""
     history_from: float | None = None
     """The time at which the page of the history begins; None for the newest entries."""
     findings: tuple[Finding, ...] = ()
@@ -138,10 +153,10 @@ class Session:
     shown: tuple[Snapshot, str] | None = None
     """What the page was drawn from, to notice a change; never a source of what to draw."""
 
-    def start_sheet(self, sample: Sample | None = None) -> None:
-        """Put a new sheet on the canvas: blank, or with a digit on it."""
+    def start_sheet(self, sample: Sample | None = None, kept: KeptDrawing | None = None) -> None:
+        """Put a new sheet on the canvas: blank, or with a digit or a drawing on it."""
         self.sheet += 1
-        self.sample = sample
+        self.sample, self.kept = sample, kept
         self.old_pixels = self.pixels
         self.asks_at_once = False
         self.note_on_samples = ""

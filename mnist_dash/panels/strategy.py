@@ -63,6 +63,21 @@ def describe_pending(snapshot: Snapshot) -> str:
     return f":material/hourglass_top: Desired: {describe_split(snapshot.split_desired)}. {plain(reason)}"
 
 
+def find_choice(snapshot: Snapshot) -> int | None:
+    """Return the split that the visitor has chosen, if it is another one than desired."""
+    chosen = _chosen_split()
+    return None if CHOSEN not in st.session_state or chosen == snapshot.split_desired else chosen
+
+
+def choose(split: int) -> None:
+    """Set the controls to a split without sending it; only a callback may do so."""
+    if 0 <= split <= 100:
+        session().split_is_restored = True
+        st.session_state[CHOSEN] = Strategy.from_split(split)
+        if MIN_CANARY <= split <= MAX_CANARY:
+            st.session_state[CANARY_PERCENT] = split
+
+
 def _defaults(snapshot: Snapshot) -> tuple[int, int]:
     is_canary = snapshot.strategy is Strategy.CANARY
     return STRATEGIES.index(snapshot.strategy), snapshot.split_desired if is_canary else DEFAULT_CANARY
@@ -71,9 +86,10 @@ def _defaults(snapshot: Snapshot) -> tuple[int, int]:
 def _follow_desired_split(snapshot: Snapshot) -> bool:
     """Set the controls to the desired split, unless the visitor has an unsent choice; return whether set."""
     state, widgets, now = session(), st.session_state, time.monotonic()
+    is_restored, state.split_is_restored = state.split_is_restored, False
     shown = CHOSEN in widgets
     if shown and state.split_shown == snapshot.split_desired and now - state.split_shown_at > RESEND_SECONDS:
-        return False
+        return is_restored
     is_untouched = not shown or _chosen_split() == state.split_shown
     if is_untouched:
         widgets[CHOSEN] = snapshot.strategy
@@ -82,7 +98,7 @@ def _follow_desired_split(snapshot: Snapshot) -> bool:
             widgets[CANARY_PERCENT] = snapshot.split_desired
     if state.split_shown != snapshot.split_desired:
         state.split_shown, state.split_shown_at = snapshot.split_desired, now
-    return is_untouched
+    return is_untouched or is_restored
 
 
 def _chosen_split() -> int:

@@ -35,6 +35,7 @@ STYLE: Final = """<style>
 }
 /* Room for what comes and goes, so that nothing below it moves. */
 .st-key-paper { min-height: 280px; }
+.st-key-browser-tab { position: absolute; }
 .st-key-header { min-height: 2.75rem; padding-right: 2.5rem; }
 .st-key-answer { min-height: 172px; }
 .st-key-card-current, .st-key-card-new { min-height: 160px; }

@@ -34,14 +34,15 @@ class Server:
         self.output = output
         streamlit = [sys.executable, "-m", "streamlit", "run", str(script)]
         options = ["--server.headless", "true", "--server.port", str(port)]
-        with output.open("ab") as log:
+        self._command = [*streamlit, *options, "--", *flags]
+        self._cwd, self._env = cwd, os.environ | env
+        self.start()
+
+    def start(self) -> None:
+        """Start it, on the same port each time."""
+        with self.output.open("ab") as log:
             self.process = subprocess.Popen(
-                [*streamlit, *options, "--", *flags],
-                cwd=cwd,
-                env=os.environ | env,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
+                self._command, cwd=self._cwd, env=self._env, stdout=log, stderr=log, start_new_session=True
             )
 
     def wait_until_up(self) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from mnist_dash.domain import Role
-from mnist_dash.panels import diff, drawing, history, objects, theme
+from mnist_dash.panels import browser_tab, diff, drawing, history, objects, theme
 from mnist_dash.panels.session import Session
 from tests.fakes import FakeEngine, deployment, snapshot
 
@@ -103,3 +107,40 @@ def test_the_lines_of_a_log_have_the_viewers_time() -> None:
     assert objects.local_times(log, ZoneInfo("Asia/Tokyo"), now) == (
         "07 Aug 23:03 Reading.\n07:00:00 Done.\nno time"
     )
+
+
+def png_of(stroke: slice, side: int = 280) -> str:
+    """Return a canvas with a vertical stroke as a data URL."""
+    pixels = np.zeros((side, side), np.uint8)
+    pixels[side // 5 : -side // 5, stroke] = 255
+    png = io.BytesIO()
+    Image.fromarray(pixels).save(png, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}"
+
+
+def test_a_kept_drawing_is_prepared_as_it_was_on_the_canvas() -> None:
+    """Also on a screen with twice the pixels."""
+    kept = browser_tab.read_drawing(png_of(slice(130, 150)))
+    twice = browser_tab.read_drawing(png_of(slice(260, 300), side=560))
+    assert kept
+    assert twice
+    assert kept.image.shape == (28, 28)
+    assert kept.image.max() > 0.9
+    assert np.abs(kept.image - twice.image).max() < 0.05
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        None,
+        7,
+        "",
+        "https://a.example/b.png",
+        browser_tab.PNG + "AAAA",
+        browser_tab.PNG + "?",
+        png_of(slice(0)),
+    ],
+)
+def test_what_is_no_kept_drawing_leaves_the_canvas_blank(source: object) -> None:
+    """It comes from the browser, so anything may be in it."""
+    assert browser_tab.read_drawing(source) is None

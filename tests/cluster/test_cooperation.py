@@ -300,7 +300,7 @@ def test_of_two_dashboards_that_deploy_at_once_one_is_refused(rollout: Rollout, 
 
     def deploy(dash: Dashboard, model: ModelCheck) -> None:
         try:
-            dash.deploy(Role.NEW, model, expected=expected)
+            dash.deploy(Role.NEW, model, 2, expected=expected)
         except EngineError as error:
             refusals.append(error)
 

@@ -49,8 +49,10 @@ def test_a_stroke_takes_the_digit_out_of_the_address(visit: Visit) -> None:
 def test_what_an_address_has_wrong_is_ignored_with_a_notice(visit: Visit) -> None:
     """The page works as if it had been opened without."""
     visitor = visit(query="sample=2000&compare=perhaps")
+    visitor.page.get_by_role("button", name="2 notices").click(timeout=PATIENCE)
     visitor.shows(re.compile("names no sample from 0 to 1,999"))
     visitor.shows(re.compile("no true or false for compare"))
+    visitor.page.keyboard.press("Escape")
     visitor.page.wait_for_url(lambda address: "?" not in address)
     visitor.draw(7)
     visitor.press("predict")

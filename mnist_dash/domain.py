@@ -140,11 +140,6 @@ class Deployment:
     next_step: str = ""
     warnings: tuple[str, ...] = ()
 
-    @property
-    def name(self) -> str:
-        """The model's short name: the last component of its base."""
-        return self.base.rstrip("/").rpartition("/")[2]
-
 
 @dataclass(frozen=True)
 class Snapshot:

@@ -38,6 +38,7 @@ from mnist_dash.errors import EngineError, ModelError, ServingError
 from mnist_dash.panels import snippets
 from mnist_dash.service import Dashboard
 from mnist_dash.signature import to_probabilities
+from tests.cluster.bed import processes
 from tests.contract.environments import Ground, Shelf
 from tests.load import ask, constant_load, within_five_deviations
 from tests.models import EXAMPLE, FLAT
@@ -64,9 +65,11 @@ def who(answer: Prediction) -> tuple[object, ...]:
 
 def wait_for_replicas(dash: Dashboard, image: Image, count: int, route: Route = Route.SPLIT) -> None:
     """Wait until that many replicas answer; a router may follow a replica's readiness a moment later."""
-    deadline = time.monotonic() + 30
-    while len({answer.replica for answer in ask(dash, image, 10 * count, route).answers}) != count:
-        assert time.monotonic() < deadline, f"fewer or more than {count} replicas answer"
+
+    def has_all() -> bool:
+        return len({answer.replica for answer in ask(dash, image, 10 * count, route).answers}) == count
+
+    processes.wait_until(has_all, f"exactly {count} replicas answer", seconds=30)
 
 
 @pytest.fixture

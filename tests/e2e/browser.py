@@ -56,6 +56,12 @@ class Visitor:
             color_scheme=theme,
         )
         self.context.set_default_timeout(PATIENCE)
+        self.start_over(address)
+
+    def start_over(self, address: str) -> None:
+        """Continue in a new tab, which has nothing of the one before, except for the browser's cache."""
+        for tab in self.context.pages:
+            tab.close()
         self.errors: list[str] = []
         self.page = self.context.new_page()
         self.page.on("console", self._note)

@@ -103,8 +103,7 @@ def shared_visitor(browser: Browser, dashboard: Server) -> Iterator[Visitor]:
 @pytest.fixture
 def visitor(shared_visitor: Visitor, dashboard: Server) -> Iterator[Visitor]:
     """A visitor who has just come, when both models are ready and everything is drawn; none may complain."""
-    shared_visitor.page.set_viewport_size({"width": 1280, "height": 800})
-    shared_visitor.page.goto(dashboard.page)  # the address of the test before may hold its switches
+    shared_visitor.start_over(dashboard.page)
     shared_visitor.canvas.wait_for(timeout=3 * PATIENCE)
     for role in ("current", "new"):
         shared_visitor.is_ready(role)

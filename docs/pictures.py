@@ -147,7 +147,7 @@ def predict(visitor: Visitor) -> None:
         visitor.press("predict")
         expect(visitor.part("answer")).to_contain_text(re.compile(r"\d ms"), timeout=PATIENCE)
         settle(visitor.page)
-        if "New says 3" in visitor.part("answer").inner_text():
+        if "cnn says 3" in visitor.part("answer").inner_text():
             return
     raise SystemExit("New has not answered; is its share of the traffic not 20 %?")
 

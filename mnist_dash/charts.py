@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any, Final, TypeAlias
 
@@ -14,6 +14,7 @@ Figure: TypeAlias = dict[str, Any]
 """`data` and `layout` as plotly.js takes them; `go.Figure` would validate them for 20 ms at each answer."""
 COLOUR: Final = {Role.CURRENT: "#8459d8", Role.NEW: "#d0701c"}
 """Each role's colour: at least 3:1 against the background of either theme (.streamlit/config.toml)."""
+TITLES: Final = tuple(role.label for role in Role)
 UNKNOWN: Final = "#707784"
 """The colour of an answer of unknown origin."""
 HATCH: Final = {Role.CURRENT: "", Role.NEW: "/"}
@@ -48,13 +49,17 @@ def bars(prediction: Prediction | None, ink: str = INK) -> Figure:
     return _figure([_trace(prediction, prediction.role)], ink, winners=[prediction.digit])
 
 
-def paired_bars(comparison: Comparison, ink: str = INK) -> Figure:
+def paired_bars(comparison: Comparison, ink: str = INK, names: Sequence[str] = TITLES) -> Figure:
     """Draw ten pairs of bars, Current's solid and New's hatched, each with its own winner.
 
+    The legend has the `names` of Current's and New's models.
     They lie, so that each label has room beside the pair of its digit, where no bar and no line touches it.
     """
     answers = (comparison.current, comparison.new)
-    traces = [_trace(answer, role, lying=True) for role, answer in zip(Role, answers, strict=True)]
+    traces = [
+        _trace(answer, role, name, lying=True)
+        for role, name, answer in zip(Role, names, answers, strict=True)
+    ]
     labels = _pair_labels(*answers)
     return _lying_figure([*traces, labels], ink, winners=[answer.digit for answer in answers])
 
@@ -67,9 +72,10 @@ def describe_prediction(prediction: Prediction) -> str:
     return f"Probabilities of the digits. {', '.join(named)}."
 
 
-def describe_comparison(comparison: Comparison) -> str:
+def describe_comparison(comparison: Comparison, names: Sequence[str] = TITLES) -> str:
     """Describe `paired_bars` in words."""
-    return f"Current: {describe_prediction(comparison.current)} New: {describe_prediction(comparison.new)}"
+    answers = zip(names, (comparison.current, comparison.new), strict=True)
+    return " ".join(f"{name}: {describe_prediction(answer)}" for name, answer in answers)
 
 
 def as_plotly(figure: Figure) -> Any:
@@ -92,13 +98,13 @@ def _ready_type() -> type:
     return ReadyFigure
 
 
-def _trace(prediction: Prediction, role: Role | None, lying: bool = False) -> Figure:
+def _trace(prediction: Prediction, role: Role | None, name: str = "Answer", lying: bool = False) -> Figure:
     digits, shares = list(range(DIGITS)), prediction.probabilities.tolist()
     colour = COLOUR[role] if role else UNKNOWN
     won = _wins(prediction)
     return {
         "type": "bar",
-        "name": role.label if role else "Answer",
+        "name": name,
         "x": shares if lying else digits,
         "y": digits if lying else shares,
         "orientation": "h" if lying else "v",

@@ -14,8 +14,9 @@ from mnist_dash.domain import Comparison, Prediction, Role, Snapshot
 from mnist_dash.errors import MnistDashError, ServingError
 from mnist_dash.panels.samples import judge
 from mnist_dash.panels.session import LastAnswer, Outcome
-from mnist_dash.panels.theme import ink, plain, shorten
+from mnist_dash.panels.theme import ink, plain, shorten, shortened
 
+NAME_LENGTH = 24
 ERROR_LENGTH = 90
 EXAMPLE: Final = Prediction(
     np.array([0, 0.01, 0.02, 0.01, 0, 0, 0, 0.92, 0, 0.04], np.float32), None, None, None, "", 0
@@ -58,8 +59,8 @@ def show(answer: LastAnswer | None, outdated: bool, why_not: str, *, drawn: bool
     with st.container(gap="small", key="answer"):  # theme.STYLE reserves room, so that the bars stay in place
         if answer and isinstance(outcome, Prediction):
             st.html(_draw_prediction(outcome, answer.snapshot))
-        elif isinstance(outcome, Comparison):
-            st.html(_draw_comparison(outcome))
+        elif answer and isinstance(outcome, Comparison):
+            st.html(_draw_comparison(outcome, answer.snapshot))
         elif isinstance(outcome, MnistDashError) and not (why_not and isinstance(outcome, ServingError)):
             _show_error(outcome)
         elif why_not:
@@ -69,7 +70,7 @@ def show(answer: LastAnswer | None, outdated: bool, why_not: str, *, drawn: bool
         else:
             st.markdown("Draw a digit from 0 to 9, then press **Predict**, or switch **Live** on.")
             st.caption("Below is an example: the bars of an answer to a seven.")
-    _show_bars(outcome, is_example=not (outcome or why_not or drawn))
+    _show_bars(outcome, answer.snapshot if answer else None, is_example=not (outcome or why_not or drawn))
     st.html(f'<p class="note">{_draw_note(answer, outdated)}</p>')
 
 
@@ -87,74 +88,82 @@ def _draw_note(answer: LastAnswer | None, outdated: bool) -> str:
     if outdated:
         return "<small>The drawing has changed since this answer: press Predict again.</small>"
     if answer and answer.truth is not None:
-        return f"<strong>{judge(answer.outcome, answer.truth)}</strong>"
+        return f"<strong>{escape(judge(answer.outcome, answer.truth, answer.snapshot))}</strong>"
     return "&nbsp;"
 
 
-def describe(prediction: Prediction) -> str:
+def describe(prediction: Prediction, snapshot: Snapshot) -> str:
     """Describe an answer in a sentence: who answered, which digit, how sure."""
     digit = f"{prediction.digit} with {percent(prediction.confidence)}"
     if prediction.shared:
         return f"Both say {digit}"
-    return f"{prediction.role.label if prediction.role else 'The model'} says {digit}"
+    return f"{_name(prediction.role, snapshot) if prediction.role else 'The model'} says {digit}"
+
+
+def _name(role: Role, snapshot: Snapshot) -> str:
+    return shortened(snapshot.name_of(role), NAME_LENGTH)
 
 
 def _draw_prediction(prediction: Prediction, snapshot: Snapshot) -> str:
-    lines = "<br>".join(_origin(prediction, snapshot))
+    details = "<br>".join(_details(prediction))
     return (
-        f'<div class="row">{_draw_digit(prediction)}'
-        f"<div>{_draw_alert(describe(prediction))}<small>{lines}</small></div></div>"
+        f'<div class="row" title="{_origin(prediction, snapshot)}">{_draw_digit(prediction, snapshot)}'
+        f"<div>{_draw_alert(escape(describe(prediction, snapshot)))}<small>{details}</small></div></div>"
     )
 
 
-def _draw_comparison(comparison: Comparison) -> str:
+def _draw_comparison(comparison: Comparison, snapshot: Snapshot) -> str:
     current, new = comparison.current, comparison.new
+    names = [_name(role, snapshot) for role in Role]
     if comparison.agree:
         verdict, digits = "Agree", f"both say {current.digit}"
     else:
-        verdict, digits = "DISAGREE", f"Current says {current.digit}, New says {new.digit}"
+        verdict, digits = "DISAGREE", f"{names[0]} says {current.digit}, {names[1]} says {new.digit}"
     colour = VERDICT_COLOUR[comparison.agree]
     halves = "".join(
-        f'<div class="half">{_draw_digit(prediction)}<small><b>{percent(prediction.confidence)}</b><br>'
-        f"{'<br>'.join(_details(prediction))}</small></div>"
-        for prediction in (current, new)
+        f'<div class="half" title="{_origin(prediction, snapshot)}">{_draw_digit(prediction, snapshot)}'
+        f"<small><b>{percent(prediction.confidence)}</b><br>"
+        f"{'<br>'.join([escape(name), *_details(prediction)])}</small></div>"
+        for name, prediction in zip(names, (current, new), strict=True)
     )
-    alert = _draw_alert(f'<span class="verdict" style="color: {colour}">{verdict}</span>: {digits}')
+    alert = _draw_alert(f'<span class="verdict" style="color: {colour}">{verdict}</span>: {escape(digits)}')
     return f'{alert}<div class="row">{halves}</div>'
 
 
-def _draw_alert(html: str) -> str:
-    """Return a text that a screen reader says as soon as it appears."""
-    return f'<strong role="alert">{html}</strong>'
+def _draw_alert(markup: str) -> str:
+    """Return HTML that a screen reader says as soon as it appears."""
+    return f'<strong role="alert">{markup}</strong>'
 
 
-def _draw_digit(prediction: Prediction) -> str:
+def _draw_digit(prediction: Prediction, snapshot: Snapshot) -> str:
     """Return the digit, below the badge of the role that answered."""
     role = prediction.role
     if prediction.shared or not role:
         badge = f"<i>{'Both models' if prediction.shared else 'Unknown model'}</i>"
     else:
-        badge = f'<i class="{role}">{role.label}</i>'
+        badge = f'<i class="{role}">{snapshot.role_title(role)}</i>'
     return f'<div class="digit">{badge}<b>{prediction.digit}</b></div>'
 
 
-def _origin(prediction: Prediction, snapshot: Snapshot) -> list[str]:
-    """Return up to three lines: the model that answered, its version and replica, and the time it took."""
-    *server, took = _details(prediction)
+def _origin(prediction: Prediction, snapshot: Snapshot) -> str:
+    """Return the model base and the replica that answered, for a tooltip."""
     model = snapshot.of(prediction.role) if prediction.role else None
-    name = f'<code title="{escape(model.base)}">{escape(model.name)}</code>' if model else ""
-    return [line for line in (name, " · ".join(server), took) if line]
+    replica = f"replica {prediction.replica}" if prediction.replica else ""
+    return escape(", ".join(filter(None, [model.base if model else "", replica])))
 
 
 def _details(prediction: Prediction) -> list[str]:
     version = f"version {prediction.version}" if prediction.version is not None else ""
-    took = f"{prediction.milliseconds:.1f} ms"
-    return [line for line in (version, escape(prediction.replica), took) if line]
+    return [line for line in (version, f"{prediction.milliseconds:.1f} ms") if line]
 
 
-def _show_bars(outcome: Outcome | None, *, is_example: bool) -> None:
-    if isinstance(outcome, Comparison):
-        figure, alt = charts.paired_bars(outcome, ink()), charts.describe_comparison(outcome)
+def _show_bars(outcome: Outcome | None, snapshot: Snapshot | None, *, is_example: bool) -> None:
+    if snapshot and isinstance(outcome, Comparison):
+        names = [_name(role, snapshot) for role in Role]
+        titles = [snapshot.role_title(role) for role in Role]
+        figure = charts.paired_bars(outcome, ink(), names)
+        spoken = [f"{name}, {title}" for name, title in zip(names, titles, strict=True)]
+        alt = charts.describe_comparison(outcome, spoken)
     elif isinstance(outcome, Prediction):
         figure, alt = charts.bars(outcome, ink()), charts.describe_prediction(outcome)
     elif is_example:

@@ -12,7 +12,7 @@ import streamlit as st
 
 from mnist_dash.domain import EventKind, HistoryEntry
 from mnist_dash.panels.session import session
-from mnist_dash.panels.theme import model_badge, plain
+from mnist_dash.panels.theme import plain, role_badge
 from mnist_dash.service import Dashboard
 
 PER_PAGE: Final = 20
@@ -114,7 +114,7 @@ def describe_entry(entry: HistoryEntry, now: float, zone: tzinfo) -> str:
     what, is_change = plain(entry.what), entry.kind is EventKind.CHANGE
     parts = [f":{colour}[{icon}]", f"**{what if is_change else entry.kind}**"]
     if entry.role:
-        parts.append(model_badge(entry.role, plain(entry.model)))
+        parts.append(role_badge(entry.role, plain(entry.model)))
     if not is_change:
         parts.append(what)
     if entry.by:

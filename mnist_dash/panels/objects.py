@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 import time
 from datetime import datetime, tzinfo
-from operator import attrgetter
 from typing import Final, Literal
 
 import streamlit as st
 
-from mnist_dash.domain import EngineObject, Role
+from mnist_dash.domain import EngineObject, Role, Snapshot
 from mnist_dash.panels.history import time_of_day, viewer_zone
 from mnist_dash.panels.theme import TEXT_HEIGHT, plain, role_badge, text_height
 from mnist_dash.service import Dashboard
@@ -31,12 +30,15 @@ def show(dash: Dashboard) -> None:
             placeholder="Name, kind, state, port, or a word of the log",
             width=400,
         )
-        role = st.segmented_control("Role", list(Role), format_func=attrgetter("label"), key="objects-role")
+        role = st.segmented_control(
+            "Role", list(Role), format_func=dash.snapshot().role_title, key="objects-role"
+        )
         _show_download(dash)
     found = [item for item in dash.objects() if matches(item, words) and role in (None, item.role)]
+    snapshot = dash.snapshot()
     st.caption(f"{len(found)} found" if found else "Nothing found: empty the filter to see all.")
     for item in found:
-        _show_object(item)
+        _show_object(item, snapshot)
 
 
 def matches(item: EngineObject, words: str) -> bool:
@@ -69,10 +71,10 @@ def _show_download(dash: Dashboard) -> None:
         )
 
 
-def _show_object(item: EngineObject) -> None:
+def _show_object(item: EngineObject, snapshot: Snapshot) -> None:
     label = [plain(item.kind), f"**{plain(item.name)}**", plain(item.state)]
     if item.role:
-        label.append(role_badge(item.role))
+        label.append(role_badge(item.role, snapshot.role_title(item.role)))
     # Drawn only when open: code blocks are the second largest part of what a browser loads.
     box = st.expander(" ".join(label), key=f"object-{item.kind}-{item.name}", on_change="rerun")
     if box.open:

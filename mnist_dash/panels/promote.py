@@ -1,45 +1,70 @@
-"""Right, below: promote New, undo a promotion, and resolve an interrupted one."""
+"""Right, below: promote New, and resolve an interrupted promotion."""
 
 from __future__ import annotations
+
+from typing import Final
 
 import streamlit as st
 
 from mnist_dash import preconditions
-from mnist_dash.domain import Promote, Role, Snapshot, UndoPromote
+from mnist_dash.domain import Promote, Role, Snapshot, State, UndoPromote
 from mnist_dash.panels import actions
 from mnist_dash.panels.session import session
-from mnist_dash.panels.theme import plain, shortened
+from mnist_dash.panels.theme import plain
 from mnist_dash.service import Dashboard
+
+LABEL: Final = "Make New the Current"
+ICON: Final = ":material/swap_vert:"
+FORMER: Final = "Deploy a New model first: Former is what Current replaced."
 
 
 def show(dash: Dashboard, snapshot: Snapshot, obstacle: str) -> None:
-    """Show the promote button and, after a promotion, its undo; an `obstacle` disables both."""
-    why_not = obstacle or preconditions.why_not(snapshot, Promote())
+    """Show the promote button, at once and without a question if nobody answers otherwise.
+
+    After a promotion there is nothing to promote. An `obstacle` disables the button.
+    """
+    why_not = obstacle or (
+        FORMER if snapshot.can_undo_promote else preconditions.why_not(snapshot, Promote())
+    )
     with st.container(horizontal=True, vertical_alignment="center", key="promotion"):
-        st.button(
-            "Make New the Current",
-            key="promote",
-            icon=":material/swap_vert:",
-            on_click=session().open,
-            args=(Role.NEW, Promote()),
-            disabled=bool(why_not),
-            help=why_not or None,
-        )
-        if snapshot.can_undo_promote and snapshot.new:
-            why_not_undo = obstacle or preconditions.why_not(snapshot, UndoPromote())
+        note = find_outage(snapshot)
+        if note and not why_not:
             st.button(
-                f"Undo: make {shortened(snapshot.new.base, 15)} the Current again",
-                key="undo-promote",
-                icon=":material/undo:",
-                on_click=actions.apply_on_click,
-                args=(dash, UndoPromote(), snapshot.etag(Role.NEW)),
-                disabled=bool(why_not_undo),
-                help=why_not_undo
-                or f"`{snapshot.new.base}`, and the split, are then as before the promotion.",
+                LABEL,
+                key="promote-now",
+                type="primary",
+                icon=ICON,
+                on_click=_promote_now,
+                args=(dash, snapshot.etag(Role.NEW)),
             )
-        elif why_not and not obstacle:
-            st.caption(plain(why_not), width="stretch")
+        else:
+            st.button(
+                LABEL,
+                key="promote",
+                icon=ICON,
+                on_click=session().open,
+                args=(Role.NEW, Promote()),
+                disabled=bool(why_not),
+                help=why_not or None,
+            )
+        if not obstacle and (note or why_not):
+            st.caption(plain(note or why_not), width="stretch")
     actions.show_refusal(dash, snapshot, Promote, UndoPromote)
+
+
+def find_outage(snapshot: Snapshot) -> str:
+    """Return that nobody answers, and why, if Current does not recover by itself; empty otherwise."""
+    current = snapshot.current
+    if current is None:
+        return "Nobody answers: there is no Current model."
+    if not snapshot.is_answered and current.state is State.FAILED:
+        return f"Nobody answers: {current.name} has no ready replica."
+    return ""
+
+
+def _promote_now(dash: Dashboard, etag: str) -> None:
+    if dash.snapshot().etag(Role.CURRENT) != etag:  # else it is the second click of a double click
+        actions.apply_on_click(dash, Promote(), etag)
 
 
 def show_interrupted(dash: Dashboard, snapshot: Snapshot, obstacle: str) -> None:

@@ -47,7 +47,7 @@ def _show_controls(dash: Dashboard, snapshot: Snapshot) -> None:
         promote.show_interrupted(dash, snapshot, obstacle if snapshot.trouble else "")
     with st.container(horizontal=True, gap="xsmall", key="cards"):
         for role in Role:
-            model_card.show(role, snapshot, obstacle)
+            model_card.show(dash, role, snapshot, obstacle)
     strategy.show(dash, snapshot, obstacle)
     if not snapshot.interrupted_promotion:
         promote.show(dash, snapshot, obstacle)

@@ -7,7 +7,7 @@ from typing import Final
 
 import streamlit as st
 
-from mnist_dash.domain import Comparison, Image, Prediction
+from mnist_dash.domain import Comparison, Image, Prediction, Role, Snapshot
 from mnist_dash.errors import MnistDashError
 from mnist_dash.panels import drawing
 from mnist_dash.panels.session import Outcome, Session
@@ -51,19 +51,20 @@ def find_truth(state: Session, picture: Image | None) -> int | None:
     return state.sample.label if state.sample and picture is state.sample.image else None
 
 
-def judge(outcome: Outcome, truth: int) -> str:
+def judge(outcome: Outcome, truth: int, snapshot: Snapshot) -> str:
     """Say which answer is right: `MNIST says 4: New is right.`; only the label after an error."""
     if isinstance(outcome, Comparison):
-        verdict = _judge_both(outcome.current.digit == truth, outcome.new.digit == truth)
+        verdict = _judge_both(outcome.current.digit == truth, outcome.new.digit == truth, snapshot)
     elif isinstance(outcome, Prediction):
-        who = "both are" if outcome.shared else f"{outcome.role.label if outcome.role else 'the model'} is"
+        model = snapshot.role_title(outcome.role) if outcome.role else "the model"
+        who = "both are" if outcome.shared else f"{model} is"
         verdict = f": {who} {'right' if outcome.digit == truth else 'wrong'}"
     else:
         verdict = ""
     return f"MNIST says {truth}{verdict}."
 
 
-def _judge_both(current: bool, new: bool) -> str:
+def _judge_both(current: bool, new: bool, snapshot: Snapshot) -> str:
     if current == new:
         return f": both are {'right' if new else 'wrong'}"
-    return f": {'New' if new else 'Current'} is right"
+    return f": {snapshot.role_title(Role.NEW if new else Role.CURRENT)} is right"

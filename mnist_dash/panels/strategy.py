@@ -30,7 +30,7 @@ def show(dash: Dashboard, snapshot: Snapshot, obstacle: str = "") -> None:
     with st.container(border=True, gap="xsmall", key="strategy-card"):
         with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="in-force"):
             st.subheader("Strategy", anchor=False)
-            st.markdown(f"In force: {traffic(snapshot.split_observed)}", width="content")
+            st.markdown(f"In force: {traffic(snapshot)}", width="content")
         # Defaults, for a browser that has lost what an earlier run set, because the next followed at once.
         index, percent = (0, None) if is_set else _defaults(snapshot)
         chosen = st.radio(
@@ -49,10 +49,12 @@ def show(dash: Dashboard, snapshot: Snapshot, obstacle: str = "") -> None:
         _show_buttons(dash, snapshot, obstacle)
 
 
-def traffic(split: int) -> str:
-    """Return each role's share of the requests, as badges."""
-    shares = {Role.CURRENT: 100 - split, Role.NEW: split}
-    return " ".join(role_badge(role, f" {share} %") for role, share in shares.items())
+def traffic(snapshot: Snapshot) -> str:
+    """Return each role's share of the requests, as badges; or that nobody answers them."""
+    if not snapshot.is_answered:
+        return ":red-badge[:material/error: Nobody answers]"
+    shares = {Role.CURRENT: 100 - snapshot.split_observed, Role.NEW: snapshot.split_observed}
+    return " ".join(role_badge(role, f"{snapshot.role_title(role)} {shares[role]} %") for role in Role)
 
 
 def describe_pending(snapshot: Snapshot) -> str:

@@ -39,6 +39,8 @@ STYLE: Final = """<style>
 .st-key-header { min-height: 2.75rem; padding-right: 2.5rem; }
 .st-key-answer { min-height: 172px; }
 .st-key-card-current, .st-key-card-new { min-height: 160px; }
+.st-key-promotion > :last-child:not(:first-child) { flex: 1 1 150px; min-width: 0; }
+[class*="st-key-card-buttons-"] button { min-height: 2rem; padding: 0 0.625rem; }
 .st-key-strategy-row:has([class*="st-key-note-"]) { min-height: 66px; }
 .st-key-strategy-row:has([class*="st-key-note-"]) > :last-child { flex: 1 1 150px; }
 [class*="st-key-note-"] { min-height: 2.75rem; justify-content: center; }
@@ -106,19 +108,14 @@ def ink() -> str:
     return INK[st.context.theme.type or "light"]
 
 
-def role_title(role: Role) -> str:
-    """Return the markdown of a role's name as a heading."""
-    return f":{COLOUR_NAME[role]}[{ICON[role]} {role.label}]"
+def role_heading(role: Role, text: str) -> str:
+    """Return the markdown of a text as a heading in the colour and with the shape of a role."""
+    return f":{COLOUR_NAME[role]}[{ICON[role]} {text}]"
 
 
-def role_badge(role: Role, more: str = "") -> str:
-    """Return the markdown of a role's badge, with `more` after the role's name."""
-    return f":{COLOUR_NAME[role]}-badge[{ICON[role]} {role.label}{more}]"
-
-
-def model_badge(role: Role, name: str) -> str:
-    """Return the markdown of a model's name in the colour and with the shape of its role."""
-    return f":{COLOUR_NAME[role]}-badge[{ICON[role]} {name}]"
+def role_badge(role: Role, text: str) -> str:
+    """Return the markdown of a text, a role's title or its model's name, in the role's colour and shape."""
+    return f":{COLOUR_NAME[role]}-badge[{ICON[role]} {text}]"
 
 
 def state_badge(state: State | None) -> str:

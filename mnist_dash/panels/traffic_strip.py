@@ -8,7 +8,7 @@ from typing import Final
 import streamlit as st
 
 from mnist_dash.charts import COLOUR, UNKNOWN
-from mnist_dash.domain import Role
+from mnist_dash.domain import Role, Snapshot
 from mnist_dash.errors import MnistDashError
 from mnist_dash.panels.session import session
 from mnist_dash.service import Dashboard
@@ -134,17 +134,18 @@ def _show_strip(dash: Dashboard, running: bool) -> None:
     traffic = dash.traffic()
     if traffic.running != running:
         st.rerun()
-    st.html(draw_dots(traffic) + draw_table(traffic) + draw_note(traffic))
+    snapshot = dash.snapshot()
+    st.html(draw_dots(traffic, snapshot) + draw_table(traffic, snapshot) + draw_note(traffic))
 
 
-def draw_dots(traffic: Traffic) -> str:
+def draw_dots(traffic: Traffic, snapshot: Snapshot) -> str:
     """Return a dot for each answer, in rows: the newest replaces the oldest, so that no dot moves."""
     cells = ["empty"] * CELLS
     first = traffic.total - len(traffic.answers)
     for number, answer in enumerate(traffic.answers, start=first):
         cells[number % CELLS] = _classes(answer)
     dots = "".join(f'<i class="{classes}"></i>' for classes in cells)
-    return f'<div class="dots" role="img" aria-label="{describe(traffic)}">{dots}</div>'
+    return f'<div class="dots" role="img" aria-label="{describe(traffic, snapshot)}">{dots}</div>'
 
 
 def _classes(answer: Answer) -> str:
@@ -156,7 +157,7 @@ def _classes(answer: Answer) -> str:
     return f"{answer.role or 'unknown'}{outcome}{mine}"
 
 
-def describe(traffic: Traffic) -> str:
+def describe(traffic: Traffic, snapshot: Snapshot) -> str:
     """Describe the dots in words."""
     answers = traffic.answers
     if not answers:
@@ -165,20 +166,20 @@ def describe(traffic: Traffic) -> str:
     for role in Role:
         given = [answer for answer in answers if answer.prediction and answer.role is role]
         wrong = sum(answer.is_right is False for answer in given)
-        parts.append(f"{role.label} gave {len(given)}, {wrong} of them wrong")
+        parts.append(f"{snapshot.role_title(role)} gave {len(given)}, {wrong} of them wrong")
     errors = sum(answer.prediction is None for answer in answers)
     return f"The last {len(answers)} answers: {'; '.join(parts)}; {errors} errors."
 
 
-def draw_table(traffic: Traffic) -> str:
+def draw_table(traffic: Traffic, snapshot: Snapshot) -> str:
     """Return a table with each role's figures."""
     heads = ("", "answers", ERRORS, "share", "set", "right", "per s", "p50", "p95 ms")
     head = "".join(f'<th scope="col">{text}</th>' for text in heads)
-    rows = "".join(_draw_row(role, traffic) for role in Role)
+    rows = "".join(_draw_row(role, snapshot.role_title(role), traffic) for role in Role)
     return f"<table><tr>{head}</tr>{rows}</table>"
 
 
-def _draw_row(role: Role, traffic: Traffic) -> str:
+def _draw_row(role: Role, title: str, traffic: Traffic) -> str:
     figures = traffic.roles[role]
     set_share = traffic.split if role is Role.NEW else 100 - traffic.split
     cells = (
@@ -191,7 +192,7 @@ def _draw_row(role: Role, traffic: Traffic) -> str:
         _milliseconds(figures.p50),
         _milliseconds(figures.p95),
     )
-    name = f'<i class="{role}"></i> {role.label}'
+    name = f'<i class="{role}"></i> {title}'
     return f'<tr><th scope="row">{name}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
 
 

@@ -12,7 +12,7 @@ from tests.e2e.conftest import Visit
 
 FIRST_PATIENCE = 5000
 """Milliseconds for the effect of a key before it is pressed once more."""
-ONE_ANSWER = r"(Current|New) says {} with (> )?\d+(\.\d)? %"
+ONE_ANSWER = r"(linear|cnn) says {} with (> )?\d+(\.\d)? %"
 
 
 def test_a_first_visit_leads_to_a_right_answer(visit: Visit) -> None:
@@ -20,8 +20,8 @@ def test_a_first_visit_leads_to_a_right_answer(visit: Visit) -> None:
     visitor = visit()
     visitor.is_ready("current")
     visitor.is_ready("new")
-    visitor.reads("card-current", "models/linear")
-    visitor.reads("card-new", "models/cnn")
+    visitor.reads("card-current", "linear")
+    visitor.reads("card-new", "cnn")
     visitor.reads("in-force", re.compile("Current 80 %.*New 20 %"))
     expect(visitor.option("Canary")).to_be_checked()
     visitor.draw(7)
@@ -50,7 +50,7 @@ def test_a_disagreement_is_shown(visitor: Visitor) -> None:
     visitor.switch("compare")
     visitor.draw_strokes(LYING)
     visitor.press("predict")
-    visitor.reads("answer", re.compile(r"DISAGREE: Current says (\d), New says (?!\1)\d"))
+    visitor.reads("answer", re.compile(r"DISAGREE: linear says (\d), cnn says (?!\1)\d"))
 
 
 def test_clear_removes_drawing_and_answer(visitor: Visitor) -> None:

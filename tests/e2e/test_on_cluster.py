@@ -84,9 +84,9 @@ def test_from_an_empty_namespace_to_a_promotion_and_back(visit: Visit, bed: Bed,
     visitor.press("sample")
     visitor.has_drawing()
     visitor.press("predict")
-    visitor.reads("answer", re.compile(r"(Current|New|Both) says? \d"))
+    visitor.reads("answer", re.compile(r"(linear|cnn|Both) says? \d"))
     visitor.switch("compare")
-    visitor.reads("answer", re.compile(r"(Agree: both say|DISAGREE: Current says) \d"))
+    visitor.reads("answer", re.compile(r"(Agree: both say|DISAGREE: linear says) \d"))
 
     visitor.press("promote")
     expect(visitor.dialog).to_contain_text("Afterwards", timeout=PATIENCE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import closing
 
 import pytest
@@ -53,15 +52,15 @@ def test_promote_and_undo_swap_the_models(visitor: Visitor) -> None:
     dialog = visitor.page.get_by_role("dialog")
     expect(dialog).to_contain_text("Afterwards", timeout=PATIENCE)
     visitor.press("promote-confirm")
-    visitor.reads("card-current", "models/cnn")
-    visitor.reads("card-new", "models/linear")
+    visitor.reads("card-current", "cnn")
+    visitor.reads("card-new", "linear")
     visitor.reads("in-force", "Current 100 %")
     expect(dialog).to_be_hidden(timeout=PATIENCE)
     visitor.draw(3)
     visitor.press("predict")
-    visitor.reads("answer", re.compile("Current says 3.*green", re.DOTALL))
+    visitor.reads("answer", "cnn says 3")
     visitor.press("undo-promote")
-    visitor.reads("card-current", "models/linear")
-    visitor.reads("card-new", "models/cnn")
+    visitor.reads("card-current", "linear")
+    visitor.reads("card-new", "cnn")
     visitor.press("predict")
-    visitor.reads("answer", re.compile("Current says 3.*blue", re.DOTALL))
+    visitor.reads("answer", "linear says 3")

@@ -45,12 +45,15 @@ def test_a_card_shows_the_state_with_its_cause_and_next_step(
         assert text in page.text
 
 
-def test_a_card_shows_base_version_and_accuracy(page: Page, engine: FakeEngine) -> None:
-    """An accuracy that is not known is not left out."""
-    for text in (f"`{CNN}` version 1", "99.5 % of 2,000 digits", f"`{LINEAR}` version 1", "92.4 %"):
+def test_a_card_shows_name_version_and_accuracy(page: Page, engine: FakeEngine) -> None:
+    """The folder and the release are in a tooltip; an accuracy that is not known is not left out."""
+    assert [heading.value.split()[-1] for heading in page.at.subheader[:2]] == ["linear]", "cnn]"]
+    for text in ("99.5 % of 2,000 digits", "version 1 · 1 of 1 replicas ready · 92.4 %"):
         assert text in page.text
+    tooltips = [text.help for text in page.at.markdown]
+    assert f"`{CNN}/model/1/`, release green" in tooltips
     engine.observed = snapshot(new=deployment(Role.NEW, base=BUCKET, accuracy=None))
-    assert "1 of 1 replicas ready · green · unchecked" in page.run().text
+    assert "1 of 1 replicas ready · unchecked" in page.run().text
 
 
 def test_during_a_redeploy_the_card_counts_both_models(page: Page, engine: FakeEngine) -> None:
@@ -68,7 +71,7 @@ def test_deploy_fills_an_empty_role(page: Page, engine: FakeEngine) -> None:
     """The dialog asks for base and replicas, deploys, closes, and shows warnings of the check."""
     engine.observed = snapshot(new=None, split_desired=0, split_observed=0)
     engine.warnings = ("It got only 31 % of the check digits right.",)
-    assert page.run().at.button("deploy-new").label == "Deploy"
+    assert page.run().at.button("deploy-new").label == "Deploy New"
     page.click("deploy-new").deploy(CNN, 2)
     assert engine.changes == [Deploy(Role.NEW, check_of(CNN, warnings=engine.warnings), 2)]
     assert "cnn is ready as New: 2 of 2 replicas." in page.text
@@ -78,7 +81,7 @@ def test_deploy_fills_an_empty_role(page: Page, engine: FakeEngine) -> None:
 def test_redeploy_starts_from_the_deployed_model(page: Page, engine: FakeEngine) -> None:
     """Only what changes has to be typed; the model's name is fixed."""
     engine.observed = snapshot(new=deployment(Role.NEW, desired=3, ready=3))
-    assert page.run().at.button("deploy-new").label == "Re-deploy"
+    assert page.run().at.button("deploy-new").label == "Re-deploy New"
     page.click("deploy-new")
     assert page.at.text_input("deploy-base").value == CNN
     assert page.at.number_input("deploy-replicas").value == 3

@@ -13,17 +13,18 @@ from mnist_dash.errors import ServingError
 from mnist_dash.panels import drawing
 from mnist_dash.service import Dashboard
 from mnist_dash.serving.recording_client import RecordingClient
-from tests.fakes import FakeEngine, FakeServing, deployment, snapshot, sure_of
+from tests.fakes import LINEAR, FakeEngine, FakeServing, deployment, snapshot, sure_of
 from tests.page.conftest import CANVAS_SHAPE, Canvas, Page
 
 
 def test_predict_shows_digit_probability_model_replica_and_time(page: Page, canvas: Canvas) -> None:
-    """One click shows all about one request, with the model's base: a role changes its model."""
+    """One click shows all about one request; the model's folder and the replica are in a tooltip."""
     canvas.draw_stroke()
     page.click("predict")
-    assert "Current says 7 with 91.0 %" in page.text
+    assert "linear says 7 with 91.0 %" in page.text
     assert "<b>7</b>" in page.text
-    assert "linear</code><br>version 1 · blue-1<br>3.2 ms" in page.text
+    assert "version 1<br>3.2 ms" in page.text
+    assert f'title="{LINEAR}, replica blue-1"' in page.text
 
 
 def test_an_answer_that_both_models_give_names_neither(
@@ -39,7 +40,7 @@ def test_an_answer_that_both_models_give_names_neither(
     assert "Unknown model" not in page.text
 
 
-@pytest.mark.parametrize(("split", "role"), [(0, "Current"), (20, "New"), (100, "New")])
+@pytest.mark.parametrize(("split", "role"), [(0, "linear"), (20, "cnn"), (100, "cnn")])
 def test_predict_follows_the_strategy(
     page: Page, engine: FakeEngine, serving: FakeServing, canvas: Canvas, split: int, role: str
 ) -> None:
@@ -168,7 +169,7 @@ def test_where_they_differ_puts_a_telling_digit_on_the_canvas(
     monkeypatch.setattr(dash, "find_disagreements", lambda _: Disagreements((4,), 100, 2000))
     page.click("differing")
     assert page.at.toggle("compare").value
-    assert "Current says 1, New says 4" in page.text
+    assert "linear says 1, cnn says 4" in page.text
     assert "MNIST says 4: New is right." in page.text
     assert canvas.pixels is not None
 
@@ -211,7 +212,7 @@ def test_a_failed_prediction_shows_its_next_step(
 
 
 @pytest.mark.parametrize(
-    ("current", "text"), [(7, "Agree: both say 7"), (1, "DISAGREE: Current says 1, New says 7")]
+    ("current", "text"), [(7, "Agree: both say 7"), (1, "DISAGREE: linear says 1, cnn says 7")]
 )
 def test_compare_asks_both_models_about_one_drawing(
     page: Page, canvas: Canvas, serving: FakeServing, current: int, text: str
@@ -248,7 +249,7 @@ def test_an_answer_goes_when_the_roles_are_swapped(page: Page, canvas: Canvas) -
     canvas.draw_stroke()
     page.click("predict").wait_out_late_strokes()
     page.click("promote").click("promote-confirm")
-    assert "Current says 7" not in page.run().text
+    assert "linear says 7" not in page.run().text
 
 
 def test_with_nothing_deployed_the_page_says_what_to_do_first(page: Page, engine: FakeEngine) -> None:

@@ -8,7 +8,18 @@ import time
 import pytest
 
 from mnist_dash.dataset import load_digits
-from mnist_dash.domain import Change, ChangeContext, Promote, Role, Route, State, Strategy, UndoPromote
+from mnist_dash.domain import (
+    Change,
+    ChangeContext,
+    Deployment,
+    Promote,
+    Role,
+    Route,
+    Snapshot,
+    State,
+    Strategy,
+    UndoPromote,
+)
 from mnist_dash.errors import ServingError
 from mnist_dash.service import Dashboard
 from tests.fakes import CNN, LINEAR, FakeEngine, FakeServing, deployment, snapshot, sure_of
@@ -124,7 +135,10 @@ def test_a_promotion_can_be_undone_by_a_button_that_names_its_effect(page: Page,
     """The button is there after a promotion only."""
     assert not page.has("undo-promote")
     page.click("promote").click("promote-confirm").run()
-    assert page.at.button("undo-promote").label == f"Undo: make {LINEAR} the Current again"
+    assert page.at.button("undo-promote").label == "Roll back to linear"
+    assert "Former" in page.text
+    assert page.at.button("promote").disabled
+    assert page.at.button("deploy-new").label == "Deploy New"
     page.click("undo-promote")
     assert engine.changes == [Promote(), UndoPromote()]
     assert engine.observed == snapshot()
@@ -138,6 +152,59 @@ def test_undoing_in_two_browsers_is_one_undo(page: Page, engine: FakeEngine) -> 
     assert engine.changes == [Promote(), UndoPromote()]
     assert not page.at.toast
     assert engine.observed == snapshot()
+
+
+def test_a_deployment_on_former_makes_it_new_again(page: Page, engine: FakeEngine) -> None:
+    """Nothing is left to roll back to."""
+    engine.observed = snapshot(can_undo_promote=True)
+    page.run().click("deploy-new").deploy(CNN, 2)
+    page.run()
+    assert not page.has("undo-promote")
+    assert "Former" not in page.text
+    assert page.at.button("deploy-new").label == "Re-deploy New"
+
+
+@pytest.mark.parametrize("current", [None, deployment(ready=0, state=State.FAILED, cause="It ended.")])
+def test_with_current_gone_nobody_answers_and_a_click_helps(
+    page: Page, engine: FakeEngine, current: Deployment | None
+) -> None:
+    """No split is shown as in force, and New becomes Current without a question."""
+    engine.observed = snapshot(current=current)
+    page.run()
+    assert "In force: :red-badge[:material/error: Nobody answers]" in page.text
+    assert "Current 80 %" not in page.text
+    assert "Nobody answers: " in page.text
+    assert page.at.button("promote-now").label == "Make New the Current"
+    page.click("promote-now")
+    assert engine.changes == [Promote()]
+    assert "Nobody answers" not in page.run().text
+
+
+def test_with_current_gone_and_new_not_ready_there_is_no_promise(page: Page, engine: FakeEngine) -> None:
+    """The note stays, and the button is disabled."""
+    engine.observed = snapshot(current=None, new=deployment(Role.NEW, ready=0, state=State.STARTING))
+    assert page.run().at.button("promote").disabled
+    assert not page.has("promote-now")
+    assert "Nobody answers: there is no Current model." in page.text
+
+
+@pytest.mark.parametrize(
+    "observed",
+    [
+        snapshot(),
+        snapshot(current=None, new=None),
+        snapshot(current=None),
+        snapshot(can_undo_promote=True),
+        snapshot(new=deployment(Role.NEW, base=LINEAR)),
+        snapshot(interrupted_promotion="A promotion stopped half-way."),
+    ],
+)
+def test_every_button_has_a_name_of_its_own(page: Page, engine: FakeEngine, observed: Snapshot) -> None:
+    """A screen reader's list of buttons has no two that sound alike."""
+    engine.observed = observed
+    labels = [button.label for button in page.run().at.button]
+    assert len(labels) > 5
+    assert sorted(set(labels)) == sorted(labels)
 
 
 @pytest.mark.parametrize(("key", "change"), [("finish-promotion", Promote()), ("take-back", UndoPromote())])

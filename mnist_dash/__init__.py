@@ -29,6 +29,8 @@ if TYPE_CHECKING:
         ServingError,
         SettingsError,
     )
+    from mnist_dash.evidence.canary_check import CanaryCheck, CheckedDigit, CheckOptions, Guard
+    from mnist_dash.evidence.verdict import Outcome, Terms, Verdict
     from mnist_dash.preprocessing import prepare
     from mnist_dash.promotion_review import PromotionReview
     from mnist_dash.service import Dashboard, Engine
@@ -37,16 +39,24 @@ if TYPE_CHECKING:
 
 # fmt: off
 __all__ = [
-    "Answer", "Comparison", "Dashboard", "Deployment", "Disagreements", "DrawingError", "Engine",
-    "EngineError", "EngineKind", "EngineObject", "MnistDashError", "ModelCheck", "ModelError",
-    "Prediction", "PromotionReview", "Release", "Role", "Route", "ServingError", "Settings",
-    "SettingsError", "Snapshot",
-    "State", "Strategy", "Suggestion", "Traffic", "open_dashboard", "prepare",
+    "Answer", "CanaryCheck", "CheckOptions", "CheckedDigit", "Comparison", "Dashboard", "Deployment",
+    "Disagreements", "DrawingError", "Engine", "EngineError", "EngineKind", "EngineObject", "Guard",
+    "MnistDashError", "ModelCheck", "ModelError", "Outcome", "Prediction", "PromotionReview", "Release",
+    "Role", "Route", "ServingError", "Settings", "SettingsError", "Snapshot", "State", "Strategy",
+    "Suggestion", "Terms", "Traffic", "Verdict", "open_dashboard", "prepare",
 ]
 # fmt: on
 
 _HOMES = (
-    *("errors", "domain", "settings", "preprocessing", "traffic", "disagreements", "promotion_review"),
+    "errors",
+    "domain",
+    "settings",
+    "preprocessing",
+    "traffic",
+    "disagreements",
+    "promotion_review",
+    "evidence.verdict",
+    "evidence.canary_check",
     "service",
 )
 

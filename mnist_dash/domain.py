@@ -248,6 +248,11 @@ class Snapshot:
         return self.new is not None and self.new.ready > 0
 
     @property
+    def has_both_ready(self) -> bool:
+        """Whether Current and New can answer."""
+        return self.has_ready_new and self.current is not None and self.current.ready > 0
+
+    @property
     def strategy(self) -> Strategy:
         """The desired strategy."""
         return Strategy.from_split(self.split_desired)

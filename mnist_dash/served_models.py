@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mnist_dash.domain import Deployment, Release, Role, Snapshot
+from mnist_dash.domain import Deployment, Release, Role, Snapshot, name_of
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,14 @@ class ServedModel:
     def from_deployment(cls, model: Deployment) -> ServedModel:
         """Return the identity of a deployed model."""
         return cls(model.base, model.release, model.version)
+
+    @property
+    def name(self) -> str:
+        """The model's short name."""
+        return name_of(self.base)
+
+    def __str__(self) -> str:
+        return self.name if self.version is None else f"{self.name} version {self.version}"
 
     def is_replaced_by(self, other: ServedModel) -> bool:
         """Whether the other is another model; an unknown version may be any."""

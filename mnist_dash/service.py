@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -41,6 +41,9 @@ from mnist_dash.domain import (
     describe,
 )
 from mnist_dash.errors import EngineError
+from mnist_dash.evidence.canary_check import CanaryCheck, CheckOptions, Guard
+from mnist_dash.evidence.check_run import CanaryChecks
+from mnist_dash.evidence.verdict import Terms
 from mnist_dash.promotion_review import PromotionReview
 from mnist_dash.served_models import ModelPair
 from mnist_dash.serving.client import ServingClient
@@ -59,6 +62,7 @@ from mnist_dash.traffic import (
 from mnist_dash.traffic_generator import DEFAULT_RATE, SENDERS, TrafficGenerator
 
 POLL_SECONDS = 0.05
+PROGRESS_SECONDS = 1.0
 
 
 class Engine(Protocol):
@@ -140,6 +144,7 @@ class Dashboard:
         """What no engine knows: refused changes and lost requests."""
         self._client = RecordingClient(serving, engine.snapshot, self._pool, self._answers, self._events)
         self._generator = TrafficGenerator(self._client.send, load_digits, self._background.submit)
+        self._checks = CanaryChecks(load_digits, serving, engine.snapshot, self._answers)
         self._search = DisagreementSearch(
             serving.predict_batch, engine.snapshot, load_digits, self._background.submit
         )
@@ -162,6 +167,7 @@ class Dashboard:
     def close(self) -> None:
         """Stop the models (local engine) or disconnect (cluster); may be called twice."""
         self._generator.close()
+        self._checks.close()
         for pool in (self._background, self._pool):
             pool.shutdown(wait=False, cancel_futures=True)
         self._serving.close()
@@ -345,6 +351,51 @@ class Dashboard:
             summarize_models(answers, models, time.time()),
             count_unknown_errors(answers, models),
         )
+
+    def start_check(self, options: CheckOptions | None = None) -> None:
+        """Start a canary check in the background, which asks both models until there is a verdict.
+
+        It goes on without a viewer, and `canary_check` shows it. Raises EngineError if a check is running, or
+        if both models cannot be asked now.
+        """
+        self._checks.start(options or CheckOptions(), self._context.by)
+
+    def stop_check(self) -> None:
+        """End the check under way, if any; what was done is kept and counts."""
+        self._checks.stop(self._context.by)
+
+    @property
+    def canary_check(self) -> CanaryCheck | None:
+        """The check under way, or else the last one; None before the first."""
+        return self._checks.last
+
+    def check_canary(
+        self,
+        digits: int | None = None,
+        *,
+        level: float = 0.05,
+        margin: float = 0.02,
+        guard: Guard | None = None,
+        progress: Callable[[CanaryCheck], None] | None = None,
+    ) -> CanaryCheck:
+        """Ask both models until there is a verdict, or about 50 to 2,000 `digits`; return how it ended.
+
+        `level` bounds the probability of calling one of two equally good models better; a difference of the
+        accuracies below `margin`, 0 to 1, does not matter. `progress` is called with the check as it grows.
+        An interrupt (Ctrl-C) stops the check. Raises EngineError as `start_check` does.
+        """
+        options = CheckOptions(digits, Terms(level, margin), guard or Guard())
+        run = self._checks.start(options, self._context.by)
+        check = run.check
+        try:
+            while check.is_running:
+                check = run.wait_for_news(check, PROGRESS_SECONDS)
+                if progress:
+                    progress(check)
+        except BaseException:
+            run.stop()
+            raise
+        return check
 
     def objects(self) -> tuple[EngineObject, ...]:
         """Return everything that the engine runs, with the last log lines of each."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_dash import preconditions
+from mnist_dash.dataset import load_digits
 from mnist_dash.domain import (
     Change,
     ChangeContext,
@@ -33,7 +35,7 @@ from mnist_dash.domain import (
     Suggestion,
     UndoPromote,
 )
-from mnist_dash.errors import EngineError, MnistDashError
+from mnist_dash.errors import EngineError, MnistDashError, ServingError
 from mnist_dash.service import Dashboard
 from mnist_dash.serving.client import ServingClient
 from mnist_dash.storage.location import Progress
@@ -152,7 +154,7 @@ class FakeEngine:
         return self.difference
 
     def snapshot(self) -> Snapshot:
-        return self.observed
+        return replace(self.observed, taken_at=time.time())
 
     def objects(self) -> tuple[EngineObject, ...]:
         return self.running
@@ -259,7 +261,12 @@ class FakeServing(ServingClient):
             raise self.error
         role = self._choose(route)
         model = self.engine.observed.of(role) or deployment(role)
-        return Prediction(self.answers[role], role, model.release, model.version, f"{model.release}-1", 3.2)
+        answer = self.look_at(image, role)
+        return Prediction(answer, role, model.release, model.version, f"{model.release}-1", 3.2)
+
+    def look_at(self, _: Image, role: Role) -> NDArray[np.float64]:
+        """Return the ten probabilities of a role's model for an image."""
+        return self.answers[role]
 
     def predict_batch(
         self, images: NDArray[np.float32], route: Route = Route.SPLIT, *, seconds: float = 15
@@ -279,6 +286,39 @@ class FakeServing(ServingClient):
             return Role.CURRENT
         self._credit -= 100
         return Role.NEW
+
+
+class LabelledServing(FakeServing):
+    """Models that know the bundled digits, except for every n-th, which they take for the next digit.
+
+    `wrong` holds n for each role; a role that it does not name is always right. The first `failing_new`
+    batches to New fail, and each batch takes `pause` seconds.
+    """
+
+    def __init__(self, engine: FakeEngine, wrong: dict[Role, int]) -> None:
+        super().__init__(engine)
+        self.wrong = wrong
+        self.failing_new = 0
+        self.pause = 0.0
+        digits = load_digits()
+        self._places = {image.tobytes(): place for place, image in enumerate(digits.images)}
+
+    def predict_batch(
+        self, images: NDArray[np.float32], route: Route = Route.SPLIT, *, seconds: float = 15
+    ) -> list[Prediction]:
+        """Predict one after the other."""
+        time.sleep(self.pause)
+        if route is Route.NEW and self.failing_new:
+            self.failing_new -= 1
+            raise ServingError("The model broke off.", "Try again.")
+        return super().predict_batch(images, route, seconds=seconds)
+
+    def look_at(self, image: Image, role: Role) -> NDArray[np.float64]:
+        """Return the answer to one of the bundled digits; New is surer of it than Current."""
+        place = self._places[image.tobytes()]
+        is_wrong = role in self.wrong and place % self.wrong[role] == 0
+        digit = (int(load_digits().labels[place]) + is_wrong) % 10
+        return sure_of(digit, 0.99 if role is Role.NEW else 0.91)
 
 
 def dashboard(

@@ -38,6 +38,11 @@ class Interval:
         return self.low <= value <= self.high
 
 
+def find_threshold(level: float) -> float:
+    """Return the log e-value from which on a hypothesis is rejected at a level of 0 to 1."""
+    return -math.log(level)
+
+
 def log_e_value_equal(new_only: ArrayLike, current_only: ArrayLike) -> Floats:
     """Return the log e-value against "equally good": each disagreement falls to either model like a coin.
 
@@ -86,7 +91,9 @@ def find_difference_interval(new_only: int, current_only: int, digits: int, leve
     observed = (new_only - current_only) / digits
 
     def excess(difference: float) -> float:
-        return float(log_e_value_difference(new_only, current_only, digits, difference)) + math.log(level)
+        return float(log_e_value_difference(new_only, current_only, digits, difference)) - find_threshold(
+            level
+        )
 
     def find_end(extreme: float) -> float:
         if excess(extreme) < 0:
@@ -103,7 +110,7 @@ def is_difference_within(
     if not digits or abs(new_only - current_only) >= margin * digits:
         return False
     ends = log_e_value_difference(new_only, current_only, digits, [-margin, margin])
-    return bool(ends.min() >= -math.log(level))
+    return bool(ends.min() >= find_threshold(level))
 
 
 def count_more_digits(
@@ -119,7 +126,7 @@ def count_more_digits(
 
     def tells(total: float) -> bool:
         b, c = new_only * total / digits, current_only * total / digits
-        is_better = new_only != current_only and log_e_value_equal(b, c) >= -math.log(level)
+        is_better = new_only != current_only and log_e_value_equal(b, c) >= find_threshold(level)
         return bool(is_better) or is_difference_within(b, c, total, margin, level)
 
     needed = _find_smallest(tells, digits)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mnist_dash.dataset import load_digits
-from mnist_dash.domain import Image, ModelCheck
+from mnist_dash.domain import Image, ModelCheck, Role
 from mnist_dash.local.desired_state import BUNDLED
 from mnist_dash.savedmodel.check import check_model
 from mnist_dash.service import Dashboard
@@ -62,6 +63,15 @@ def cnn(shelf: Shelf) -> str:
 def checked() -> dict[str, ModelCheck]:
     """What the check finds of the bundled models, for tests that are not about it: it takes two seconds."""
     return {base.name: check_model(str(base)) for base in BUNDLED.iterdir()}
+
+
+@pytest.fixture
+def both(dash: Dashboard, linear: str, cnn: str, checked: dict[str, ModelCheck]) -> Dashboard:
+    """Linear as Current, convolutional as New, settled, split 0."""
+    dash.deploy(Role.CURRENT, replace(checked["linear"], base=linear))
+    dash.deploy(Role.NEW, replace(checked["cnn"], base=cnn))
+    dash.wait_settled()
+    return dash
 
 
 @pytest.fixture(scope="session")

@@ -72,15 +72,6 @@ def wait_for_replicas(dash: Dashboard, image: Image, count: int, route: Route = 
     processes.wait_until(has_all, f"exactly {count} replicas answer", seconds=30)
 
 
-@pytest.fixture
-def both(dash: Dashboard, linear: str, cnn: str, checked: dict[str, ModelCheck]) -> Dashboard:
-    """Linear as Current, convolutional as New, settled, split 0."""
-    dash.deploy(Role.CURRENT, replace(checked["linear"], base=linear))
-    dash.deploy(Role.NEW, replace(checked["cnn"], base=cnn))
-    dash.wait_settled()
-    return dash
-
-
 def test_without_a_deployment_no_request_is_answered(dash: Dashboard, image: Image) -> None:
     """With a sentence that says what to do."""
     dash.wait_settled()

@@ -1,0 +1,224 @@
+"""A canary check as a value: its options, its answers, and what they say, while it runs and afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from mnist_dash import preconditions
+from mnist_dash.domain import Role, Route, Snapshot, State
+from mnist_dash.errors import EngineError
+from mnist_dash.evidence import statistics
+from mnist_dash.evidence.verdict import Terms, Verdict, judge
+from mnist_dash.served_models import ServedModel
+
+MIN_DIGITS, MAX_DIGITS = 50, 2000
+MAX_CONCURRENCY: Final = 16
+GUARDED_FROM: Final = 20
+"""Requests to New from which on the guard is in force."""
+SEED: Final = 28
+
+
+@dataclass(frozen=True)
+class Guard:
+    """When New does so badly that a check ends at once; None for no limit."""
+
+    error_rate: float | None = 0.01
+    """Failed requests to New of all requests to it, 0 to 1."""
+    p95: float | None = None
+    """95th percentile of New's latency in milliseconds."""
+
+
+@dataclass(frozen=True)
+class CheckOptions:
+    """What is chosen before a check begins."""
+
+    digits: int | None = None
+    """The number of digits to ask about, 50 to 2,000; None until there is a verdict."""
+    terms: Terms = field(default_factory=Terms)
+    guard: Guard = field(default_factory=Guard)
+    concurrency: int = 8
+    """Requests under way at once."""
+    seed: int = SEED
+    """Of the order of the digits: always the same, so that repeating a check cannot fish for luck."""
+
+    def __post_init__(self) -> None:
+        limits = (
+            ("digits", self.digits, MIN_DIGITS, MAX_DIGITS),
+            ("concurrency", self.concurrency, 1, MAX_CONCURRENCY),
+            ("level", self.terms.level, 0.001, 0.2),
+            ("margin", self.terms.margin, 0.001, 0.2),
+            ("error rate of the guard", self.guard.error_rate, 0, 1),
+            ("p95 of the guard", self.guard.p95, 1, 60_000),
+        )
+        for name, value, low, high in limits:
+            if value is not None and not low <= value <= high:
+                raise EngineError(
+                    f"A check cannot have {value:g} as its {name}.", f"Choose from {low:g} to {high:g}."
+                )
+
+
+@dataclass(frozen=True)
+class CheckSetup:
+    """What the evidence is about: it never mixes two of these."""
+
+    current: ServedModel
+    new: ServedModel
+    split: int
+
+    @classmethod
+    def from_snapshot(cls, snapshot: Snapshot) -> CheckSetup:
+        """Return the models and the split in force; raises EngineError if both models cannot be asked now."""
+        if not snapshot.current or not snapshot.new or why_not_check(snapshot):
+            raise EngineError(why_not_check(snapshot))
+        current, new = map(ServedModel.from_deployment, (snapshot.current, snapshot.new))
+        return cls(current, new, snapshot.split_desired)
+
+    def of(self, role: Role) -> ServedModel:
+        """Return the model of a role."""
+        return self.current if role is Role.CURRENT else self.new
+
+    def describe_model_change(self, snapshot: Snapshot) -> str:
+        """Return which model is another one in a later snapshot, as a sentence; empty if none is."""
+        for role in Role:
+            before, model = self.of(role), snapshot.of(role)
+            if model is None:
+                return f"{role.label} was removed during the check."
+            if before.is_replaced_by(after := ServedModel.from_deployment(model)):
+                return f"{role.label} was changed during the check, from {before} to {after}."
+        return ""
+
+    def describe_split_change(self, snapshot: Snapshot) -> str:
+        """Return how the split was changed in a later snapshot, as a sentence; empty if it was not."""
+        if (split := snapshot.split_desired) != self.split:
+            return f"The split was changed during the check, from {self.split} to {split} %."
+        return ""
+
+
+@dataclass(frozen=True)
+class CheckedDigit:
+    """One digit: both models' answers to it, and the answer through the split."""
+
+    place: int
+    """In the digits of the check."""
+    truth: int
+    current: int
+    current_probability: float
+    new: int
+    new_probability: float
+    answered_by: Role | None
+    """Whom the split chose; None if that is unknown, or its request failed."""
+    milliseconds: float | None
+    """Latency through the split; None if its request failed."""
+    error: str = ""
+    """Why that request failed; empty if it was answered."""
+
+    @property
+    def current_right(self) -> bool:
+        """Whether Current got it right."""
+        return self.current == self.truth
+
+    @property
+    def new_right(self) -> bool:
+        """Whether New got it right."""
+        return self.new == self.truth
+
+
+@dataclass(frozen=True)
+class FailedRequest:
+    """A request that got no answer."""
+
+    role: Role | None
+    """The role that failed; None if nothing tells whom the split had chosen."""
+    problem: str
+
+
+@dataclass(frozen=True, eq=False)
+class CanaryCheck:
+    """A check so far, or as it ended; any number of browsers may read it while the run goes on."""
+
+    options: CheckOptions
+    setup: CheckSetup
+    by: str
+    """Who started it; empty for the user that the engine runs as."""
+    started_at: float
+    """Seconds since the epoch."""
+    planned: int
+    """Digits that it asks about, at most."""
+    verdict: Verdict
+    seconds: float = 0.0
+    """How long it has taken."""
+    rows: tuple[CheckedDigit, ...] = ()
+    """In the order in which they were asked."""
+    batches: int = 0
+    """Requests to each model by the route header; one is about many digits."""
+    failures: tuple[FailedRequest, ...] = ()
+    is_running: bool = True
+    waiting_for: str = ""
+    """Why it does not go on at the moment, as sentences; empty while it does."""
+    ended: str = ""
+    """Why it ended, as a sentence; empty while it runs."""
+    alarm: str = ""
+    """What the guard found, as a sentence; empty if it found nothing."""
+
+    @property
+    def rate(self) -> float:
+        """Digits per second."""
+        return len(self.rows) / self.seconds if self.seconds else 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """About how long it goes on; None while that is unknown."""
+        if not self.is_running or not self.rate:
+            return None
+        left, more = self.planned - len(self.rows), self.verdict.more_digits
+        if self.options.digits is None and more is not None:
+            left = min(left, more)
+        return left / self.rate
+
+    def latencies(self, role: Role) -> list[float]:
+        """Return the latencies in milliseconds of the requests that the split gave to a role."""
+        return [
+            row.milliseconds for row in self.rows if row.answered_by is role and row.milliseconds is not None
+        ]
+
+    def error_rate(self, role: Role) -> tuple[int, int]:
+        """Return the failed requests to a role, and all requests to it."""
+        failed = sum(failure.role is role for failure in self.failures)
+        return failed, len(self.latencies(role)) + self.batches + failed
+
+
+def why_not_check(snapshot: Snapshot) -> str:
+    """Return why both models cannot be asked through one split now, or nothing."""
+    for model in (snapshot.current, snapshot.new):
+        if model and model.state is State.UPDATING:
+            return f"{model.role.label} is being re-deployed. Wait until it is ready."
+    why_not = preconditions.why_not_predict(snapshot, Route.NEW)
+    return snapshot.interrupted_promotion or why_not or snapshot.waiting_for
+
+
+def judge_in_order(rows: Iterable[CheckedDigit], before: Verdict) -> Verdict:
+    """Return the verdict after further digits, looked at one by one; a decision is final."""
+    verdict = before
+    for row in rows:
+        if verdict.is_decided:
+            break
+        counts = verdict.counts.add(current_right=row.current_right, new_right=row.new_right)
+        verdict = judge(counts, verdict.terms)
+    return verdict
+
+
+def find_alarm(check: CanaryCheck) -> str:
+    """Return the limit of the guard that New exceeds, as a sentence; empty if it is within all."""
+    guard, (failed, requests) = check.options.guard, check.error_rate(Role.NEW)
+    if requests < GUARDED_FROM:
+        return ""
+    if guard.error_rate is not None and failed / requests > guard.error_rate:
+        share = f"{failed} of {requests:,} requests to New failed ({failed / requests:.1%})"
+        return f"{share.replace('%', ' %')}; the limit is {guard.error_rate * 100:g} %."
+    latencies = check.latencies(Role.NEW)
+    if guard.p95 is None or len(latencies) < GUARDED_FROM:
+        return ""
+    _, p95, _ = statistics.find_percentiles(latencies)
+    return f"New's p95 is {p95:.0f} ms; the limit is {guard.p95:g} ms." if p95 > guard.p95 else ""

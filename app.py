@@ -2,7 +2,18 @@
 
 import streamlit as st
 
-from mnist_dash.panels import address, api_tab, dialogs, history, lifecycle, objects, predict, rollout, theme
+from mnist_dash.panels import (
+    address,
+    api_tab,
+    canary_tab,
+    dialogs,
+    history,
+    lifecycle,
+    objects,
+    predict,
+    rollout,
+    theme,
+)
 
 if __name__ == "app":  # imported once, by the server; for each visitor it then runs this file as a script
     lifecycle.listen_on_localhost()
@@ -20,8 +31,8 @@ else:
         with st.container(key="side"):
             rollout.show(dash, snapshot)
 
-    below = st.tabs(["History", "Objects", "Call it"], key="below", on_change="rerun")
-    for tab, panel in zip(below, (history, objects, api_tab), strict=True):
+    below = st.tabs(["Canary check", "History", "Objects", "Call it"], key="below", on_change="rerun")
+    for tab, panel in zip(below, (canary_tab, history, objects, api_tab), strict=True):
         if tab.open:
             with tab:
                 panel.show(dash)

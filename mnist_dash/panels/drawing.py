@@ -96,12 +96,14 @@ def show_buttons(state: Session, *, empty: bool) -> DeltaGenerator:
     return room
 
 
-def show_switches(why_not_compare: str) -> tuple[bool, bool]:
+def show_switches(state: Session, why_not_compare: str) -> tuple[bool, bool]:
     """Show Live and Compare; return whether each is on."""
     with st.container(horizontal=True, width=SIDE, horizontal_alignment="distribute", key="drawing-switches"):
         live = st.toggle(
             "Live", key="live", help="Predict after each stroke, without a click.", bind="query-params"
         )
+        if state.wants_compare:
+            st.session_state["compare"], state.wants_compare = True, False
         compare = st.toggle(
             "Compare",
             key="compare",

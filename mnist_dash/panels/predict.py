@@ -51,7 +51,7 @@ def draw_and_ask(dash: Dashboard, snapshot: Snapshot) -> None:
         picture = state.picture = None if isinstance(drawn, DrawingError) else drawn
         address.follow(state, picture)
         room_for_button = drawing.show_buttons(state, empty=picture is None)
-        live, compare = drawing.show_switches(why_not_compare)
+        live, compare = drawing.show_switches(state, why_not_compare)
         with drawing.show_model_input(picture):
             samples.show_differing(dash, state, why_not_compare)
     with row.container(key="answering", gap="xsmall"):

@@ -131,6 +131,10 @@ class Session:
     """When Predict was pressed last, by the monotonic clock."""
     traffic_switched_at: float = float("-inf")
     """When the traffic was started or stopped from here, by the monotonic clock."""
+    wants_compare: bool = False
+    """Whether the next run of the page is to switch Compare on."""
+    check_choices: dict[str, object] = field(default_factory=dict)
+    """What was chosen for the next canary check, by widget."""
     dialog: Dialog | None = None
     refusal: tuple[Change, MnistDashError] | None = None
     """The last change without a dialog, if it was refused."""

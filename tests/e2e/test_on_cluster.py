@@ -98,6 +98,7 @@ def test_from_an_empty_namespace_to_a_promotion_and_back(visit: Visit, bed: Bed,
     visitor.reads("card-current", "linear")
     visitor.reads("card-new", "cnn")
 
+    visitor.open_tab("History")
     history = visitor.part("history")
     expect(history.get_by_role("row")).to_have_count(7, timeout=PATIENCE)
     for row, what in enumerate(

@@ -1,4 +1,4 @@
-"""The tabs below: History, Objects and Call it."""
+"""The tabs below, without the canary check: History, Objects and Call it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tests.fakes import FakeEngine, snapshot
 from tests.page.conftest import Canvas, Page
 
 
-def test_the_history_is_the_first_tab(page: Page, engine: FakeEngine) -> None:
+def test_the_history_shows_changes_and_events(page: Page, engine: FakeEngine) -> None:
     """Changes with who made them, and events with their model, newest first."""
-    assert "Nothing has happened yet." in page.text
+    assert "Nothing has happened yet." in page.open("History").text
     now = time.time()
     killed = HistoryEntry(now, "", "It was killed.", EventKind.ENDED, Role.NEW, "cnn", 3, now - 60)
     engine.happened = (killed,)
@@ -41,7 +41,7 @@ def test_the_history_shows_20_entries_at_a_time(page: Page, engine: FakeEngine) 
     """New entries join the newest page, and move no other."""
     now = time.time()
     engine.done = tuple(HistoryEntry(now - n, "ada", f"{n}") for n in range(50))
-    assert times_of(page.run()) == [f"{n}" for n in range(20)]
+    assert times_of(page.open("History")) == [f"{n}" for n in range(20)]
     assert page.at.button("history-newer").disabled
     assert times_of(page.click("history-older")) == [f"{n}" for n in range(20, 40)]
     engine.done = (HistoryEntry(now, "ada", "new"), *engine.done)
@@ -57,7 +57,7 @@ def test_the_history_can_be_filtered(page: Page, engine: FakeEngine) -> None:
     """Changes are those that were refused too."""
     kinds = (EventKind.CHANGE, EventKind.REFUSED, EventKind.READY)
     engine.done = tuple(HistoryEntry(3.0 - n, "", "x", kind) for n, kind in enumerate(kinds))
-    page.at.session_state["history-filter"] = "Changes"
+    page.open("History").at.session_state["history-filter"] = "Changes"
     assert times_of(page.run()) == ["x", "Refused"]
     page.at.session_state["history-filter"] = "Events"
     assert times_of(page.run()) == ["Ready"]
@@ -69,7 +69,7 @@ def test_the_history_is_in_the_viewers_time_zone(
     """Which the browser names."""
     engine.done = (HistoryEntry(0.0, "ada", "Make New the Current"),)
     monkeypatch.setattr(type(st.context), "timezone", "Asia/Tokyo")
-    (table,) = page.run().at.table
+    (table,) = page.open("History").at.table
     assert table.value["When"][0] == "01 Jan 1970 09:00"
     assert "Times are Asia/Tokyo." in page.text
 

@@ -1,0 +1,244 @@
+"""Below: the canary check, which answers whether New is better, and what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import streamlit as st
+
+from mnist_dash import charts
+from mnist_dash.dataset import load_digits
+from mnist_dash.domain import Promote, Role, SetSplit, Snapshot
+from mnist_dash.errors import MnistDashError
+from mnist_dash.evidence.canary_check import (
+    MAX_DIGITS,
+    MIN_DIGITS,
+    CanaryCheck,
+    CheckedDigit,
+    CheckOptions,
+    Guard,
+    why_not_check,
+)
+from mnist_dash.evidence.evidence_chart import describe_evidence, evidence_line
+from mnist_dash.evidence.figures import CheckFigures, rank_disagreements, summarize
+from mnist_dash.evidence.verdict import Outcome, Terms
+from mnist_dash.panels import actions, check_figures, drawing
+from mnist_dash.panels.session import session, signed_in_user
+from mnist_dash.panels.theme import ink, plain
+from mnist_dash.service import Dashboard
+
+REFRESH_SECONDS: Final = 1.0
+IDLE_SECONDS: Final = 3.0
+"""How soon the page shows that others have started a check."""
+KINDS: Final = ("Until there is a verdict", "A fixed number of digits")
+ADAPTIVE, FIXED = KINDS
+KIND, DIGITS, LEVEL, MARGIN = "check-kind", "check-digits", "check-level", "check-margin"
+ERRORS, P95 = "check-errors", "check-p95"
+DEFAULTS: Final[dict[str, object]] = {KIND: ADAPTIVE, DIGITS: 500, LEVEL: 5, MARGIN: 2.0, ERRORS: 1.0, P95: 0}
+LEVELS: Final = (1, 5, 10)
+GALLERY: Final = 12
+"""Pictures that are shown of the digits about which the models differ."""
+INTRODUCTION: Final = (
+    "The check asks both models about the same labelled digits, through the gateway, until the evidence tells"
+    " which one is better. You may watch it, and stop it at any moment: its verdict holds whenever you look."
+)
+
+
+def show(dash: Dashboard) -> None:
+    """Show the controls, and the check under way or the last one, which all browsers share."""
+    check = dash.canary_check
+    running = check is not None and check.is_running
+    with st.container(key="canary-check"):
+        _show_controls(dash, running)
+        every = REFRESH_SECONDS if running else IDLE_SECONDS
+        st.fragment(_show_check, run_every=every)(dash, running, session().dialog)
+
+
+def _show_controls(dash: Dashboard, running: bool) -> None:
+    why_not = why_not_check(dash.snapshot())
+    with st.container(horizontal=True, vertical_alignment="center", key="check-controls"):
+        # Two buttons rather than one, so that a double click does not stop what it has started.
+        st.button(
+            "Start check",
+            key="start-check",
+            icon=":material/science:",
+            on_click=_start,
+            args=(dash,),
+            disabled=running or bool(why_not),
+            help=why_not or None,
+        )
+        st.button(
+            "Stop check",
+            key="stop-check",
+            icon=":material/stop:",
+            on_click=lambda: dash.on_behalf_of(signed_in_user()).stop_check(),
+            disabled=not running,
+        )
+        with st.popover("Options", icon=":material/tune:", key="check-options"):
+            _show_options(running)
+
+
+def _show_options(running: bool) -> None:
+    """Show what is chosen before a check; the choices outlive a closed tab, which forgets its widgets."""
+    chosen: Any = DEFAULTS | session().check_choices
+    kind = st.radio("Ask", KINDS, KINDS.index(chosen[KIND]), key=KIND, disabled=running)
+    st.number_input(
+        "Digits",
+        MIN_DIGITS,
+        MAX_DIGITS,
+        chosen[DIGITS],
+        step=50,
+        key=DIGITS,
+        disabled=running or kind != FIXED,
+    )
+    st.segmented_control(
+        "Level in percent",
+        LEVELS,
+        default=chosen[LEVEL],
+        key=LEVEL,
+        required=True,
+        disabled=running,
+        help="How often the check may call one of two equally good models better.",
+    )
+    for label, key, lowest, highest, step, text in (
+        ("Margin in points", MARGIN, 0.1, 20.0, 0.5, "A difference of the accuracies that does not matter."),
+        ("Errors of New in percent", ERRORS, 0.0, 100.0, 0.5, "With more, the check ends at once."),
+        ("p95 of New in ms", P95, 0, 60_000, 10, "With a higher one, the check ends at once; 0 is no limit."),
+    ):
+        st.number_input(label, lowest, highest, chosen[key], step=step, key=key, disabled=running, help=text)
+    session().check_choices = {key: st.session_state[key] for key in DEFAULTS}
+
+
+def _chosen_options() -> CheckOptions:
+    chosen = st.session_state
+    return CheckOptions(
+        digits=chosen[DIGITS] if chosen[KIND] == FIXED else None,
+        terms=Terms(chosen[LEVEL] / 100, chosen[MARGIN] / 100),
+        guard=Guard(chosen[ERRORS] / 100, chosen[P95] or None),
+    )
+
+
+def _start(dash: Dashboard) -> None:
+    try:
+        dash.on_behalf_of(signed_in_user()).start_check(_chosen_options())
+    except MnistDashError as error:
+        session().errors.append(str(error))
+
+
+def _show_check(dash: Dashboard, running: bool, page_dialog: object) -> None:
+    """Show the check as it is now; when the controls no longer fit it, the page is run again."""
+    check = dash.canary_check
+    if (check is not None and check.is_running) != running or session().dialog is not page_dialog:
+        st.rerun()
+    if check is None:
+        st.markdown(INTRODUCTION)
+        return
+    figures = summarize(check)
+    with st.container(key="check-result"):
+        st.html(check_figures.STYLE + check_figures.draw_verdict(check))
+        with st.container(horizontal=True, vertical_alignment="center", key="check-progress"):
+            _show_progress(dash, check)
+        _show_figures(check, figures)
+        _show_confusions(figures)
+        _show_gallery(check)
+
+
+def _show_progress(dash: Dashboard, check: CanaryCheck) -> None:
+    """Show how far the check is or, once it has ended, what it leads on to."""
+    text = plain(check_figures.describe_progress(check))
+    if check.is_running:
+        st.progress(len(check.rows) / check.planned, text)
+        return
+    _show_next_step(dash, check, dash.snapshot())
+    st.caption(text, width="content")
+
+
+def _show_next_step(dash: Dashboard, check: CanaryCheck, snapshot: Snapshot) -> None:
+    outcome, setup = check.verdict.outcome, check.setup
+    if setup.describe_model_change(snapshot):
+        st.caption("Other models are deployed now: check again before you decide.", width="content")
+    elif check.alarm or outcome is Outcome.CURRENT_IS_BETTER:
+        if snapshot.split_desired:
+            st.button(
+                "Back to Current only",
+                key="check-back",
+                type="primary",
+                icon=":material/undo:",
+                on_click=actions.apply_on_click,
+                args=(dash, SetSplit(0)),
+                help=f"All requests then go to {setup.current.name}; {setup.new.name} keeps running.",
+            )
+    elif outcome is Outcome.NEW_IS_BETTER:
+        st.button(
+            f"Make New the Current: {setup.new.name}",
+            key="check-promote",
+            type="primary",
+            icon=":material/swap_vert:",
+            on_click=session().open,
+            args=(Role.NEW, Promote()),
+            help="Shows what it does before anything changes.",
+        )
+
+
+def _show_figures(check: CanaryCheck, figures: CheckFigures) -> None:
+    terms, setup = check.options.terms, check.setup
+    with st.container(horizontal=True, gap="medium", key="check-figures"):
+        with st.container(key="check-evidence"):
+            st.plotly_chart(
+                charts.as_plotly(evidence_line(figures.evidence, terms.level, ink())),
+                theme=None,
+                height=charts.HEIGHT,
+                config=charts.CONFIG,
+                key="evidence-chart",
+                alt=describe_evidence(figures.evidence, terms.level),
+            )
+        with st.container(key="check-table"):
+            names = {role: setup.of(role).name for role in Role}
+            st.html(
+                check_figures.draw_models(figures, names)
+                + check_figures.draw_difference(figures, terms.margin)
+                + check_figures.draw_notes(figures)
+            )
+    st.caption(plain(check_figures.describe_terms(check)))
+
+
+def _show_confusions(figures: CheckFigures) -> None:
+    box = st.expander("Which digits each model takes for which", key="confusions", on_change="rerun")
+    if box.open:
+        with box, st.container(horizontal=True, gap="medium"):
+            for role in Role:
+                with st.container(width=340):
+                    st.markdown(f"**{role.label}**: digit down, answer across")
+                    st.html(check_figures.draw_confusion(figures.models[role]))
+
+
+def _show_gallery(check: CanaryCheck) -> None:
+    """Show digits about which the models differ; while the check runs, none changes its place."""
+    differing = rank_disagreements(check.rows)
+    if check.is_running:
+        differing = [row for row in differing if row.current_right or row.new_right]
+    if not differing:
+        return
+    st.markdown(f"**Where they differ**: {len(differing)} of {len(check.rows):,} digits")
+    with st.container(horizontal=True, gap="small", key="check-gallery"):
+        _show_digits(differing[:GALLERY])
+
+
+def _show_digits(rows: Sequence[CheckedDigit]) -> None:
+    images = load_digits().images
+    for row in rows:
+        current, new = map(charts.percent, (row.current_probability, row.new_probability))
+        with st.container(width=132, gap="xsmall", key=f"differing-{row.place}"):
+            st.image(images[row.place], width=84, alt=f"A digit of which MNIST says {row.truth}")
+            st.caption(
+                f"MNIST says **{row.truth}**  \nCurrent {row.current}, {current}  \nNew {row.new}, {new}"
+            )
+            label, key = f"Show no. {row.place}", f"try-{row.place}"
+            if st.button(label, key=key, type="tertiary", on_click=_put_on_canvas, args=(row.place,)):
+                st.rerun()  # the canvas is not in this fragment
+
+
+def _put_on_canvas(place: int) -> None:
+    drawing.put_sample(session(), place)
+    session().wants_compare = True

@@ -1,0 +1,218 @@
+"""The figures of a canary check as HTML: verdict, models, difference, split and confusions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Final
+
+from mnist_dash.charts import COLOUR, UNKNOWN, percent
+from mnist_dash.domain import Role
+from mnist_dash.evidence.canary_check import CanaryCheck
+from mnist_dash.evidence.figures import CheckFigures, ModelFigures, SplitFigures
+from mnist_dash.evidence.statistics import Interval
+from mnist_dash.evidence.verdict import Outcome
+
+ERROR: Final = "#d9362b"
+SPAN: Final = 0.15
+"""The least difference at either end of the scale, 0 to 1."""
+VERDICT_COLOUR: Final = {
+    Outcome.NEW_IS_BETTER: COLOUR[Role.NEW],
+    Outcome.CURRENT_IS_BETTER: COLOUR[Role.CURRENT],
+    Outcome.NO_DIFFERENCE: "#2c8a57",
+    Outcome.NOT_ENOUGH: UNKNOWN,
+}
+STYLE: Final = f"""<style>
+[data-testid="stLayoutWrapper"]:has(> .st-key-check-evidence, > .st-key-check-table) {{
+  flex: 1 1 420px; min-width: min(420px, 100%);
+}}
+.st-key-check-progress {{ min-height: 3.5rem; }}
+.st-key-check-result .verdict {{ border-left: 8px solid; padding: 2px 0 2px 14px; min-height: 92px; }}
+.st-key-check-result .verdict b {{ display: block; font-size: clamp(26px, 4vw, 40px); line-height: 1.15; }}
+.st-key-check-result .verdict span {{ font-size: clamp(16px, 2vw, 20px); line-height: 1.35; }}
+.st-key-check-result table {{ border-collapse: collapse; width: 100%; margin: 0; }}
+.st-key-check-result td, .st-key-check-result th {{
+  border: none; padding: 1px 0 1px 8px; font-size: 14px; font-weight: 400; text-align: right;
+  font-variant-numeric: tabular-nums;
+}}
+.st-key-check-result th:first-child {{ text-align: left; padding-left: 0; }}
+.st-key-check-result p {{ font-size: 14px; margin: 4px 0 0; }}
+.st-key-check-result .scale {{
+  position: relative; height: 34px; margin: 8px 0 2px; border-bottom: 1px solid {UNKNOWN};
+}}
+.st-key-check-result .scale * {{ position: absolute; }}
+.st-key-check-result .scale .margin {{ top: 0; bottom: 0; background: {UNKNOWN}33; }}
+.st-key-check-result .scale .zero {{ top: 0; bottom: 0; border-left: 1px solid {UNKNOWN}; }}
+.st-key-check-result .scale .interval {{ top: 15px; height: 4px; background: currentColor; }}
+.st-key-check-result .scale .observed {{
+  top: 10px; width: 14px; height: 14px; margin-left: -7px; border-radius: 50%; background: currentColor;
+}}
+.st-key-check-result .ends {{ display: flex; justify-content: space-between; font-size: 13px; }}
+.st-key-check-result .confusion {{ max-width: 330px; table-layout: fixed; }}
+.st-key-check-result .confusion td, .st-key-check-result .confusion th {{
+  text-align: center; padding: 1px 0; font-size: 12px;
+}}
+.st-key-check-result .confusion td.wrong {{ background: {ERROR}55; font-weight: 700; }}
+.st-key-check-result .confusion td.right {{ opacity: 0.55; }}
+</style>"""
+
+
+def draw_verdict(check: CanaryCheck) -> str:
+    """Return the verdict in large type; a screen reader speaks it when it changes, but no estimate."""
+    verdict = check.verdict
+    if check.alarm:
+        return _draw_status(ERROR, "New fails its guard", escape(check.alarm, quote=False))
+    colour = VERDICT_COLOUR[verdict.outcome]
+    if verdict.is_decided:
+        return _draw_status(colour, verdict.outcome, escape(_capitalize(verdict.reason), quote=False))
+    estimate = f'<span aria-live="off">{escape(_capitalize(verdict.reason), quote=False)}</span>'
+    return _draw_status(colour, verdict.outcome, estimate)
+
+
+def _draw_status(colour: str, title: str, text: str) -> str:
+    return (
+        f'<div class="verdict" role="status" style="border-color: {colour}">'
+        f'<b style="color: {colour}">{title}</b> <span>{text}</span></div>'
+    )
+
+
+def _capitalize(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def describe_progress(check: CanaryCheck) -> str:
+    """Describe how far a check is, or how it ended."""
+    done = f"{len(check.rows):,} of {check.planned:,} digits"
+    if not check.is_running:
+        return f"{check.ended} {done} in {check.seconds:.1f} s."
+    if check.waiting_for:
+        return f"Waiting: {check.waiting_for}"
+    left = f", about {check.seconds_left:.0f} s left" if check.seconds_left is not None else ""
+    return f"{done}, {check.rate:.0f} per second{left}"
+
+
+def describe_terms(check: CanaryCheck) -> str:
+    """Describe what the verdict holds for: models, level, margin and seed."""
+    terms, setup = check.options.terms, check.setup
+    who = f" Started by {check.by}." if check.by else ""
+    return (
+        f"{setup.new} as New against {setup.current} as Current. Level {terms.level * 100:g} %, margin "
+        f"{terms.margin * 100:g} points, seed {check.options.seed}: the order of the digits is always the "
+        f"same.{who}"
+    )
+
+
+def draw_models(figures: CheckFigures, names: dict[Role, str]) -> str:
+    """Return two tables with a row for each model: its accuracy, and its latency."""
+    accuracy = {role: _list_accuracy(model) for role, model in figures.models.items()}
+    latency = {role: _list_latency(model) for role, model in figures.models.items()}
+    return _draw_table(("right", "interval", "errors"), accuracy, names) + _draw_table(
+        ("requests", "p50 ms", "p95 ms", "p99 ms"), latency, names
+    )
+
+
+def _list_accuracy(model: ModelFigures) -> list[str]:
+    return [
+        "-" if model.accuracy is None else percent(model.accuracy),
+        f"{model.interval.low * 100:.1f} to {model.interval.high * 100:.1f}",
+        str(model.errors.total()),
+    ]
+
+
+def _list_latency(model: ModelFigures) -> list[str]:
+    times = [f"{time:.1f}" for time in model.percentiles] if model.percentiles else ["-"] * 3
+    return [f"{model.answers:,}", *times]
+
+
+def _draw_table(heads: Sequence[str], cells: dict[Role, list[str]], names: dict[Role, str]) -> str:
+    head = "".join(f'<th scope="col">{text}</th>' for text in ("", *heads))
+    rows = "".join(
+        f'<tr><th scope="row"><b style="color: {COLOUR[role]}">{role.label}</b> '
+        f"{escape(names[role], quote=False)}</th>"
+        + "".join(f"<td>{cell}</td>" for cell in cells[role])
+        + "</tr>"
+        for role in Role
+    )
+    return f"<table><tr>{head}</tr>{rows}</table>"
+
+
+def draw_difference(figures: CheckFigures, margin: float) -> str:
+    """Return the difference of the accuracies with its interval, on a scale that shows the margin."""
+    interval, span = figures.interval, SPAN
+    if interval.high - interval.low < 1:  # else nothing is known yet
+        span = max(SPAN, *(abs(end) * 1.1 for end in (interval.low, interval.high)))
+
+    def place(difference: float) -> float:
+        return 50 + 50 * max(-1.0, min(1.0, difference / span))
+
+    def draw_part(name: str, low: float, high: float) -> str:
+        left, right = place(low), place(high)
+        return f'<i class="{name}" style="left: {left:.2f}%; width: {right - left:.2f}%"></i>'
+
+    text = f"{_points(figures.difference)} points ({_range(interval)})"
+    return (
+        f"<p>New minus Current: <b>{text}</b></p>"
+        f'<div class="scale" role="img" aria-label="New minus Current: {text}">'
+        f"{draw_part('margin', -margin, margin)}"
+        f'<i class="zero" style="left: 50%"></i>{draw_part("interval", interval.low, interval.high)}'
+        f'<i class="observed" style="left: {place(figures.difference):.2f}%"></i></div>'
+        f'<div class="ends"><span>Current is better by {span * 100:.0f}</span>'
+        f"<span>New is better by {span * 100:.0f}</span></div>"
+    )
+
+
+def _points(difference: float) -> str:
+    return f"{difference * 100:+.1f}"
+
+
+def _range(interval: Interval) -> str:
+    return f"{_points(interval.low)} to {_points(interval.high)}"
+
+
+def draw_notes(figures: CheckFigures) -> str:
+    """Return what else was seen, a sentence each: split, latency, McNemar's test and errors."""
+    notes = [_describe_split(figures.split)]
+    if figures.new_slower is not None:
+        notes.append(
+            f"New is slower than Current in {figures.new_slower * 100:.0f} % of the pairs of requests."
+        )
+    if figures.p_value is not None:
+        notes.append(f"McNemar's exact test, at the planned end: p = {_p_value(figures.p_value)}.")
+    errors = [(role.label, figures.models[role].errors) for role in Role]
+    for name, kinds in (*errors, ("Unknown model", figures.other_errors)):
+        notes += [f"{name}, {count} x: {problem}" for problem, count in kinds.most_common(3)]
+    return "".join(f"<p>{escape(note, quote=False)}</p>" for note in notes if note)
+
+
+def _describe_split(split: SplitFigures) -> str:
+    if split.band is None:
+        return ""
+    seen = (
+        f"Split: {split.set_share * 100:g} % set, {split.new / split.requests * 100:.1f} % seen of "
+        f"{split.requests:,} requests; chance alone gives {split.band.low * 100:.1f} to "
+        f"{split.band.high * 100:.1f} %."
+    )
+    return f"{seen} The gateway does not follow the split." if split.is_off else seen
+
+
+def _p_value(value: float) -> str:
+    return f"{value:.2g}" if value >= 1e-4 else "less than 0.0001"
+
+
+def draw_confusion(model: ModelFigures) -> str:
+    """Return a model's answers (across) to each digit (down)."""
+    digits = range(len(model.confusion))
+    head = "".join(f'<th scope="col">{digit}</th>' for digit in digits)
+    rows = "".join(
+        f'<tr><th scope="row">{digit}</th>'
+        + "".join(_draw_cell(int(model.confusion[digit, answer]), digit == answer) for answer in digits)
+        + "</tr>"
+        for digit in digits
+    )
+    return f'<table class="confusion"><tr><th></th>{head}</tr>{rows}</table>'
+
+
+def _draw_cell(count: int, is_right: bool) -> str:
+    if not count:
+        return "<td></td>"
+    return f'<td class="{"right" if is_right else "wrong"}">{count}</td>'

@@ -1,0 +1,56 @@
+"""The canary check in a browser: from the click to the verdict, to the promotion, for all browsers."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import Locator, expect
+
+from tests.e2e.browser import PATIENCE, Visitor
+from tests.e2e.conftest import Visit
+
+
+def verdict(visitor: Visitor) -> Locator:
+    """Return the verdict, by its role, as a screen reader finds it."""
+    return visitor.part("check-result").get_by_role("status")
+
+
+def test_from_the_click_to_the_verdict_to_the_promotion(visit: Visit, visitor: Visitor) -> None:
+    """All browsers see the same verdict, on a phone too; it leads on to the dialog that promotes."""
+    phone = visit(390, 844)
+    visitor.press("start-check")
+    for each in (visitor, phone):
+        expect(verdict(each)).to_contain_text(
+            re.compile(r"New is better\s+Of \d+ digits that only one of them got right, New got \d+"),
+            timeout=3 * PATIENCE,
+        )
+        each.reads("check-progress", "Ended with the verdict.")
+        expect(each.part("check-evidence").locator(".js-line")).to_be_attached(timeout=PATIENCE)
+    fits = "it => it.scrollWidth <= document.documentElement.clientWidth"
+    assert phone.part("check-result").evaluate(fits)
+    visitor.part("check-gallery").get_by_role("button", name="Show no.").first.click()
+    visitor.shows(re.compile(r"MNIST says \d: New is right\."))
+    visitor.press("check-promote")
+    expect(visitor.dialog).to_contain_text("Afterwards", timeout=PATIENCE)
+    visitor.press("promote-confirm")
+    visitor.reads("card-current", "cnn")
+    visitor.reads("check-progress", "Other models are deployed now")
+    visitor.press("undo-promote")
+    visitor.reads("card-current", "linear")
+
+
+def test_a_reload_loses_nothing_of_a_check(visitor: Visitor) -> None:
+    """Which asks about a fixed number of digits, chosen among the options, to its end."""
+    visitor.part("check-options").get_by_role("button").first.click()
+    visitor.page.get_by_text("A fixed number of digits").click()
+    digits = visitor.page.get_by_role("spinbutton", name="Digits", exact=True)
+    expect(digits).to_be_enabled(timeout=PATIENCE)
+    digits.fill("2000")
+    digits.press("Enter")
+    visitor.page.keyboard.press("Escape")
+    visitor.press("start-check")
+    visitor.reads("check-progress", "of 2,000 digits")
+    visitor.page.reload()
+    visitor.reads("check-progress", "of 2,000 digits")
+    expect(visitor.part("check-progress")).to_contain_text("All 2,000 digits", timeout=9 * PATIENCE)
+    expect(visitor.part("start-check").get_by_role("button")).to_be_enabled(timeout=PATIENCE)

@@ -173,4 +173,4 @@ def test_other_changes_killed_anywhere_succeed_when_they_are_repeated(
     assert load.failures == []
     assert (bases(after), after.split_observed) == ((linear.base, None), 0)
     verbs_done = dict.fromkeys(entry.what.split()[0] for entry in rollout.open().history())
-    assert list(verbs_done) == ["Remove", "Deploy", "Send"]
+    assert list(verbs_done) == ["Remove", "Deploy", "Set"]

@@ -246,6 +246,7 @@ def test_a_prediction_that_meets_a_dying_replica_is_repeated(
     """The replica is killed while the request lies before it, and the other one answers instead."""
     dash.deploy(Role.CURRENT, cnn, replicas=2)
     dash.wait_settled()
+    dash.predict(image)  # the first one asks for the model's metadata too
     victim = next(item for item in dash.objects() if item.kind in ("Model server", "Pod"))
     deadline = time.monotonic() + 30
     with ThreadPoolExecutor(1) as thread:

@@ -100,6 +100,7 @@ def test_from_an_empty_namespace_to_a_promotion_and_back(visit: Visit, bed: Bed,
 
     visitor.open_tab("History")
     history = visitor.part("history")
+    history.get_by_text("Changes", exact=True).click()
     expect(history.get_by_role("row")).to_have_count(7, timeout=PATIENCE)
     for row, what in enumerate(
         (
@@ -112,7 +113,7 @@ def test_from_an_empty_namespace_to_a_promotion_and_back(visit: Visit, bed: Bed,
         ),
         start=1,
     ):
-        expect(history.get_by_role("row").nth(row)).to_contain_text(re.compile(f"{ME}.*{what}", re.DOTALL))
+        expect(history.get_by_role("row").nth(row)).to_contain_text(re.compile(f"{what}.*by {ME}", re.DOTALL))
 
 
 def fail_to_deploy(visitor: Visitor, bed: Bed, namespace: str) -> None:
@@ -126,7 +127,7 @@ def fail_to_deploy(visitor: Visitor, bed: Bed, namespace: str) -> None:
     bed.storage.delete(vanishing)
     visitor.confirm_deploy()
     visitor.reads("card-new", "Failed")
-    visitor.reads("card-new", f"There is no folder {vanishing}. Check the path:")
+    visitor.reads("card-new", f"There is no folder {vanishing}. Check the path.")
 
 
 def test_the_tabs_show_what_is_there(

@@ -173,7 +173,11 @@ def test_a_crash_loop_is_reported_with_its_last_line(failing: FailingNamespace, 
     card = await_card(dash, State.FAILED, "ended with exit code 3: bad alloc of 17 tensors")
     assert "Objects tab" in card.next_step
     (pod,) = [item for item in dash.objects() if item.kind == "Pod"]
-    assert (pod.role, pod.state, pod.details["Waiting"]) == (Role.CURRENT, "crash-looping", "CrashLoopBackOff")
+    assert (pod.role, pod.state, pod.details["Waiting"]) == (
+        Role.CURRENT,
+        "crash-looping",
+        "CrashLoopBackOff",
+    )
     assert [line.partition("Z ")[2] for line in pod.log.splitlines()] == [
         "Reading the model.",
         "bad alloc of 17 tensors",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Final
 
 from mnist_dash import preconditions
@@ -182,6 +185,25 @@ class CanaryCheck:
         return [
             row.milliseconds for row in self.rows if row.answered_by is role and row.milliseconds is not None
         ]
+
+    def report(self, path: str | Path) -> None:
+        """Write a report to a file: an HTML page, or every answer as CSV if its name ends with .csv."""
+        text = self.to_csv() if Path(path).suffix == ".csv" else self.to_html()
+        Path(path).write_text(text, encoding="utf-8", newline="")
+
+    def to_html(self) -> str:
+        """Return a report as an HTML page that needs no other file and no network."""
+        from mnist_dash.evidence import report  # its drawings are needed for this only
+
+        return report.to_html(self)
+
+    def to_csv(self) -> str:
+        """Return a line for each digit, in the order in which they were asked, below a header."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, [column.name for column in fields(CheckedDigit)])
+        writer.writeheader()
+        writer.writerows(map(asdict, self.rows))
+        return text.getvalue()
 
     def error_rate(self, role: Role) -> tuple[int, int]:
         """Return the failed requests to a role, and all requests to it."""

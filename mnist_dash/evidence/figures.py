@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mnist_dash.domain import DIGITS, Role
 from mnist_dash.evidence import statistics
-from mnist_dash.evidence.canary_check import CanaryCheck, CheckedDigit
 from mnist_dash.evidence.statistics import Interval
+
+if TYPE_CHECKING:
+    from mnist_dash.evidence.canary_check import CanaryCheck, CheckedDigit
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import streamlit as st
 
-from mnist_dash import charts
+from mnist_dash.charts import percent
 from mnist_dash.dataset import load_digits
 from mnist_dash.domain import Promote, Role, SetSplit, Snapshot
 from mnist_dash.errors import MnistDashError
+from mnist_dash.evidence import figures_html
 from mnist_dash.evidence.canary_check import (
     MAX_DIGITS,
     MIN_DIGITS,
@@ -20,12 +22,11 @@ from mnist_dash.evidence.canary_check import (
     Guard,
     why_not_check,
 )
-from mnist_dash.evidence.evidence_chart import describe_evidence, evidence_line
 from mnist_dash.evidence.figures import CheckFigures, rank_disagreements, summarize
 from mnist_dash.evidence.verdict import Outcome, Terms
-from mnist_dash.panels import actions, check_figures, drawing
+from mnist_dash.panels import actions, drawing
 from mnist_dash.panels.session import session, signed_in_user
-from mnist_dash.panels.theme import ink, plain
+from mnist_dash.panels.theme import plain
 from mnist_dash.service import Dashboard
 
 REFRESH_SECONDS: Final = 1.0
@@ -39,6 +40,12 @@ DEFAULTS: Final[dict[str, object]] = {KIND: ADAPTIVE, DIGITS: 500, LEVEL: 5, MAR
 LEVELS: Final = (1, 5, 10)
 GALLERY: Final = 12
 """Pictures that are shown of the digits about which the models differ."""
+STYLE: Final = """<style>
+[data-testid="stLayoutWrapper"]:has(> .st-key-check-evidence, > .st-key-check-table) {
+  flex: 1 1 420px; min-width: min(420px, 100%);
+}
+.st-key-check-progress { min-height: 3.5rem; }
+</style>"""
 INTRODUCTION: Final = (
     "The check asks both models about the same labelled digits, through the gateway, until the evidence tells"
     " which one is better. You may watch it, and stop it at any moment: its verdict holds whenever you look."
@@ -136,7 +143,7 @@ def _show_check(dash: Dashboard, running: bool, page_dialog: object) -> None:
         return
     figures = summarize(check)
     with st.container(key="check-result"):
-        st.html(check_figures.STYLE + check_figures.draw_verdict(check))
+        st.html(STYLE + figures_html.STYLE + figures_html.wrap(figures_html.draw_verdict(check)))
         with st.container(horizontal=True, vertical_alignment="center", key="check-progress"):
             _show_progress(dash, check)
         _show_figures(check, figures)
@@ -146,12 +153,31 @@ def _show_check(dash: Dashboard, running: bool, page_dialog: object) -> None:
 
 def _show_progress(dash: Dashboard, check: CanaryCheck) -> None:
     """Show how far the check is or, once it has ended, what it leads on to."""
-    text = plain(check_figures.describe_progress(check))
+    text = plain(figures_html.describe_progress(check))
     if check.is_running:
         st.progress(len(check.rows) / check.planned, text)
         return
     _show_next_step(dash, check, dash.snapshot())
+    _show_downloads(check)
     st.caption(text, width="content")
+
+
+def _show_downloads(check: CanaryCheck) -> None:
+    """Show the report and the answers as files, made when they are asked for."""
+    name = f"canary-check-{datetime.fromtimestamp(check.started_at, UTC):%Y-%m-%d-%H%M%S}"
+    for label, key, make, suffix, mime in (
+        ("Report", "check-report", check.to_html, "html", "text/html"),
+        ("Answers as CSV", "check-csv", check.to_csv, "csv", "text/csv"),
+    ):
+        st.download_button(
+            label,
+            make,
+            f"{name}.{suffix}",
+            mime,
+            key=key,
+            icon=":material/download:",
+            on_click="ignore",
+        )
 
 
 def _show_next_step(dash: Dashboard, check: CanaryCheck, snapshot: Snapshot) -> None:
@@ -185,22 +211,17 @@ def _show_figures(check: CanaryCheck, figures: CheckFigures) -> None:
     terms, setup = check.options.terms, check.setup
     with st.container(horizontal=True, gap="medium", key="check-figures"):
         with st.container(key="check-evidence"):
-            st.plotly_chart(
-                charts.as_plotly(evidence_line(figures.evidence, terms.level, ink())),
-                theme=None,
-                height=charts.HEIGHT,
-                config=charts.CONFIG,
-                key="evidence-chart",
-                alt=describe_evidence(figures.evidence, terms.level),
-            )
+            st.html(figures_html.wrap(figures_html.draw_evidence(figures.evidence, terms.level)))
         with st.container(key="check-table"):
             names = {role: setup.of(role).name for role in Role}
             st.html(
-                check_figures.draw_models(figures, names)
-                + check_figures.draw_difference(figures, terms.margin)
-                + check_figures.draw_notes(figures)
+                figures_html.wrap(
+                    figures_html.draw_models(figures, names),
+                    figures_html.draw_difference(figures, terms.margin),
+                    figures_html.draw_notes(figures),
+                )
             )
-    st.caption(plain(check_figures.describe_terms(check)))
+    st.caption(plain(figures_html.describe_terms(check)))
 
 
 def _show_confusions(figures: CheckFigures) -> None:
@@ -210,7 +231,7 @@ def _show_confusions(figures: CheckFigures) -> None:
             for role in Role:
                 with st.container(width=340):
                     st.markdown(f"**{role.label}**: digit down, answer across")
-                    st.html(check_figures.draw_confusion(figures.models[role]))
+                    st.html(figures_html.wrap(figures_html.draw_confusion(figures.models[role])))
 
 
 def _show_gallery(check: CanaryCheck) -> None:
@@ -228,7 +249,7 @@ def _show_gallery(check: CanaryCheck) -> None:
 def _show_digits(rows: Sequence[CheckedDigit]) -> None:
     images = load_digits().images
     for row in rows:
-        current, new = map(charts.percent, (row.current_probability, row.new_probability))
+        current, new = map(percent, (row.current_probability, row.new_probability))
         with st.container(width=132, gap="xsmall", key=f"differing-{row.place}"):
             st.image(images[row.place], width=84, alt=f"A digit of which MNIST says {row.truth}")
             st.caption(

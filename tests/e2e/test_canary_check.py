@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing
+from pathlib import Path
 
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Browser, Locator, expect
 
 from tests.e2e.browser import PATIENCE, Visitor
 from tests.e2e.conftest import Visit
@@ -25,7 +27,7 @@ def test_from_the_click_to_the_verdict_to_the_promotion(visit: Visit, visitor: V
             timeout=3 * PATIENCE,
         )
         each.reads("check-progress", "Ended with the verdict.")
-        expect(each.part("check-evidence").locator(".js-line")).to_be_attached(timeout=PATIENCE)
+        expect(each.part("check-evidence").get_by_role("img")).to_be_visible(timeout=PATIENCE)
     fits = "it => it.scrollWidth <= document.documentElement.clientWidth"
     assert phone.part("check-result").evaluate(fits)
     visitor.part("check-gallery").get_by_role("button", name="Show no.").first.click()
@@ -54,3 +56,23 @@ def test_a_reload_loses_nothing_of_a_check(visitor: Visitor) -> None:
     visitor.reads("check-progress", "of 2,000 digits")
     expect(visitor.part("check-progress")).to_contain_text("All 2,000 digits", timeout=9 * PATIENCE)
     expect(visitor.part("start-check").get_by_role("button")).to_be_enabled(timeout=PATIENCE)
+
+
+def test_a_report_opens_from_disk_and_prints_on_two_pages(
+    visitor: Visitor, browser: Browser, tmp_path: Path
+) -> None:
+    """Without the network; the button offers it once there is something to report."""
+    visitor.press("start-check")
+    expect(visitor.part("check-progress")).to_contain_text("Ended with the verdict.", timeout=3 * PATIENCE)
+    with visitor.page.expect_download() as download:
+        visitor.press("check-report")
+    path = tmp_path / download.value.suggested_filename
+    download.value.save_as(path)
+    with closing(browser.new_context(offline=True)) as context:
+        page = context.new_page()
+        page.goto(path.as_uri())
+        expect(page.get_by_role("status")).to_contain_text("New is better")
+        assert (
+            page.get_by_alt_text("A digit of which MNIST says").first.evaluate("it => it.naturalWidth") == 28
+        )
+        assert len(re.findall(rb"/Type /Page\b", page.pdf())) == 2

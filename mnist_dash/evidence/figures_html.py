@@ -1,17 +1,23 @@
-"""The figures of a canary check as HTML: verdict, models, difference, split and confusions."""
+"""The figures of a canary check as HTML, for the page and the report: no script, and no file beside it."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from html import escape
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mnist_dash.charts import COLOUR, UNKNOWN, percent
 from mnist_dash.domain import Role
-from mnist_dash.evidence.canary_check import CanaryCheck
 from mnist_dash.evidence.figures import CheckFigures, ModelFigures, SplitFigures
-from mnist_dash.evidence.statistics import Interval
+from mnist_dash.evidence.statistics import Interval, find_threshold
 from mnist_dash.evidence.verdict import Outcome
+
+if TYPE_CHECKING:
+    from mnist_dash.evidence.canary_check import CanaryCheck
 
 ERROR: Final = "#d9362b"
 SPAN: Final = 0.15
@@ -22,39 +28,50 @@ VERDICT_COLOUR: Final = {
     Outcome.NO_DIFFERENCE: "#2c8a57",
     Outcome.NOT_ENOUGH: UNKNOWN,
 }
+LEAST_DIGITS: Final = 100
+"""The least width of the line of evidence, so that its beginning does not jump."""
+LEAST_HEIGHT, MOST_HEIGHT = 1.25, 2.5
+"""Of the line of evidence above and below its middle, in thresholds."""
+MOST_LOG_ODDS: Final = 50.0
+SCOPE: Final = ".check-figures"
 STYLE: Final = f"""<style>
-[data-testid="stLayoutWrapper"]:has(> .st-key-check-evidence, > .st-key-check-table) {{
-  flex: 1 1 420px; min-width: min(420px, 100%);
-}}
-.st-key-check-progress {{ min-height: 3.5rem; }}
-.st-key-check-result .verdict {{ border-left: 8px solid; padding: 2px 0 2px 14px; min-height: 92px; }}
-.st-key-check-result .verdict b {{ display: block; font-size: clamp(26px, 4vw, 40px); line-height: 1.15; }}
-.st-key-check-result .verdict span {{ font-size: clamp(16px, 2vw, 20px); line-height: 1.35; }}
-.st-key-check-result table {{ border-collapse: collapse; width: 100%; margin: 0; }}
-.st-key-check-result td, .st-key-check-result th {{
+{SCOPE} .verdict {{ border-left: 8px solid; padding: 2px 0 2px 14px; min-height: 92px; }}
+{SCOPE} .verdict b {{ display: block; font-size: clamp(26px, 4vw, 40px); line-height: 1.15; }}
+{SCOPE} .verdict span {{ font-size: clamp(16px, 2vw, 20px); line-height: 1.35; }}
+{SCOPE} table {{ border-collapse: collapse; width: 100%; margin: 0; }}
+{SCOPE} td, {SCOPE} th {{
   border: none; padding: 1px 0 1px 8px; font-size: 14px; font-weight: 400; text-align: right;
   font-variant-numeric: tabular-nums;
 }}
-.st-key-check-result th:first-child {{ text-align: left; padding-left: 0; }}
-.st-key-check-result p {{ font-size: 14px; margin: 4px 0 0; }}
-.st-key-check-result .scale {{
-  position: relative; height: 34px; margin: 8px 0 2px; border-bottom: 1px solid {UNKNOWN};
-}}
-.st-key-check-result .scale * {{ position: absolute; }}
-.st-key-check-result .scale .margin {{ top: 0; bottom: 0; background: {UNKNOWN}33; }}
-.st-key-check-result .scale .zero {{ top: 0; bottom: 0; border-left: 1px solid {UNKNOWN}; }}
-.st-key-check-result .scale .interval {{ top: 15px; height: 4px; background: currentColor; }}
-.st-key-check-result .scale .observed {{
+{SCOPE} th:first-child {{ text-align: left; padding-left: 0; }}
+{SCOPE} p {{ font-size: 14px; margin: 4px 0 0; }}
+{SCOPE} i.current, {SCOPE} i.new {{ display: inline-block; width: 10px; height: 10px; }}
+{SCOPE} i.current {{ background: {COLOUR[Role.CURRENT]}; border-radius: 50%; }}
+{SCOPE} i.new {{ background: {COLOUR[Role.NEW]}; }}
+{SCOPE} .evidence {{ position: relative; height: 260px; }}
+{SCOPE} .evidence svg {{ width: 100%; height: 100%; overflow: hidden; }}
+{SCOPE} .evidence path {{ fill: none; stroke-width: 2; vector-effect: non-scaling-stroke; }}
+{SCOPE} .evidence span {{ position: absolute; left: 0; right: 0; padding: 2px 0; font-size: 13px; }}
+{SCOPE} .evidence .odds {{ float: right; font-weight: 400; }}
+{SCOPE} .scale {{ position: relative; height: 34px; margin: 8px 0 2px; border-bottom: 1px solid {UNKNOWN}; }}
+{SCOPE} .scale * {{ position: absolute; }}
+{SCOPE} .scale .margin {{ top: 0; bottom: 0; background: {UNKNOWN}33; }}
+{SCOPE} .scale .zero {{ top: 0; bottom: 0; border-left: 1px solid {UNKNOWN}; }}
+{SCOPE} .scale .interval {{ top: 15px; height: 4px; background: currentColor; }}
+{SCOPE} .scale .observed {{
   top: 10px; width: 14px; height: 14px; margin-left: -7px; border-radius: 50%; background: currentColor;
 }}
-.st-key-check-result .ends {{ display: flex; justify-content: space-between; font-size: 13px; }}
-.st-key-check-result .confusion {{ max-width: 330px; table-layout: fixed; }}
-.st-key-check-result .confusion td, .st-key-check-result .confusion th {{
-  text-align: center; padding: 1px 0; font-size: 12px;
-}}
-.st-key-check-result .confusion td.wrong {{ background: {ERROR}55; font-weight: 700; }}
-.st-key-check-result .confusion td.right {{ opacity: 0.55; }}
+{SCOPE} .ends {{ display: flex; justify-content: space-between; font-size: 13px; }}
+{SCOPE} .confusion {{ max-width: 330px; table-layout: fixed; }}
+{SCOPE} .confusion td, {SCOPE} .confusion th {{ text-align: center; padding: 1px 0; font-size: 12px; }}
+{SCOPE} .confusion td.wrong {{ background: {ERROR}55; font-weight: 700; }}
+{SCOPE} .confusion td.right {{ opacity: 0.55; }}
 </style>"""
+
+
+def wrap(*parts: str) -> str:
+    """Return parts in the element that STYLE is about."""
+    return f'<div class="check-figures">{"".join(parts)}</div>'
 
 
 def draw_verdict(check: CanaryCheck) -> str:
@@ -78,6 +95,46 @@ def _draw_status(colour: str, title: str, text: str) -> str:
 
 def _capitalize(text: str) -> str:
     return text[:1].upper() + text[1:]
+
+
+def draw_evidence(evidence: NDArray[np.float64], level: float) -> str:
+    """Return the signed log e-value over the digits as a line, a race between the thresholds of a level."""
+    threshold, digits = find_threshold(level), max(len(evidence), LEAST_DIGITS)
+    # Evidence far beyond a threshold leaves the picture, which would otherwise show little of the race.
+    top = threshold * min(max(LEAST_HEIGHT, float(np.abs(evidence).max(initial=0)) / threshold), MOST_HEIGHT)
+    lines = f'<path stroke="{UNKNOWN}" d="M0,{top:.2f}H{digits}"/>'
+    labels = ""
+    for role, height in ((Role.NEW, threshold), (Role.CURRENT, -threshold)):
+        y = top - height
+        lines += f'<path stroke="{COLOUR[role]}" stroke-dasharray="6 4" d="M0,{y:.2f}H{digits}"/>'
+        edge = "bottom: {:.1f}%" if role is Role.NEW else "top: {:.1f}%"
+        place = edge.format(50 + 50 * threshold / top)
+        labels += (
+            f'<span style="{place}"><i class="{role}"></i> {role.label} is better'
+            f'<b class="odds">{1 / level:.0f} : 1</b></span>'
+        )
+    return (
+        f'<div class="evidence" role="img" aria-label="{describe_evidence(evidence, level)}">'
+        f'<svg viewBox="0 0 {digits} {2 * top:.2f}" preserveAspectRatio="none">{lines}'
+        f'<path stroke="currentColor" d="{_trace(evidence, top)}"/></svg>{labels}</div>'
+        f'<div class="ends"><span>0</span><span>digits asked</span><span>{digits:,}</span></div>'
+    )
+
+
+def _trace(evidence: NDArray[np.float64], top: float) -> str:
+    """Return the line as an SVG path of steps; only a disagreement moves it."""
+    heights = np.concatenate([[0.0], evidence])
+    places = np.flatnonzero(np.diff(heights)) + 1
+    steps = "".join(f"H{place}V{top - heights[place]:.2f}" for place in places)
+    return f"M0,{top:.2f}{steps}H{len(evidence)}"
+
+
+def describe_evidence(evidence: NDArray[np.float64], level: float) -> str:
+    """Describe the line of evidence in words."""
+    last = float(evidence[-1]) if len(evidence) else 0.0
+    odds = f"{math.exp(min(abs(last), MOST_LOG_ODDS)):,.0f} : 1"
+    ahead = f"{odds} for {'New' if last > 0 else 'Current'}" if last else "for neither model"
+    return f"The evidence after {len(evidence):,} digits: {ahead}. It decides at {1 / level:.0f} : 1."
 
 
 def describe_progress(check: CanaryCheck) -> str:
@@ -127,7 +184,7 @@ def _list_latency(model: ModelFigures) -> list[str]:
 def _draw_table(heads: Sequence[str], cells: dict[Role, list[str]], names: dict[Role, str]) -> str:
     head = "".join(f'<th scope="col">{text}</th>' for text in ("", *heads))
     rows = "".join(
-        f'<tr><th scope="row"><b style="color: {COLOUR[role]}">{role.label}</b> '
+        f'<tr><th scope="row"><i class="{role}"></i> {role.label} '
         f"{escape(names[role], quote=False)}</th>"
         + "".join(f"<td>{cell}</td>" for cell in cells[role])
         + "</tr>"

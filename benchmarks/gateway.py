@@ -28,7 +28,7 @@ from mnist_dash.domain import Release
 from mnist_dash.local.protocol import Applied, Backend, Listening, RoutingTable, RoutingUpdate, parse_event
 
 ROUND_SECONDS, ROUNDS = 1.0, 5
-CONCURRENCY = (1, 8)
+CONCURRENCY = (1, 16)
 TIMEOUT = 5.0
 
 

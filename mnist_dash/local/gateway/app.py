@@ -69,11 +69,8 @@ class GatewayApp(web.Server):
             return error_response(error.status, str(error), error.served_by)
 
     async def _forward(self, request: ProxyRequest, route: str) -> web.Response:
-        try:
-            async with asyncio.timeout(self._timeouts.first_update):
-                await self._has_routing.wait()
-        except TimeoutError as error:
-            raise ProxyError(503, "The gateway is starting. Try again in a few seconds.") from error
+        if not self._has_routing.is_set():
+            await self._wait_for_routing()
         routing = self._pool.routing
         role = decide(routing.update.table, route, self._dice)
         if role is None:
@@ -82,6 +79,13 @@ class GatewayApp(web.Server):
             )
         with self._pool.decided(routing):
             return await self._proxy.send(request, role, routing.upstreams[role])
+
+    async def _wait_for_routing(self) -> None:
+        try:
+            async with asyncio.timeout(self._timeouts.first_update):
+                await self._has_routing.wait()
+        except TimeoutError as error:
+            raise ProxyError(503, "The gateway is starting. Try again in a few seconds.") from error
 
 
 async def receive(request: web.BaseRequest, seconds: float) -> ProxyRequest:

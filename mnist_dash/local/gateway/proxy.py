@@ -79,11 +79,15 @@ def end_to_end(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
 
     A value that is not UTF-8 is left out: aiohttp cannot write it.
     """
-    connection = ",".join(headers.getall(hdrs.CONNECTION, ()))
-    dropped = _DROPPED.union(name.strip().lower() for name in connection.split(","))
-    kept = ((k, v) for k, v in headers.items() if k.lower() not in dropped)
+    dropped = _DROPPED
+    if connection := ",".join(headers.getall(hdrs.CONNECTION, ())):
+        dropped = _DROPPED.union(name.strip().lower() for name in connection.split(","))
+    return CIMultiDict([(k, v) for k, v in headers.items() if k.lower() not in dropped and _is_utf8(v)])
+
+
+def _is_utf8(value: str) -> bool:
     # aiohttp decodes bytes that are not UTF-8 as surrogates.
-    return CIMultiDict((k, v) for k, v in kept if v.encode(errors="ignore").decode() == v)
+    return value.isascii() or value.encode(errors="ignore").decode() == value
 
 
 async def read_body(stream: aiohttp.StreamReader, too_large: ProxyError) -> bytes:

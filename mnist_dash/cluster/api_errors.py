@@ -166,8 +166,8 @@ def translate_conflict(answer: Object, live: Object | None, request: ApiRequest)
         return None
     fields = "; ".join(_list_fields(owner, fields, live) for owner, fields in owners.items())
     step = f"Take it over, or make the change with {' and '.join(owners)}."
-    # The owner comes first: the page may have room for the beginning only.
-    return EngineError(f"{fields[0].upper()}{fields[1:]} ({request}).", step, can_take_over=True)
+    # The object comes last: the page may have room for the beginning only.
+    return EngineError(f"Other owners: {fields} ({request}).", step, can_take_over=True)
 
 
 def _list_fields(owner: str, fields: list[str], live: Object | None) -> str:

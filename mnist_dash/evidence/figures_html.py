@@ -45,14 +45,20 @@ STYLE: Final = f"""<style>
 }}
 {SCOPE} th:first-child {{ text-align: left; padding-left: 0; }}
 {SCOPE} p {{ font-size: 14px; margin: 4px 0 0; }}
-{SCOPE} i.current, {SCOPE} i.new {{ display: inline-block; width: 10px; height: 10px; }}
+{SCOPE} i.current, {SCOPE} i.new {{ display: inline-block; width: 10px; height: 10px; flex: none; }}
 {SCOPE} i.current {{ background: {COLOUR[Role.CURRENT]}; border-radius: 50%; }}
 {SCOPE} i.new {{ background: {COLOUR[Role.NEW]}; }}
-{SCOPE} .evidence {{ position: relative; height: 260px; }}
-{SCOPE} .evidence svg {{ width: 100%; height: 100%; overflow: hidden; }}
-{SCOPE} .evidence path {{ fill: none; stroke-width: 2; vector-effect: non-scaling-stroke; }}
-{SCOPE} .evidence span {{ position: absolute; left: 0; right: 0; padding: 2px 0; font-size: 13px; }}
-{SCOPE} .evidence .odds {{ float: right; font-weight: 400; }}
+{SCOPE} .evidence {{ position: relative; height: 260px; overflow: hidden; }}
+{SCOPE} .evidence > * {{ position: absolute; left: 0; right: 0; box-sizing: border-box; }}
+{SCOPE} .evidence div {{
+  top: 0; bottom: 0; background: linear-gradient({COLOUR[Role.NEW]} 50%, {COLOUR[Role.CURRENT]} 50%);
+}}
+{SCOPE} .evidence hr {{ top: 50%; margin: 0; border: none; border-top: 2px solid {UNKNOWN}; }}
+{SCOPE} .evidence span {{ display: flex; gap: 6px; align-items: end; padding: 2px 0; font-size: 13px; }}
+{SCOPE} .evidence span i {{ margin-bottom: 4px; }}
+{SCOPE} .evidence span b {{ margin-left: auto; font-weight: 400; }}
+{SCOPE} .evidence span.new {{ border-bottom: 2px dashed {COLOUR[Role.NEW]}; }}
+{SCOPE} .evidence span.current {{ border-top: 2px dashed {COLOUR[Role.CURRENT]}; align-items: start; }}
 {SCOPE} .scale {{ position: relative; height: 34px; margin: 8px 0 2px; border-bottom: 1px solid {UNKNOWN}; }}
 {SCOPE} .scale * {{ position: absolute; }}
 {SCOPE} .scale .margin {{ top: 0; bottom: 0; background: {UNKNOWN}33; }}
@@ -98,35 +104,35 @@ def _capitalize(text: str) -> str:
 
 
 def draw_evidence(evidence: NDArray[np.float64], level: float) -> str:
-    """Return the signed log e-value over the digits as a line, a race between the thresholds of a level."""
+    """Return the signed log e-value over the digits as an area, in a race between the thresholds of a level.
+
+    It is made of boxes, because `st.html` removes SVG.
+    """
     threshold, digits = find_threshold(level), max(len(evidence), LEAST_DIGITS)
     # Evidence far beyond a threshold leaves the picture, which would otherwise show little of the race.
     top = threshold * min(max(LEAST_HEIGHT, float(np.abs(evidence).max(initial=0)) / threshold), MOST_HEIGHT)
-    lines = f'<path stroke="{UNKNOWN}" d="M0,{top:.2f}H{digits}"/>'
-    labels = ""
-    for role, height in ((Role.NEW, threshold), (Role.CURRENT, -threshold)):
-        y = top - height
-        lines += f'<path stroke="{COLOUR[role]}" stroke-dasharray="6 4" d="M0,{y:.2f}H{digits}"/>'
-        edge = "bottom: {:.1f}%" if role is Role.NEW else "top: {:.1f}%"
-        place = edge.format(50 + 50 * threshold / top)
-        labels += (
-            f'<span style="{place}"><i class="{role}"></i> {role.label} is better'
-            f'<b class="odds">{1 / level:.0f} : 1</b></span>'
-        )
+    distance = 50 - 50 * threshold / top
+    labels = "".join(
+        f'<span class="{role}" style="{edge}: 0; height: {distance:.1f}%"><i class="{role}"></i>'
+        f"{role.label} is better<b>{1 / level:.0f} : 1</b></span>"
+        for role, edge in ((Role.NEW, "top"), (Role.CURRENT, "bottom"))
+    )
+    corners = ", ".join(f"{100 * x / digits:.2f}% {50 - 50 * y / top:.2f}%" for x, y in _corners(evidence))
     return (
         f'<div class="evidence" role="img" aria-label="{describe_evidence(evidence, level)}">'
-        f'<svg viewBox="0 0 {digits} {2 * top:.2f}" preserveAspectRatio="none">{lines}'
-        f'<path stroke="currentColor" d="{_trace(evidence, top)}"/></svg>{labels}</div>'
+        f'<div style="clip-path: polygon({corners})"></div>{labels}<hr></div>'
         f'<div class="ends"><span>0</span><span>digits asked</span><span>{digits:,}</span></div>'
     )
 
 
-def _trace(evidence: NDArray[np.float64], top: float) -> str:
-    """Return the line as an SVG path of steps; only a disagreement moves it."""
-    heights = np.concatenate([[0.0], evidence])
-    places = np.flatnonzero(np.diff(heights)) + 1
-    steps = "".join(f"H{place}V{top - heights[place]:.2f}" for place in places)
-    return f"M0,{top:.2f}{steps}H{len(evidence)}"
+def _corners(evidence: NDArray[np.float64]) -> list[tuple[int, float]]:
+    """Return the corners of the area below the line, which only a disagreement moves: digits, log e-value."""
+    corners, height = [(0, 0.0)], 0.0
+    for number, value in enumerate(evidence.tolist(), start=1):
+        if value != height:
+            corners += [(number, height), (number, value)]
+            height = value
+    return [*corners, (len(evidence), height), (len(evidence), 0.0)]
 
 
 def describe_evidence(evidence: NDArray[np.float64], level: float) -> str:

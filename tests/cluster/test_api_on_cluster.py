@@ -120,7 +120,7 @@ def test_a_field_that_kubectl_changed_conflicts_until_it_is_taken_over(
     for dry_run in (True, False):
         error = apply_error(api, service(weight="20"), live, dry_run=dry_run)
         assert error.can_take_over
-        assert f"Annotation {WEIGHT} belongs to kubectl-annotate since 20" in error.problem
+        assert f"annotation {WEIGHT} belongs to kubectl-annotate since 20" in error.problem
     applied = api.apply(service(weight="20"), live=live, take_over=True)
     assert applied["metadata"]["annotations"][WEIGHT] == "20"
     assert api.apply(service(weight="30"), live=live)["metadata"]["annotations"][WEIGHT] == "30"

@@ -64,7 +64,7 @@ def test_a_split_that_kubectl_set_is_shown_and_left_until_it_is_taken_over(
 
     error = refused(both, Dashboard.set_split, 30)
     assert error.can_take_over
-    assert f"Annotation {WEIGHT} belongs to kubectl-annotate since 20" in error.problem
+    assert f"annotation {WEIGHT} belongs to kubectl-annotate since 20" in error.problem
     assert weight(rollout) == "70"
     assert both.history()[0].what == "Set strategy: Canary 20 %"
 

@@ -134,7 +134,7 @@ def test_a_field_conflict_names_fields_owners_and_time() -> None:
     assert error
     assert error.can_take_over
     assert error.problem == (
-        "Annotation example.com/weight belongs to kubectl-edit since 2026-11-03 09:15:30 UTC; "
+        "Other owners: annotation example.com/weight belongs to kubectl-edit since 2026-11-03 09:15:30 UTC; "
         f"spec.a, spec.b, spec.c and 2 more belong to argocd ({NAME})."
     )
     assert error.next_step == "Take it over, or make the change with kubectl-edit and argocd."

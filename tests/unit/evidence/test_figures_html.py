@@ -12,12 +12,13 @@ from mnist_dash.evidence.figures_html import describe_evidence, draw_evidence
 
 def test_the_line_of_evidence_races_between_two_thresholds() -> None:
     """At the odds of the level, in steps; evidence far beyond them leaves the picture."""
-    drawn = draw_evidence(np.array([0.0, 1.0, 1.0, 3.5]), level=0.05)
+    drawn = draw_evidence(np.array([0.0, 1.0, 1.0, -3.5]), level=0.05)
     assert drawn.count("20 : 1") == 2 + 1  # the thresholds, and the description
-    assert 'd="M0,3.74H2V2.74H4V0.24H4"' in drawn
+    (corners,) = re.findall(r"polygon\((.*?)\)", drawn)
+    assert corners.startswith("0.00% 50.00%, 2.00% 50.00%, 2.00% 36.65%, 4.00% 36.65%, 4.00% ")
+    assert corners.endswith(", 4.00% 50.00%")
     assert "New is better" in drawn
-    (height,) = re.findall(r"viewBox=.0 0 100 ([0-9.]+)", draw_evidence(np.array([90.0]), level=0.05))
-    assert float(height) == pytest.approx(5 * np.log(20), abs=0.01)
+    assert re.findall(r"2.00% -[0-9.]+%", draw_evidence(np.array([0.0, 90.0]), level=0.05))
 
 
 @pytest.mark.parametrize(

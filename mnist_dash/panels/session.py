@@ -81,6 +81,8 @@ class KeptDrawing:
     image: Image
     source: str
     """The picture on the canvas as a data URL."""
+    has_far_dot: bool = False
+    """Whether a dot is left out of the image."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +116,8 @@ class Session:
     """The bundled digit on the sheet; strokes may have been added to it."""
     picture: Image | None = None
     """The digit on the canvas as the models get it."""
+    has_far_dot: bool = False
+    """Whether a dot on the canvas is left out of that digit."""
     kept: KeptDrawing | None = None
     """The drawing from before a reload that is on the sheet."""
     pixels: NDArray[np.uint8] | None = None

@@ -127,6 +127,7 @@ def test_a_kept_drawing_is_prepared_as_it_was_on_the_canvas() -> None:
     assert kept.image.shape == (28, 28)
     assert kept.image.max() > 0.9
     assert np.abs(kept.image - twice.image).max() < 0.05
+    assert not kept.has_far_dot
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from mnist_dash.domain import Deployment, EventKind, HistoryEntry, Release, Snapshot, State, name_split
@@ -49,7 +49,8 @@ def load_changes(documents: Any) -> tuple[HistoryEntry, ...]:
 def _load_change(document: Any) -> HistoryEntry | None:
     try:
         at, by, what = document["at"], document["by"], document["what"]
-        datetime.fromtimestamp(at, UTC)
+        for days in (-1, 1):  # so that it is a time in the viewer's zone, too
+            datetime.fromtimestamp(at, UTC) + timedelta(days)
     except (ArithmeticError, LookupError, OSError, TypeError, ValueError):
         return None
     return HistoryEntry(float(at), by, what) if isinstance(by, str) and isinstance(what, str) else None

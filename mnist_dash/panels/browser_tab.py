@@ -140,8 +140,8 @@ def read_drawing(source: object) -> KeptDrawing | None:
         return None
     try:
         picture = Pictures.open(io.BytesIO(base64.b64decode(source.removeprefix(PNG))), formats=["PNG"])
-        picture = picture.convert("RGBA").resize((SIDE, SIDE))  # a screen of high density has more pixels
-        pixels = np.asarray(picture)
+        # A screen of high density has more pixels.
+        pixels = np.asarray(picture.convert("RGBA").resize((SIDE, SIDE)))
         return KeptDrawing(prepare(pixels), source, has_far_dot(pixels))
     except (OSError, ValueError, binascii.Error, Pictures.DecompressionBombError, DrawingError):
         return None

@@ -150,7 +150,8 @@ class Dashboard:
         try:
             yield
         except EngineError as error:
-            by, what = self._context.by or self._engine.user, f"{describe(change)}. {error.problem}"
+            by = self._context.by or self._engine.user
+            what = f"{describe(change, self.snapshot())}. {error.problem}"
             self._events.add(HistoryEntry(time.time(), by, what, EventKind.REFUSED))
             raise
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from mnist_dash.domain import Deployment, EventKind, HistoryEntry, Release, Snapshot, State, name_split
+from mnist_dash.domain import Deployment, EventKind, HistoryEntry, Release, Role, Snapshot, State, name_split
 from mnist_dash.rollout_status import SPLIT_HELD
 
 KEPT: Final = 500
@@ -165,10 +165,11 @@ class EventRecorder:
         if before is None:
             self._split = observed
         elif is_held and before.waiting_for != SPLIT_HELD:
-            self._add(EventKind.HELD, f"{name_split(desired)}: New has no ready replica.", snapshot.new)
+            what = f"{name_split(desired, snapshot)}: {snapshot.role_title(Role.NEW)} has no ready replica."
+            self._add(EventKind.HELD, what, snapshot.new)
             self._split = None
         elif not is_held and observed == desired != self._split:
-            self._add(EventKind.SPLIT, f"{name_split(observed)}.")
+            self._add(EventKind.SPLIT, f"{name_split(observed, snapshot)}.")
             self._split = observed
 
 

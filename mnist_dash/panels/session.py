@@ -19,7 +19,6 @@ from mnist_dash.domain import (
     ModelCheck,
     Prediction,
     Promote,
-    Release,
     Remove,
     Role,
     SetSplit,
@@ -142,8 +141,8 @@ class Session:
     dialog: Dialog | None = None
     refusal: tuple[Change, MnistDashError] | None = None
     """The last change without a dialog, if it was refused."""
-    pending: list[tuple[Change, Release | None]] = field(default_factory=list)
-    """This visitor's changes until they are done, each with the release that was New before it."""
+    pending: list[tuple[Change, Snapshot]] = field(default_factory=list)
+    """This visitor's changes until they are done, each with what was deployed before it."""
     split_sent: int | None = None
     """The split that was sent last, until another one is chosen."""
     split_shown: int | None = None

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         Strategy,
         Suggestion,
     )
+    from mnist_dash.engine import Engine
     from mnist_dash.errors import (
         DrawingError,
         EngineError,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from mnist_dash.evidence.verdict import Outcome, Terms, Verdict
     from mnist_dash.preprocessing import prepare
     from mnist_dash.promotion_review import PromotionReview
-    from mnist_dash.service import Dashboard, Engine
+    from mnist_dash.service import Dashboard
     from mnist_dash.settings import EngineKind, Settings
     from mnist_dash.traffic import Answer, Traffic
 
@@ -57,6 +58,7 @@ _HOMES = (
     "promotion_review",
     "evidence.verdict",
     "evidence.canary_check",
+    "engine",
     "service",
 )
 

@@ -170,6 +170,11 @@ class Deployment:
         return name_of(self.base)
 
 
+def title_of(role: Role, *, is_former: bool) -> str:
+    """Return the word for a role; `is_former` is whether New is what the last promotion replaced."""
+    return "Former" if role is Role.NEW and is_former else role.label
+
+
 def name_of(base: str) -> str:
     """Return a model's short name: the last component of its base."""
     return base.rstrip("/").rpartition("/")[2]
@@ -218,7 +223,11 @@ class Snapshot:
 
     def role_title(self, role: Role) -> str:
         """Return the word for a role on the page: after a promotion New is Former, until a deploy there."""
-        return "Former" if role is Role.NEW and self.can_undo_promote else role.label
+        return title_of(role, is_former=self.can_undo_promote)
+
+    def title_strategy(self, strategy: Strategy) -> str:
+        """Return the word for a strategy on the page: after a promotion it is `Former only`."""
+        return strategy.replace(Role.NEW.label, self.role_title(Role.NEW))
 
     def name_of(self, role: Role) -> str:
         """Return the name of a role's model, with what tells it from the other role's if that has the same.
@@ -426,10 +435,11 @@ Change: TypeAlias = Deploy | Remove | SetSplit | Promote | UndoPromote
 """A request to an engine, as a value: to apply, preview or record."""
 
 
-def name_split(split: int) -> str:
+def name_split(split: int, snapshot: Snapshot | None = None) -> str:
     """Name a split of 0 to 100 percent as the page's controls do: `Canary 20 %`, `New only`."""
     strategy = Strategy.from_split(split)
-    return f"{strategy} {split} %" if strategy is Strategy.CANARY else str(strategy)
+    title = snapshot.title_strategy(strategy) if snapshot else str(strategy)
+    return f"{title} {split} %" if strategy is Strategy.CANARY else title
 
 
 def describe(change: Change, snapshot: Snapshot | None = None) -> str:
@@ -442,7 +452,7 @@ def describe(change: Change, snapshot: Snapshot | None = None) -> str:
         case Remove(role):
             return f"Remove {snapshot.role_title(role) if snapshot else role.label}"
         case SetSplit(percent):
-            return f"Set strategy: {name_split(percent)}"
+            return f"Set strategy: {name_split(percent, snapshot)}"
         case Promote():
             return f"Make {snapshot.role_title(Role.NEW) if snapshot else Role.NEW.label} the Current"
         case UndoPromote():

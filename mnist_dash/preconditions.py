@@ -56,7 +56,7 @@ def why_not(snapshot: Snapshot, change: Change) -> str:
         ):  # it need not be ready: the split is held until it is
             return NO_NEW
         case Promote():
-            return _why_not_promote(new)
+            return _why_not_promote(snapshot)
         case UndoPromote() if not snapshot.can_undo_promote:
             return "There is no promotion to take back, or a model was deployed or removed since."
         case UndoPromote() if new is None or new.ready == 0:
@@ -105,18 +105,19 @@ def check_expected(snapshot: Snapshot, change: Change, expected: str) -> None:
     raise EngineError(problem, "Check what is deployed now.", etag=now)
 
 
-def _why_not_promote(new: Deployment | None) -> str:
-    if new is None:
-        return NO_NEW
-    if new.state is State.UPDATING:
+def _why_not_promote(snapshot: Snapshot) -> str:
+    if snapshot.new and snapshot.new.state is State.UPDATING:
         return "New is being re-deployed. Wait until it is ready."
-    return _why_not_ready(new)
+    return _why_not_ready(snapshot, snapshot.new)
 
 
-def _why_not_ready(model: Deployment) -> str:
-    if model.ready or model.cause.startswith(model.role.label):
+def _why_not_ready(snapshot: Snapshot, model: Deployment | None) -> str:
+    if model is None:
+        return NO_NEW
+    title = snapshot.role_title(model.role)
+    if model.ready or model.cause.startswith(title):
         return "" if model.ready else model.cause
-    return f"{model.role.label} has no ready replica. {model.cause}".strip()
+    return f"{title} has no ready replica. {model.cause}".strip()
 
 
 def why_not_predict(snapshot: Snapshot, route: Route = Route.SPLIT) -> str:
@@ -125,10 +126,10 @@ def why_not_predict(snapshot: Snapshot, route: Route = Route.SPLIT) -> str:
         return snapshot.trouble
     if snapshot.current is None:
         return NO_CURRENT
-    reason = _why_not_ready(snapshot.current)
+    reason = _why_not_ready(snapshot, snapshot.current)
     if reason or route is not Route.NEW:
         return reason
-    return _why_not_ready(snapshot.new) if snapshot.new else NO_NEW
+    return _why_not_ready(snapshot, snapshot.new)
 
 
 def warn_of_differing_input(current: Deployment | None, new: Deployment | None) -> Deployment | None:

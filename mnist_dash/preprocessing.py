@@ -45,6 +45,12 @@ def prepare(image_data: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     return fit(ink[ink_box(ink)])
 
 
+def has_far_dot(image_data: npt.NDArray[Any]) -> bool:
+    """Whether `prepare` leaves a dot of a drawing out; raises DrawingError for another shape or dtype."""
+    inked = ink_of(image_data) >= FAINTEST
+    return not np.array_equal(without_far_dots(inked), inked)
+
+
 def ink_of(image_data: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     """Return the ink of each pixel, (H, W) in [0, 1]: its luminance (ITU-R BT.601) times its alpha."""
     if image_data.dtype != np.uint8:

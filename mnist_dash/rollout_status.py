@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mnist_dash.domain import State, count_replicas, distinct_names, name_of
 
-SPLIT_HELD = "All requests go to Current until New has a ready replica."
+SPLIT_HELD = "All requests go to Current until the other model has a ready replica."
 GATEWAY_PENDING = "Waiting for the gateway to apply the new split."
 
 

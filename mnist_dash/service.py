@@ -1,14 +1,14 @@
-"""The interface `Engine`, and `Dashboard`, the thin service that the page and notebooks use."""
+"""`Dashboard`, the thin service that the page and notebooks use, on any engine."""
 
 from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Protocol, Self
+from typing import Self
 
 from mnist_dash import preconditions, route_check
 from mnist_dash.dataset import load_digits
@@ -28,7 +28,6 @@ from mnist_dash.domain import (
     Image,
     ModelCheck,
     Prediction,
-    Probe,
     Promote,
     Remove,
     Role,
@@ -40,6 +39,7 @@ from mnist_dash.domain import (
     UndoPromote,
     describe,
 )
+from mnist_dash.engine import Engine
 from mnist_dash.errors import EngineError
 from mnist_dash.evidence.canary_check import CanaryCheck, CheckOptions, Guard
 from mnist_dash.evidence.check_run import CanaryChecks
@@ -63,71 +63,6 @@ from mnist_dash.traffic_generator import DEFAULT_RATE, SENDERS, TrafficGenerator
 
 POLL_SECONDS = 0.05
 PROGRESS_SECONDS = 1.0
-
-
-class Engine(Protocol):
-    """Where the models run. Changes are accepted at once, and `snapshot` shows their progress.
-
-    Every method may be called from any thread.
-    """
-
-    @property
-    def gateway(self) -> Gateway:
-        """The gateway's address."""
-
-    @property
-    def user(self) -> str:
-        """The user that the engine runs as; empty while it is not known."""
-
-    @property
-    def in_cluster(self) -> bool:
-        """Whether the models run in a cluster, where changes can be previewed and others make changes too."""
-
-    def check(self, base: str, progress: Progress | None = None, /) -> ModelCheck:
-        """Check a SavedModel without changing anything; raises ModelError if it is unfit.
-
-        `progress` is called with the bytes fetched so far and in total, where the model has to be fetched.
-        """
-
-    def apply(self, change: Change, context: ChangeContext) -> None:
-        """Accept a change; raises EngineError, before anything has changed, if it cannot be applied.
-
-        So it is if the role is not as the context expects (`preconditions.check_expected`). What changes
-        nothing is not recorded either: the present split is ignored, and a deployment of what is deployed and
-        ready raises EngineError.
-
-        Deploying to a role that has a model replaces it without a pause. Removing New sets the split to 0. A
-        split is held at 0 until New has a ready replica. A promotion swaps the roles' pointers and sets the
-        split to 0; its undo swaps them back and restores the split. Nothing restarts. An undo that has been
-        made meanwhile is ignored.
-        """
-
-    def preview(self, change: Change, /) -> str:
-        """Return a change as a unified diff of YAML; empty on the local engine."""
-
-    def snapshot(self) -> Snapshot:
-        """Return the latest observation; never waits for the network."""
-
-    def objects(self) -> tuple[EngineObject, ...]:
-        """Return everything that runs, with its last log lines."""
-
-    def manifests(self) -> str:
-        """Return all applied objects as one YAML file; empty on the local engine."""
-
-    def history(self) -> tuple[HistoryEntry, ...]:
-        """Return the changes that were asked for, newest first."""
-
-    def events(self) -> tuple[HistoryEntry, ...]:
-        """Return what happened to the models, newest first, as far as it is known."""
-
-    def diagnose_route(self, probes: Sequence[Probe]) -> tuple[Finding, ...]:
-        """Return what the answers to probes say about the gateway, and faults of the applied objects."""
-
-    def suggestions(self) -> tuple[Suggestion, ...]:
-        """List model bases to offer for a deployment."""
-
-    def close(self) -> None:
-        """Release everything; may be called twice."""
 
 
 class Dashboard:
@@ -215,7 +150,8 @@ class Dashboard:
         try:
             yield
         except EngineError as error:
-            by, what = self._context.by or self._engine.user, f"{describe(change)}. {error.problem}"
+            by = self._context.by or self._engine.user
+            what = f"{describe(change, self.snapshot())}. {error.problem}"
             self._events.add(HistoryEntry(time.time(), by, what, EventKind.REFUSED))
             raise
 

@@ -19,8 +19,10 @@ FLOATS = frozenset({"DT_FLOAT", "DT_DOUBLE"})
 """The floats that TensorFlow Serving reads from JSON and writes as JSON."""
 JSON_DTYPES = FLOATS | {"DT_BOOL", "DT_STRING", "DT_INT8", "DT_INT16", "DT_INT32", "DT_INT64"}
 JSON_DTYPES |= {"DT_UINT8", "DT_UINT16", "DT_UINT32", "DT_UINT64"}
+TOTALS = (1, 100, 255)
+"""What ten probabilities may add up to: they are shares, percentages or bytes."""
 SUM_TOLERANCE = 1e-2
-"""How far the sum of ten probabilities may be from 1 (of percentages: from 100), relatively."""
+"""How far their sum may be from that, relatively."""
 DIVERGED = "Its weights are probably damaged, or its training diverged: export it again."
 
 _DIGIT_SHAPES = ((28, 28, 1), (28, 28), (784,), (1, 28, 28), (784, 1), (1, 784))
@@ -119,10 +121,10 @@ def to_probabilities(outputs: ArrayLike, where: str = "The model") -> NDArray[np
     """Turn a model's output, (n, 10) probabilities or logits, into float64 probabilities.
 
     The output counts as probabilities if no number of the batch is negative and every row adds up to 1, or
-    every row to 100, within SUM_TOLERANCE; then each row is only divided by its sum. Anything else counts as
-    logits and goes through softmax, the whole batch alike, which is right for log-probabilities, too.
-    Independent sigmoids keep their order but look less certain. Raises ModelError if it is not (n, 10) finite
-    numbers.
+    every row to 100, or every row to 255, within SUM_TOLERANCE; then each row is only divided by its sum.
+    Anything else counts as logits and goes through softmax, the whole batch alike, which is right for
+    log-probabilities, too. Independent sigmoids keep their order but look less certain. Raises ModelError if
+    it is not (n, 10) finite numbers.
     """
     values = np.asarray(outputs, np.float64)
     if values.ndim != 2 or values.shape[1] != DIGITS:
@@ -135,6 +137,27 @@ def to_probabilities(outputs: ArrayLike, where: str = "The model") -> NDArray[np
         values = np.exp(values - values.max(axis=1, keepdims=True))
     rows: NDArray[np.float64] = values / values.sum(axis=1, keepdims=True)
     return rows
+
+
+def check_scale(outputs: ArrayLike, where: str = "The model") -> None:
+    """Check the answers to several digits, (n, 10), for probabilities on a scale of the model's own.
+
+    One answer does not show such a scale, so that it would count as logits, nearly always with 100 % for one
+    digit. Raises ModelError.
+    """
+    values = np.asarray(outputs, np.float64)
+    total = values.sum(axis=1).mean()
+    is_constant = np.allclose(values.sum(axis=1), total, rtol=SUM_TOLERANCE / 10)
+    lowest = values.min(axis=1)  # logits with an offset add up to about the same too, but none is near 0
+    if (
+        is_constant
+        and (lowest >= 0).all()
+        and (lowest < total * SUM_TOLERANCE).all()
+        and np.ptp(values, axis=0).any()
+        and not _are_probabilities(values)
+    ):
+        problem = f"{where} answers with ten numbers that always add up to {total:.4g}: they are no logits."
+        raise ModelError(problem, "Export it with probabilities that add up to 1.")
 
 
 def choose_outputs(names: list[str]) -> list[str]:
@@ -155,7 +178,7 @@ def show(shape: tuple[int, ...] | None) -> str:
 
 def _are_probabilities(values: NDArray[np.float64]) -> bool:
     sums = values.sum(axis=1)
-    is_sum = any((np.abs(sums / total - 1) <= SUM_TOLERANCE).all() for total in (1, 100))
+    is_sum = any((np.abs(sums / total - 1) <= SUM_TOLERANCE).all() for total in TOTALS)
     return bool(values.min(initial=0) >= 0 and is_sum)
 
 

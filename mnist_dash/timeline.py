@@ -7,10 +7,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from mnist_dash.domain import Deployment, EventKind, HistoryEntry, Release, Snapshot, State, name_split
+from mnist_dash.domain import Deployment, EventKind, HistoryEntry, Release, Role, Snapshot, State, name_split
 from mnist_dash.rollout_status import SPLIT_HELD
 
 KEPT: Final = 500
@@ -49,7 +49,8 @@ def load_changes(documents: Any) -> tuple[HistoryEntry, ...]:
 def _load_change(document: Any) -> HistoryEntry | None:
     try:
         at, by, what = document["at"], document["by"], document["what"]
-        datetime.fromtimestamp(at, UTC)
+        for days in (-1, 1):  # so that it is a time in the viewer's zone, too
+            datetime.fromtimestamp(at, UTC) + timedelta(days)
     except (ArithmeticError, LookupError, OSError, TypeError, ValueError):
         return None
     return HistoryEntry(float(at), by, what) if isinstance(by, str) and isinstance(what, str) else None
@@ -164,10 +165,11 @@ class EventRecorder:
         if before is None:
             self._split = observed
         elif is_held and before.waiting_for != SPLIT_HELD:
-            self._add(EventKind.HELD, f"{name_split(desired)}: New has no ready replica.", snapshot.new)
+            what = f"{name_split(desired, snapshot)}: {snapshot.role_title(Role.NEW)} has no ready replica."
+            self._add(EventKind.HELD, what, snapshot.new)
             self._split = None
         elif not is_held and observed == desired != self._split:
-            self._add(EventKind.SPLIT, f"{name_split(observed)}.")
+            self._add(EventKind.SPLIT, f"{name_split(observed, snapshot)}.")
             self._split = observed
 
 

@@ -57,6 +57,15 @@ def use_foreign_operation(graph: Any) -> None:
     next(node for node in graph.graph_def.node if node.op == "Softmax").op = "XlaCallModule"
 
 
+def double_answers(graph: Any) -> None:
+    """Add the softmax of EXAMPLE to itself."""
+    softmax = next(node for node in graph.graph_def.node if node.op == "Softmax")
+    doubled = graph.graph_def.node.add(name="doubled", op="AddV2", input=[softmax.name] * 2)
+    doubled.attr.add(key="T").value.type = 1
+    outputs = signature_in(graph, "predict_images").outputs
+    next(entry.value for entry in outputs if entry.key == "scores").name = "doubled:0"
+
+
 def signature_in(graph: Any, name: str = "serving_default") -> Any:
     """Return the SignatureDef of this name in a MetaGraphDef."""
     return next(entry.value for entry in graph.signature_def if entry.key == name)

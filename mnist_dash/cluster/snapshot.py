@@ -12,7 +12,7 @@ from mnist_dash.cluster.resources import service_name
 from mnist_dash.cluster.routes import Routes
 from mnist_dash.cluster.traffic_probe import GatewayView
 from mnist_dash.cluster.workloads import Workload
-from mnist_dash.domain import Deployment, ModelCheck, Release, Replacement, Role, Snapshot, State
+from mnist_dash.domain import Deployment, ModelCheck, Release, Replacement, Role, Snapshot, State, title_of
 from mnist_dash.preconditions import warn_of_differing_input
 from mnist_dash.rollout_status import (
     GATEWAY_PENDING,
@@ -45,7 +45,8 @@ def deployment_of(
     if check and version is not None and workload.answering and check.version != version:
         # The folder has got another version since the check before the deployment.
         check = checks(check.base, version) or (check if check.version is None else None)
-    status, fresh = _status(role, workload, observation), len(workload.fresh)
+    title = title_of(role, is_former=observation.state.can_undo and not observation.promotion)
+    status, fresh = _status(title, workload, observation), len(workload.fresh)
     replacement = Replacement(workload.base, workload.desired, fresh) if workload.is_replacing else None
     return Deployment(
         role=role,
@@ -67,7 +68,7 @@ def deployment_of(
     )
 
 
-def _status(role: Role, workload: Workload, observation: Observation) -> Status:
+def _status(title: str, workload: Workload, observation: Observation) -> Status:
     desired, ready = workload.desired, workload.available
     if desired == 0:
         return Status(State.DEGRADED, "Another program scaled it to 0 replicas.", "Re-deploy it.")
@@ -91,7 +92,7 @@ def _status(role: Role, workload: Workload, observation: Observation) -> Status:
             State.UPDATING, cause if failure.usual else f"{cause} {failure.text}", failure.next_step
         )
     if is_degraded and failure.text.startswith(KILLED):
-        who = f"{ready} of {desired} replicas ready, another one" if ready else role.label
+        who = f"{ready} of {desired} replicas ready, another one" if ready else title
         return Status(State.DEGRADED, restarting(who, "It was killed by signal SIGKILL."), failure.next_step)
     if is_degraded:
         return Status(State.DEGRADED, counted, failure.next_step)

@@ -82,6 +82,11 @@ class CheckSetup:
         """Return the model of a role."""
         return self.current if role is Role.CURRENT else self.new
 
+    def name_of(self, role: Role) -> str:
+        """Return the name of a role's model, with the role if both models have that name."""
+        name = self.of(role).name
+        return f"{name} ({role.label})" if self.current.name == self.new.name else name
+
     def describe_model_change(self, snapshot: Snapshot) -> str:
         """Return which model is another one in a later snapshot, as a sentence; empty if none is."""
         for role in Role:
@@ -215,7 +220,7 @@ def why_not_check(snapshot: Snapshot) -> str:
     """Return why both models cannot be asked through one split now, or nothing."""
     for model in (snapshot.current, snapshot.new):
         if model and model.state is State.UPDATING:
-            return f"{model.role.label} is being re-deployed. Wait until it is ready."
+            return f"{snapshot.role_title(model.role)} is being re-deployed. Wait until it is ready."
     why_not = preconditions.why_not_predict(snapshot, Route.NEW)
     return snapshot.interrupted_promotion or why_not or snapshot.waiting_for
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from mnist_dash.domain import Role, State
+from mnist_dash.domain import State
 from mnist_dash.local.desired_state import Spec
 from mnist_dash.rollout_status import Status, keeps_serving, loading, redeploying, restarting
 
@@ -103,7 +103,7 @@ def delay(restarts: RestartHistory) -> float:
 
 
 def status_of(
-    role: Role,
+    title: str,
     spec: Spec,
     replicas: Sequence[ReplicaStatus],
     restarts: RestartHistory,
@@ -112,12 +112,12 @@ def status_of(
     failed_redeploy: str = "",
     ready_in: float | None = None,
 ) -> Status:
-    """Return the status of a role's release; `failed_redeploy` is why its last re-deploy was given up.
+    """Return the status of a release whose role is called `title`.
 
-    `former_base` is of its replicas that a re-deploy is to replace; `ready_in` are the seconds until a
-    restart is expected to be over, if that is known.
+    `former_base` is of its replicas that a re-deploy is to replace, `failed_redeploy` why its last re-deploy
+    was given up; `ready_in` are the seconds until a restart is expected to be over, if that is known.
     """
-    status = _status_of(role, spec, replicas, restarts, former_base, ready_in)
+    status = _status_of(title, spec, replicas, restarts, former_base, ready_in)
     if not failed_redeploy:
         return status
     if status.state is State.READY:
@@ -128,7 +128,7 @@ def status_of(
 
 
 def _status_of(
-    role: Role,
+    title: str,
     spec: Spec,
     replicas: Sequence[ReplicaStatus],
     restarts: RestartHistory,
@@ -148,6 +148,6 @@ def _status_of(
             State.FAILED, cause, "Fix the model or deploy another one. Restarts continue in the background."
         )
     if restarts.reason:
-        who = f"{fresh} of {spec.replicas} replicas ready, another one" if fresh else role.label
+        who = f"{fresh} of {spec.replicas} replicas ready, another one" if fresh else title
         return Status(State.DEGRADED, restarting(who, restarts.reason, ready_in))
     return Status(State.STARTING, loading(fresh, spec.replicas))

@@ -15,6 +15,7 @@ from mnist_dash.domain import (
     Role,
     Snapshot,
     name_of,
+    title_of,
 )
 from mnist_dash.local.desired_state import DesiredState
 from mnist_dash.local.plan import Phase, status_of
@@ -75,7 +76,7 @@ def _deployment(
     version = max((r.version for r in answering if r.version), default=None)
     check = find_check(base, version)
     status = status_of(
-        role,
+        title_of(role, is_former=desired.can_undo),
         spec,
         replicas,
         supervisor.restarts_of(spec.generation),

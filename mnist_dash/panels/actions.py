@@ -28,9 +28,9 @@ def apply_on_click(dash: Dashboard, change: Change, expected: str = "", *, take_
 
 
 def _apply(dash: Dashboard, change: Change, *, take_over: bool, expected: str = "") -> None:
-    new = dash.snapshot().new
+    before = dash.snapshot()
     if dash.on_behalf_of(signed_in_user(), take_over=take_over).apply(change, expected=expected):
-        session().pending.append((change, new.release if new else None))
+        session().pending.append((change, before))
 
 
 def find_refusal(snapshot: Snapshot, *kinds: type[Change]) -> MnistDashError | None:

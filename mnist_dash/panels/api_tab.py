@@ -6,7 +6,7 @@ from typing import Final
 
 import streamlit as st
 
-from mnist_dash.domain import MODEL_NAME, Route
+from mnist_dash.domain import MODEL_NAME, Role, Route
 from mnist_dash.errors import MnistDashError
 from mnist_dash.panels import snippets
 from mnist_dash.panels.session import session
@@ -21,16 +21,17 @@ ROUTES: Final = {
 SEVEN, DRAWING = "A seven", "The drawing on the canvas"
 REFRESH_SECONDS: Final = 1.0
 BY_ANSWER: Final = """Twenty calls, counted by their answers, because an ingress controller does not name the
-model. **Always Current** and **Always New** show which answer is whose."""
+model. **Always Current** and **Always {new}** show which answer is whose."""
 
 
 def show(dash: Dashboard) -> None:
     """Show curl and Python calls ready to paste, for each digit and route, and the test of the route."""
+    new = dash.snapshot().role_title(Role.NEW)
     with st.container(horizontal=True, gap="large"):
         route = st.radio(
             "Who is to answer",
             list(ROUTES),
-            format_func=ROUTES.__getitem__,
+            format_func=lambda route: ROUTES[route].replace(Role.NEW.label, new),
             key="call-route",
             horizontal=True,
         )
@@ -52,7 +53,8 @@ def _show_calls(dash: Dashboard, route: Route, digit: str) -> None:
     with left:
         st.markdown(f"**curl** asks about {what} and shows the whole answer.")
         st.code(snippets.curl(dash.gateway, route, body), language="bash", wrap_lines=True)
-        st.markdown(BY_ANSWER if dash.in_cluster else "Twenty calls, counted by who answered.")
+        by_answer = BY_ANSWER.format(new=dash.snapshot().role_title(Role.NEW))
+        st.markdown(by_answer if dash.in_cluster else "Twenty calls, counted by who answered.")
         counted = snippets.counted(dash.gateway, route, by_answer=dash.in_cluster)
         st.code(counted, language="bash", wrap_lines=True)
     with right:

@@ -17,7 +17,7 @@ from mnist_dash.errors import DrawingError
 from mnist_dash.panels import strategy
 from mnist_dash.panels.drawing import SIDE
 from mnist_dash.panels.session import KeptDrawing, session
-from mnist_dash.preprocessing import prepare
+from mnist_dash.preprocessing import has_far_dot, prepare
 
 KEY: Final = "browser-tab"
 PNG: Final = "data:image/png;base64,"
@@ -140,8 +140,9 @@ def read_drawing(source: object) -> KeptDrawing | None:
         return None
     try:
         picture = Pictures.open(io.BytesIO(base64.b64decode(source.removeprefix(PNG))), formats=["PNG"])
-        pixels = picture.convert("RGBA").resize((SIDE, SIDE))  # a screen of high density has more pixels
-        return KeptDrawing(prepare(np.asarray(pixels)), source)
+        # A screen of high density has more pixels.
+        pixels = np.asarray(picture.convert("RGBA").resize((SIDE, SIDE)))
+        return KeptDrawing(prepare(pixels), source, has_far_dot(pixels))
     except (OSError, ValueError, binascii.Error, Pictures.DecompressionBombError, DrawingError):
         return None
 

@@ -10,7 +10,7 @@ import streamlit as st
 
 from mnist_dash.charts import percent
 from mnist_dash.dataset import load_digits
-from mnist_dash.domain import Promote, Role, SetSplit, Snapshot
+from mnist_dash.domain import Promote, Role, SetSplit, Snapshot, UndoPromote, describe
 from mnist_dash.errors import MnistDashError
 from mnist_dash.evidence import figures_html
 from mnist_dash.evidence.canary_check import (
@@ -19,6 +19,7 @@ from mnist_dash.evidence.canary_check import (
     CanaryCheck,
     CheckedDigit,
     CheckOptions,
+    CheckSetup,
     Guard,
     why_not_check,
 )
@@ -26,9 +27,11 @@ from mnist_dash.evidence.figures import CheckFigures, rank_disagreements, summar
 from mnist_dash.evidence.verdict import Outcome, Terms
 from mnist_dash.panels import actions, drawing
 from mnist_dash.panels.session import session, signed_in_user
-from mnist_dash.panels.theme import plain
+from mnist_dash.panels.theme import plain, shortened
 from mnist_dash.service import Dashboard
 
+NAME_LENGTH: Final = 14
+"""Characters of a model's name that fit under a picture."""
 REFRESH_SECONDS: Final = 1.0
 IDLE_SECONDS: Final = 3.0
 """How soon the page shows that others have started a check."""
@@ -147,7 +150,7 @@ def _show_check(dash: Dashboard, running: bool, page_dialog: object) -> None:
         with st.container(horizontal=True, vertical_alignment="center", key="check-progress"):
             _show_progress(dash, check)
         _show_figures(check, figures)
-        _show_confusions(figures)
+        _show_confusions(check, figures)
         _show_gallery(check)
 
 
@@ -195,6 +198,16 @@ def _show_next_step(dash: Dashboard, check: CanaryCheck, snapshot: Snapshot) -> 
                 args=(dash, SetSplit(0)),
                 help=f"All requests then go to {setup.current.name}; {setup.new.name} keeps running.",
             )
+    elif outcome is Outcome.NEW_IS_BETTER and snapshot.can_undo_promote:
+        st.button(
+            describe(UndoPromote(), snapshot),
+            key="check-undo",
+            type="primary",
+            icon=":material/undo:",
+            on_click=actions.apply_on_click,
+            args=(dash, UndoPromote(), snapshot.etag(Role.NEW)),
+            help="The roles and the split are then as before the promotion.",
+        )
     elif outcome is Outcome.NEW_IS_BETTER:
         st.button(
             f"Make New the Current: {setup.new.name}",
@@ -224,13 +237,13 @@ def _show_figures(check: CanaryCheck, figures: CheckFigures) -> None:
     st.caption(plain(figures_html.describe_terms(check)))
 
 
-def _show_confusions(figures: CheckFigures) -> None:
+def _show_confusions(check: CanaryCheck, figures: CheckFigures) -> None:
     box = st.expander("Which digits each model takes for which", key="confusions", on_change="rerun")
     if box.open:
         with box, st.container(horizontal=True, gap="medium"):
             for role in Role:
                 with st.container(width=340):
-                    st.markdown(f"**{role.label}**: digit down, answer across")
+                    st.markdown(f"**{plain(check.setup.name_of(role))}**: digit down, answer across")
                     st.html(figures_html.wrap(figures_html.draw_confusion(figures.models[role])))
 
 
@@ -243,17 +256,19 @@ def _show_gallery(check: CanaryCheck) -> None:
         return
     st.markdown(f"**Where they differ**: {len(differing)} of {len(check.rows):,} digits")
     with st.container(horizontal=True, gap="small", key="check-gallery"):
-        _show_digits(differing[:GALLERY])
+        _show_digits(differing[:GALLERY], check.setup)
 
 
-def _show_digits(rows: Sequence[CheckedDigit]) -> None:
+def _show_digits(rows: Sequence[CheckedDigit], setup: CheckSetup) -> None:
     images = load_digits().images
+    current_name, new_name = (plain(shortened(setup.name_of(role), NAME_LENGTH)) for role in Role)
     for row in rows:
         current, new = map(percent, (row.current_probability, row.new_probability))
         with st.container(width=132, gap="xsmall", key=f"differing-{row.place}"):
             st.image(images[row.place], width=84, alt=f"A digit of which MNIST says {row.truth}")
             st.caption(
-                f"MNIST says **{row.truth}**  \nCurrent {row.current}, {current}  \nNew {row.new}, {new}"
+                f"MNIST says **{row.truth}**  \n{current_name} {row.current}, {current}  \n"
+                f"{new_name} {row.new}, {new}"
             )
             label, key = f"Show no. {row.place}", f"try-{row.place}"
             if st.button(label, key=key, type="tertiary", on_click=_put_on_canvas, args=(row.place,)):

@@ -30,8 +30,9 @@ def show_folded(dash: Dashboard, dialog: Dialog, change: Change) -> None:
 
 def show(dash: Dashboard, dialog: Dialog, change: Change) -> None:
     """Show the preview; the cluster is asked once for each change and each state."""
-    st.caption(plain(describe(change)))
-    basis = change, basis_of(dash.snapshot())
+    snapshot = dash.snapshot()
+    st.caption(plain(describe(change, snapshot)))
+    basis = change, basis_of(snapshot)
     if not dialog.preview or dialog.preview[0] != basis:
         with st.spinner("Asking the cluster"):
             dialog.preview = basis, _ask(dash, change)

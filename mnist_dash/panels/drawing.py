@@ -19,7 +19,7 @@ from mnist_dash.domain import Image
 from mnist_dash.errors import DrawingError
 from mnist_dash.panels import canvas_controls
 from mnist_dash.panels.session import Sample, Session
-from mnist_dash.preprocessing import prepare
+from mnist_dash.preprocessing import has_far_dot, prepare
 
 SIDE: Final = 280
 HALF: Final = 136
@@ -36,6 +36,7 @@ def draw(state: Session) -> Image | DrawingError:
     st.header("Draw a digit", anchor=False)
     drawn = _pixels_of_sheet(state)
     sample = state.sample
+    state.has_far_dot = state.kept is not None and state.kept.has_far_dot
     if drawn is None:
         if shown := sample or state.kept:
             return shown.image  # the canvas does not send its initial drawing
@@ -43,9 +44,11 @@ def draw(state: Session) -> Image | DrawingError:
     try:
         picture = prepare(drawn)
     except DrawingError as error:
+        state.has_far_dot = False
         return error
     if sample and np.abs(picture - sample.drawn).max() < UNCHANGED:
         return sample.image
+    state.has_far_dot = has_far_dot(drawn)
     return picture
 
 

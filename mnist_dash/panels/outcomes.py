@@ -7,8 +7,8 @@ import streamlit as st
 from mnist_dash.domain import (
     Change,
     Deploy,
+    Deployment,
     Promote,
-    Release,
     Remove,
     Role,
     SetSplit,
@@ -33,30 +33,29 @@ def show_toasts(snapshot: Snapshot) -> None:
             st.toast(plain(outcome), icon=":material/check:", duration="short")
 
 
-def describe_outcome(change: Change, promoted: Release | None, snapshot: Snapshot) -> str | None:
+def describe_outcome(change: Change, before: Snapshot, snapshot: Snapshot) -> str | None:
     """Describe a change that is done; None while it is under way, empty if it failed or was superseded.
 
-    `promoted` is the release that was New when the change was applied.
+    `before` is the snapshot when it was applied.
     """
     match change:
         case SetSplit(percent):
             if snapshot.split_desired != percent:
                 return ""
-            return _describe_split(percent) if snapshot.split_observed == percent else None
+            return _describe_split(percent, snapshot) if snapshot.split_observed == percent else None
         case Remove(role):
             if snapshot.of(role):
                 return ""
-            return None if snapshot.waiting_for else f"{role.label} is removed."
+            return None if snapshot.waiting_for else f"{before.role_title(role)} is removed."
         case Deploy():
             return _describe_deployment(change, snapshot)
         case Promote() | UndoPromote():
-            return _describe_promotion(change, promoted, snapshot)
+            return _describe_promotion(change, before.new, snapshot)
 
 
-def _describe_split(percent: int) -> str:
-    if percent in (0, 100):
-        return f"All requests go to {(Role.NEW if percent else Role.CURRENT).label}."
-    return f"{percent} % of the requests go to New."
+def _describe_split(percent: int, snapshot: Snapshot) -> str:
+    title = snapshot.role_title(Role.NEW if percent else Role.CURRENT)
+    return f"{'All' if percent in (0, 100) else f'{percent} % of the'} requests go to {title}."
 
 
 def _describe_deployment(change: Deploy, snapshot: Snapshot) -> str | None:
@@ -71,11 +70,11 @@ def _describe_deployment(change: Deploy, snapshot: Snapshot) -> str | None:
 
 
 def _describe_promotion(
-    change: Promote | UndoPromote, promoted: Release | None, snapshot: Snapshot
+    change: Promote | UndoPromote, promoted: Deployment | None, snapshot: Snapshot
 ) -> str | None:
     current = snapshot.current
     if snapshot.interrupted_promotion or current is None:
         return ""
-    if snapshot.waiting_for or current.release is not promoted:
+    if snapshot.waiting_for or not promoted or current.release is not promoted.release:
         return None
     return f"{current.name} is the Current{' again' if isinstance(change, UndoPromote) else ''}."

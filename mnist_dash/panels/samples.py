@@ -14,11 +14,13 @@ from mnist_dash.panels.session import Outcome, Session
 from mnist_dash.service import Dashboard
 
 SEARCH_SECONDS: Final = 3.0
+MODEL_INPUT: Final = "What the model sees: 28x28 pixels, centred as in MNIST."
+DOT_LEFT_OUT: Final = "What the model sees. A dot far from the digit was left out."
 
 
 def show_differing(dash: Dashboard, state: Session, why_not: str) -> None:
     """Show the button that puts a digit on the canvas about which the models differ."""
-    st.caption(state.note_on_samples or "What the model sees: 28x28 pixels, centred as in MNIST.")
+    st.caption(state.note_on_samples or (DOT_LEFT_OUT if state.has_far_dot else MODEL_INPUT))
     st.button(
         "Where they differ",
         key="differing",

@@ -19,7 +19,6 @@ from mnist_dash.domain import (
     ModelCheck,
     Prediction,
     Promote,
-    Release,
     Remove,
     Role,
     SetSplit,
@@ -81,6 +80,8 @@ class KeptDrawing:
     image: Image
     source: str
     """The picture on the canvas as a data URL."""
+    has_far_dot: bool = False
+    """Whether a dot is left out of the image."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +115,8 @@ class Session:
     """The bundled digit on the sheet; strokes may have been added to it."""
     picture: Image | None = None
     """The digit on the canvas as the models get it."""
+    has_far_dot: bool = False
+    """Whether a dot on the canvas is left out of that digit."""
     kept: KeptDrawing | None = None
     """The drawing from before a reload that is on the sheet."""
     pixels: NDArray[np.uint8] | None = None
@@ -138,8 +141,8 @@ class Session:
     dialog: Dialog | None = None
     refusal: tuple[Change, MnistDashError] | None = None
     """The last change without a dialog, if it was refused."""
-    pending: list[tuple[Change, Release | None]] = field(default_factory=list)
-    """This visitor's changes until they are done, each with the release that was New before it."""
+    pending: list[tuple[Change, Snapshot]] = field(default_factory=list)
+    """This visitor's changes until they are done, each with what was deployed before it."""
     split_sent: int | None = None
     """The split that was sent last, until another one is chosen."""
     split_shown: int | None = None

@@ -34,10 +34,16 @@ def show(dash: Dashboard, snapshot: Snapshot, obstacle: str = "") -> None:
         # Defaults, for a browser that has lost what an earlier run set, because the next followed at once.
         index, percent = (0, None) if is_set else _defaults(snapshot)
         chosen = st.radio(
-            "Strategy", STRATEGIES, index, key=CHOSEN, horizontal=True, label_visibility="collapsed"
+            "Strategy",
+            STRATEGIES,
+            index,
+            snapshot.title_strategy,
+            key=CHOSEN,
+            horizontal=True,
+            label_visibility="collapsed",
         )
         st.slider(
-            "Percent of the requests that New receives",
+            f"Percent of the requests that {snapshot.role_title(Role.NEW)} receives",
             MIN_CANARY,
             MAX_CANARY,
             percent,
@@ -62,7 +68,8 @@ def describe_pending(snapshot: Snapshot) -> str:
     if snapshot.split_observed == snapshot.split_desired:
         return ""
     reason = snapshot.waiting_for or GATEWAY_PENDING
-    return f":material/hourglass_top: Desired: {describe_split(snapshot.split_desired)}. {plain(reason)}"
+    desired = describe_split(snapshot.split_desired, snapshot)
+    return f":material/hourglass_top: Desired: {desired}. {plain(reason)}"
 
 
 def find_choice(snapshot: Snapshot) -> int | None:
@@ -156,7 +163,7 @@ def _show_note(snapshot: Snapshot, unsent: int | None, why_not: str, refusal: Mn
         elif why_not or unsent is None:
             st.caption(why_not or describe_pending(snapshot))
         else:
-            st.caption(f"Not sent yet: {describe_split(unsent)}.")
+            st.caption(f"Not sent yet: {describe_split(unsent, snapshot)}.")
 
 
 def _show_preview_button(unsent: int | None, why_not: str) -> None:

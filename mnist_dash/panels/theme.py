@@ -12,7 +12,7 @@ from PIL import Image
 
 from mnist_dash import charts
 from mnist_dash.dataset import load_digits
-from mnist_dash.domain import Deployment, Role, State, Strategy
+from mnist_dash.domain import Deployment, Role, Snapshot, State, Strategy
 from mnist_dash.errors import MnistDashError
 
 COLOUR_NAME: Final = {Role.CURRENT: "violet", Role.NEW: "orange"}
@@ -126,10 +126,11 @@ def state_badge(state: State | None) -> str:
     return f":{colour}-badge[{icon} {state.value.capitalize()}]"
 
 
-def describe_split(split: int) -> str:
+def describe_split(split: int, snapshot: Snapshot) -> str:
     """Describe a split of 0 to 100 percent by its strategy: `Canary, 20 % to New`."""
     strategy = Strategy.from_split(split)
-    return f"{strategy}, {split} % to New" if strategy is Strategy.CANARY else str(strategy)
+    to = f", {split} % to {snapshot.role_title(Role.NEW)}" if strategy is Strategy.CANARY else ""
+    return f"{snapshot.title_strategy(strategy)}{to}"
 
 
 def describe_accuracy(model: Deployment) -> str:

@@ -19,7 +19,7 @@ from mnist_dash.domain import MODEL_NAME, ModelCheck
 from mnist_dash.errors import ModelError
 from mnist_dash.savedmodel.model import Model
 from mnist_dash.savedmodel.proto import read_signatures
-from mnist_dash.signature import SERVING_DEFAULT, adapter_of
+from mnist_dash.signature import SERVING_DEFAULT, Adapter, adapter_of, check_scale
 from mnist_dash.storage.base_diagnosis import find_newest, parse_version, version_folders
 from mnist_dash.storage.location import FolderLocation, Location, Progress, location_of
 
@@ -55,6 +55,7 @@ def check_model(base: str, *, client: Client | None = None, progress: Progress |
             signature = "" if adapter.signature == SERVING_DEFAULT else adapter.signature
             model = Model.load(local)
             trial = _try(model, load_digits(), takes_batches=adapter.input_shape[0] < 0)
+            _check_scale(model, adapter, trial.sample)
             warnings = [*_warn_of_ignored(location, version), *_warn_of_accuracy(model, trial)]
             warnings += [*_warn_of_signature(signature), *_warn_of_batches(trial)]
     accuracy, digits = float(trial.right.mean()), len(trial.right)
@@ -110,6 +111,15 @@ def _find_right(model: Model, digits: Digits, batch: int, seconds: float = math.
         part = slice(start, start + batch)
         right.append(model.probabilities(digits.images[part]).argmax(axis=1) == digits.labels[part])
     return np.concatenate(right or [np.empty(0, np.bool_)])
+
+
+def _check_scale(model: Model, adapter: Adapter, sample: Digits) -> None:
+    """Check what a model answers to single digits, as the dashboard sends them."""
+    answers = [
+        model.run(adapter.inputs(image[np.newaxis]), adapter.signature)[adapter.output_name]
+        for image in sample.images
+    ]
+    check_scale(np.concatenate(answers), adapter.where)
 
 
 def _warn_of_ignored(base: Location, version: int) -> list[str]:

@@ -131,7 +131,7 @@ def test_a_split_is_held_until_new_is_ready(dash: Dashboard, linear: str, cnn: s
     dash.set_split(100)
     snapshot = dash.snapshot()
     assert (snapshot.split_desired, snapshot.split_observed) == (100, 0)
-    assert "until New has a ready replica" in snapshot.waiting_for
+    assert "until the other model has a ready replica" in snapshot.waiting_for
     assert dash.predict(image).role is Role.CURRENT
     assert dash.wait_settled().split_observed == 100
     assert dash.predict(image).role is Role.NEW

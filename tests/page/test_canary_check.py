@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from mnist_dash.domain import Promote, Role, SetSplit, Snapshot
+from mnist_dash.domain import Promote, Role, SetSplit, Snapshot, UndoPromote
 from mnist_dash.evidence.canary_check import CanaryCheck, CheckOptions, Guard
 from mnist_dash.panels import lifecycle
 from mnist_dash.service import Dashboard
 from mnist_dash.settings import Settings
-from tests.fakes import FakeEngine, LabelledServing, deployment
+from tests.fakes import FakeEngine, LabelledServing, deployment, snapshot
 from tests.page.conftest import Canvas, Page
 
 WRONG = {Role.CURRENT: 10}
@@ -89,6 +89,16 @@ def test_new_that_is_better_can_be_made_the_current(page: Page, dash: Dashboard,
     assert engine.changes == [Promote()]
     assert "Other models are deployed now" in page.run().text
     assert not page.has("check-promote")
+
+
+def test_former_that_is_better_is_rolled_back_to(page: Page, dash: Dashboard, engine: FakeEngine) -> None:
+    """In the words of its card."""
+    engine.observed = snapshot(can_undo_promote=True)
+    page.click("start-check")
+    wait_for_end(dash)
+    assert page.run().at.button("check-undo").label == "Roll back to cnn"
+    page.click("check-undo")
+    assert engine.changes == [UndoPromote()]
 
 
 def test_a_current_that_is_better_gets_all_requests_back(

@@ -7,10 +7,12 @@ import random
 import numpy as np
 import pytest
 
+from mnist_dash.dataset import load_digits
 from mnist_dash.disagreements import Disagreements
 from mnist_dash.domain import Prediction, Role, Route, Snapshot, State, Strategy
 from mnist_dash.errors import ServingError
-from mnist_dash.panels import drawing
+from mnist_dash.panels import drawing, samples
+from mnist_dash.preprocessing import has_far_dot
 from mnist_dash.service import Dashboard
 from mnist_dash.serving.recording_client import RecordingClient
 from tests.fakes import LINEAR, FakeEngine, FakeServing, deployment, snapshot, sure_of
@@ -68,6 +70,31 @@ def test_a_dot_sends_nothing(page: Page, canvas: Canvas, serving: FakeServing) -
     page.click("predict")
     assert "only a dot" in page.text
     assert serving.asked == []
+
+
+def test_a_dot_that_is_left_out_is_said_beside_the_picture_of_the_digit(page: Page, canvas: Canvas) -> None:
+    """In place of the usual caption, and for this drawing only."""
+    canvas.draw_stroke()
+    assert samples.MODEL_INPUT in page.run().text
+    assert canvas.pixels is not None
+    canvas.pixels[240:250, 260:270, :3] = 255
+    assert samples.DOT_LEFT_OUT in page.run().text
+    page.click("clear")
+    assert samples.DOT_LEFT_OUT not in page.text
+
+
+def test_a_dot_of_one_of_mnists_own_digits_is_not_left_out(
+    page: Page, canvas: Canvas, serving: FakeServing
+) -> None:
+    """The model gets the digit as it is in MNIST."""
+    place = 1001
+    drawing.put_sample(page.at.session_state["session"], place)
+    page.run()
+    assert canvas.pixels is not None
+    assert has_far_dot(canvas.pixels)
+    assert samples.DOT_LEFT_OUT not in page.text
+    page.click("predict")
+    np.testing.assert_array_equal(serving.asked[-1][0], load_digits().images[place])
 
 
 def test_the_error_of_an_empty_canvas_goes_once_there_is_a_digit(page: Page, canvas: Canvas) -> None:

@@ -144,6 +144,18 @@ def test_a_promotion_can_be_undone_by_a_button_that_names_its_effect(page: Page,
     assert engine.observed == snapshot()
 
 
+def test_after_a_promotion_the_whole_page_says_former(page: Page, engine: FakeEngine) -> None:
+    """Strategy, its controls and notes, and the calls, as on the card."""
+    engine.observed = snapshot(can_undo_promote=True, split_desired=0, split_observed=0)
+    page.choose(Strategy.NEW_ONLY)
+    assert page.at.radio("strategy").options == ["Current only", "Former only", "Canary"]
+    assert page.at.slider("canary-percent").label == "Percent of the requests that Former receives"
+    assert "Not sent yet: Former only." in page.text
+    page.open("Call it")
+    assert page.at.radio("call-route").options[-1] == "Always Former"
+    assert "All requests go to Former." in page.click("set-strategy").text
+
+
 def test_undoing_in_two_browsers_is_one_undo(page: Page, engine: FakeEngine) -> None:
     """The second click changes nothing and reports nothing."""
     page.click("promote").click("promote-confirm").run()

@@ -33,12 +33,13 @@ LAYERS = [
         "traffic_generator",
     },
     {"evidence", "savedmodel", "serving", "storage", "train"},
+    {"engine"},
     {"cluster", "local"},
     {"service"},
     {"panels"},
 ]
 MIRRORED = {"engine", "snapshot"}
-"""Modules that both engines have, for the same purpose."""
+"""Modules that both engines have, for the same purpose; the interface of both is an `engine` too."""
 LONGEST_CHAIN = 12
 
 

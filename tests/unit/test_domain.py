@@ -77,6 +77,8 @@ def test_requests_are_answered_while_current_has_a_ready_replica() -> None:
         (snapshot(), Promote(), "Make New the Current"),
         (snapshot(can_undo_promote=True), Remove(Role.NEW), "Remove Former"),
         (snapshot(can_undo_promote=True), SetSplit(20), "Set strategy: Canary 20 %"),
+        (snapshot(), SetSplit(100), "Set strategy: New only"),
+        (snapshot(can_undo_promote=True), SetSplit(100), "Set strategy: Former only"),
         (snapshot(can_undo_promote=True), UndoPromote(), "Roll back to cnn"),
     ],
 )

@@ -55,9 +55,17 @@ def test_an_outcome_is_described_once_it_is_observed(
     change: Change, observed: Snapshot, outcome: str | None
 ) -> None:
     """Neither before, nor if it failed or another change has come after it."""
-    assert describe_outcome(change, Release.BLUE, observed) == outcome
+    before = snapshot(new=deployment(Role.NEW, release=Release.BLUE))
+    assert describe_outcome(change, before, observed) == outcome
 
 
 def test_a_promotion_is_under_way_until_the_release_is_current() -> None:
     """The release that was New when it was asked for."""
-    assert describe_outcome(Promote(), Release.GREEN, snapshot()) is UNDER_WAY
+    assert describe_outcome(Promote(), snapshot(), snapshot()) is UNDER_WAY
+
+
+def test_after_a_promotion_the_words_are_those_of_the_buttons() -> None:
+    """The former model is Former, until it is removed or another one is deployed there."""
+    before = snapshot(can_undo_promote=True)
+    assert describe_outcome(SetSplit(20), before, before) == "20 % of the requests go to Former."
+    assert describe_outcome(Remove(Role.NEW), before, snapshot(new=None)) == "Former is removed."

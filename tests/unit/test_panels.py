@@ -57,11 +57,18 @@ def test_each_role_has_a_colour_and_an_icon_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("split", "words"), [(0, "Current only"), (1, "Canary, 1 % to New"), (100, "New only")]
+    ("split", "is_former", "words"),
+    [
+        (0, False, "Current only"),
+        (1, False, "Canary, 1 % to New"),
+        (100, False, "New only"),
+        (1, True, "Canary, 1 % to Former"),
+        (100, True, "Former only"),
+    ],
 )
-def test_a_split_is_named_after_its_strategy(split: int, words: str) -> None:
+def test_a_split_is_named_after_its_strategy(split: int, is_former: bool, words: str) -> None:
     """As in the radio, with the percentage of a canary."""
-    assert theme.describe_split(split) == words
+    assert theme.describe_split(split, snapshot(can_undo_promote=is_former)) == words
 
 
 @pytest.mark.parametrize(
@@ -127,6 +134,7 @@ def test_a_kept_drawing_is_prepared_as_it_was_on_the_canvas() -> None:
     assert kept.image.shape == (28, 28)
     assert kept.image.max() > 0.9
     assert np.abs(kept.image - twice.image).max() < 0.05
+    assert not kept.has_far_dot
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def test_with_both_models_ready_there_is_no_obstacle() -> None:
         (why_not_predict(NO_CURRENT, Route.NEW), "Deploy a Current model first"),
         (why_not_predict(snapshot(current=deployment(ready=0))), "no ready replica"),
         (why_not_predict(NO_NEW, Route.NEW), "Deploy a New model first"),
-        (why_not_predict(STARTING, Route.NEW), "Loading the model."),
+        (why_not_predict(STARTING, Route.NEW), "Former has no ready replica. Loading the model."),
         (why_not_predict(snapshot(trouble="The gateway is starting.")), "The gateway is starting."),
         (why_not(NO_NEW, SetSplit(20)), "Deploy a New model first"),
         (why_not(NO_CURRENT, SetSplit(100)), "Deploy a Current model first"),

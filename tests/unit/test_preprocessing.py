@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 import mnist_dash
 from mnist_dash.dataset import load_digits
 from mnist_dash.errors import DrawingError
-from mnist_dash.preprocessing import CENTRE, DIGIT, ink_box, ink_of, prepare
+from mnist_dash.preprocessing import CENTRE, DIGIT, has_far_dot, ink_box, ink_of, prepare
 
 CANVAS = 280
 CNN = Path(mnist_dash.__file__).parent / "data" / "models" / "cnn" / "model" / "1"
@@ -142,13 +142,17 @@ def test_faint_noise_does_not_widen_the_digit() -> None:
 def test_a_dot_far_from_the_digit_is_left_out(dots: list[tuple[int, int]]) -> None:
     """A stray click on any side would make a small digit still smaller."""
     clicks = canvas(*((x, y, x + 4, y) for x, y in dots))
-    np.testing.assert_array_equal(prepare(np.maximum(seven(90, 60, 60), clicks)), prepare(seven(90, 60, 60)))
+    drawing = np.maximum(seven(90, 60, 60), clicks)
+    np.testing.assert_array_equal(prepare(drawing), prepare(seven(90, 60, 60)))
+    assert has_far_dot(drawing)
+    assert not has_far_dot(seven(90, 60, 60))
 
 
 def test_a_dot_near_the_digit_is_part_of_it() -> None:
     """As a stroke that was not drawn to its end."""
     with_dot = np.maximum(seven(60, 60, 150), canvas((180, 210, 180, 210)))
     assert not np.array_equal(prepare(with_dot), prepare(seven(60, 60, 150)))
+    assert not has_far_dot(with_dot)
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from mnist_dash.errors import ModelError
-from mnist_dash.signature import Signature, Tensor, adapter_of, shape_for, show, to_probabilities
+from mnist_dash.signature import (
+    Signature,
+    Tensor,
+    adapter_of,
+    check_scale,
+    shape_for,
+    show,
+    to_probabilities,
+)
 
 DIGITS = np.arange(3 * 784, dtype=np.float32).reshape(3, 28, 28)
 PIXELS = Tensor("x:0", "DT_FLOAT", (-1, 784))
@@ -78,10 +87,35 @@ def test_half_precision_probabilities_are_known_as_such() -> None:
     assert np.abs(answer - rows).max() < 0.01
 
 
-def test_percentages_are_probabilities() -> None:
+@pytest.mark.parametrize("total", [1, 100, 255])
+def test_percentages_and_bytes_are_probabilities(total: int) -> None:
     """Softmax would be certain of each."""
     rows = np.random.default_rng(0).dirichlet(np.ones(10), 5)
-    assert np.allclose(to_probabilities(rows * 100), rows)
+    assert np.allclose(to_probabilities(rows * total), rows)
+    check_scale(rows * total)
+
+
+@pytest.mark.parametrize("scale", [0.5, 2, 1000])
+def test_probabilities_on_another_scale_are_refused(scale: float) -> None:
+    """Several answers show the scale."""
+    rows = np.random.default_rng(0).dirichlet(np.full(10, 0.1), 20)
+    with pytest.raises(ModelError, match=f"always add up to {scale:g}: they are no logits"):
+        check_scale((rows * scale).astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    "logits",
+    [
+        np.random.default_rng(0).normal(size=(20, 10)),
+        np.random.default_rng(0).normal(1000, 1, (20, 10)),
+        np.maximum(np.random.default_rng(0).normal(size=(20, 10)), 0),
+        np.tile([0.0] * 9 + [5.0], (20, 1)),
+    ],
+    ids=["usual", "with an offset", "after a ReLU", "always the same"],
+)
+def test_logits_are_no_probabilities_on_another_scale(logits: NDArray[np.float64]) -> None:
+    """Their sums differ, or none is near 0, or they do not depend on the digit."""
+    check_scale(logits)
 
 
 def test_logits_become_probabilities() -> None:

@@ -91,6 +91,15 @@ def test_a_deployment_that_becomes_ready_says_its_version_and_replicas(before: S
     ]
 
 
+def test_after_a_promotion_the_words_are_those_of_the_controls(observer: Observer) -> None:
+    """The former model is Former there."""
+    starting = deployment(Role.NEW, ready=0, state=State.DEGRADED)
+    held = snapshot(new=starting, split_observed=0, waiting_for=SPLIT_HELD, can_undo_promote=True)
+    assert observer.see(held) == [(EventKind.HELD, "cnn", "Canary 20 %: Former has no ready replica.")]
+    all_to_former = snapshot(split_desired=100, split_observed=100, can_undo_promote=True)
+    assert observer.see(all_to_former) == [(EventKind.SPLIT, "", "Former only.")]
+
+
 def test_another_version_in_the_folder_is_reported_once(observer: Observer) -> None:
     """A restart, during which no version is known, does not load it anew."""
     second, none = (

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from aiohttp import HttpVersion11, hdrs, web
 
-from mnist_dash.domain import ROUTE_HEADER, SERVED_BY_HEADER
+from mnist_dash.domain import ROUTE_HEADER, SERVED_BY_HEADER, Role
 from mnist_dash.local.gateway.balancer import UpstreamPool, decide
 from mnist_dash.local.gateway.proxy import (
     MAX_BODY,
@@ -56,7 +56,7 @@ class GatewayApp(web.Server):
         update = RoutingUpdate.from_line(line)
         self._pool.apply(update)
         self._has_routing.set()
-        log.info("%s", update)
+        log.info("%s", describe_routing(update))
 
     async def answer(self, request: web.BaseRequest) -> web.Response:
         """Answer one request: with a replica's answer, or with a JSON error of the gateway's own."""
@@ -86,6 +86,16 @@ class GatewayApp(web.Server):
                 await self._has_routing.wait()
         except TimeoutError as error:
             raise ProxyError(503, "The gateway is starting. Try again in a few seconds.") from error
+
+
+def describe_routing(update: RoutingUpdate) -> str:
+    """Describe the routing of an update in a line of the log."""
+    table = update.table
+    replicas = (
+        f"{role.label}: {', '.join(f'{it.replica} at {it.url}' for it in table.of(role)) or 'no replica'}"
+        for role in Role
+    )
+    return f"Routing {update.id}: {table.split} % to New. {'; '.join(replicas)}."
 
 
 async def receive(request: web.BaseRequest, seconds: float) -> ProxyRequest:

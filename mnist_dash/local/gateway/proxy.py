@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import logging
+import os
+import re
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -100,6 +102,14 @@ async def read_body(stream: aiohttp.StreamReader, too_large: ProxyError) -> byte
     return bytes(body)
 
 
+def reason_of(error: aiohttp.ClientError) -> str:
+    """Return why a replica did not answer: aiohttp's own texts hold tuples and bytes in Python's notation."""
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
+    message = str(getattr(error, "message", "") or error or type(error).__name__)
+    return re.split(r"\n|: <", message)[0].rstrip(" :.")
+
+
 class Proxy:
     """The connections to the replicas."""
 
@@ -129,7 +139,7 @@ class Proxy:
             except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
                 upstream.avoid(time.monotonic())
                 status = 504 if isinstance(error, aiohttp.ConnectionTimeoutError) else 502
-                log.warning("%s cannot be reached: %s", upstream.backend.replica, error)
+                log.warning("%s cannot be reached: %s.", upstream.backend.replica, reason_of(error))
         names = ", ".join(upstream.backend.replica for upstream in upstreams)
         problem = f"No replica of the {role.label} model accepts a connection ({names})."
         problem += " Replicas that died are replaced; try again in a few seconds."
@@ -155,12 +165,12 @@ class Proxy:
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
             raise  # nothing was sent
         except TimeoutError as error:
-            log.warning("%s did not answer in time", backend.replica)
+            log.warning("%s did not answer in time.", backend.replica)
             problem = f"{who} did not answer within {self._timeouts.answer:g} s."
             problem += " Send fewer images at once, or deploy more replicas."
             raise ProxyError(504, problem, served_by) from error
         except aiohttp.ClientError as error:
-            log.warning("%s broke off: %r", backend.replica, error)
+            log.warning("%s broke off: %s.", backend.replica, reason_of(error))
             problem = f"{who} broke off before it had answered. The request was not repeated."
             raise ProxyError(502, problem, served_by) from error
         headers = end_to_end(response.headers)

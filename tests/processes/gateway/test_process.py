@@ -18,6 +18,7 @@ from mnist_dash.subprocesses import Exited
 from tests.processes.gateway.harness import (
     BODY,
     PATIENCE,
+    Answer,
     Gateway,
     Replica,
     Response,
@@ -54,6 +55,25 @@ def test_an_update_is_drained_only_after_the_requests_before_it(
         blue.free.set()
         gate.wait(Drained(number))
         assert slow.result(PATIENCE).replica == "blue-1"
+
+
+def test_the_log_is_plain_text(mortal: Gateway, blue: Replica) -> None:
+    """Each routing, and why a replica did not answer, without Python's notation."""
+    mortal.route(20, current=[blue])
+    for answer in (Answer(cut_after=0), Answer(cut_after=80), Answer(headers=[("X Y", "no header")])):
+        blue.answer = answer
+        assert mortal.ask().status == 502
+    blue.kill()
+    assert mortal.ask().status == 502
+    mortal.process.terminate()
+    mortal.wait(ENDED_WELL)
+    assert [line.split(maxsplit=1)[1] for line in mortal.process.log.splitlines()] == [
+        f"Routing 1: 20 % to New. Current: blue-1 at {blue.backend.url}; New: no replica.",
+        "blue-1 broke off: Server disconnected.",
+        "blue-1 broke off: Response payload is not completed.",
+        "blue-1 broke off: Invalid header token.",
+        "blue-1 cannot be reached: Connection refused.",
+    ]
 
 
 def load(gate: Gateway, failures: list[Response]) -> None:

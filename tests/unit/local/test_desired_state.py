@@ -13,6 +13,8 @@ import pytest
 from mnist_dash.domain import HistoryEntry, Release, Role
 from mnist_dash.local.desired_state import BUNDLED, DesiredState, Spec, StateFile
 
+FIRST_MOMENT, LAST_MOMENT = -62_135_596_800, 253_402_300_799
+"""Of the years 1 and 9999 in UTC: in some zones they are in a year that does not exist."""
 BOTH = replace(DesiredState().deploy(Role.CURRENT, "/a", 1).deploy(Role.NEW, "/b", 2), split=20)
 
 
@@ -94,7 +96,8 @@ def test_the_history_keeps_the_last_fifty_changes(file: StateFile) -> None:
 def test_a_damaged_change_is_left_out_of_the_history(file: StateFile) -> None:
     """The other changes and the state stay."""
     good = {"at": 1.0, "by": "ada", "what": "x"}
-    damaged = [{"at": 1.0}, {**good, "at": "noon"}, {**good, "by": None}, {**good, "at": 1e300}, 3, None]
+    damaged = [{"at": 1.0}, {**good, "at": "noon"}, {**good, "by": None}, 3, None]
+    damaged += [{**good, "at": at} for at in (1e18, 1e300, -1e18, LAST_MOMENT, FIRST_MOMENT)]
     for history in ([*damaged, good], 3, None):
         file.path.write_text(json.dumps({**GOOD, "history": history}))
         loaded = file.load()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mnist_dash.domain import Role, State
+from mnist_dash.domain import State
 from mnist_dash.local.desired_state import Spec
 from mnist_dash.local.plan import Phase, Plan, ReplicaStatus, RestartHistory, delay, plan, status_of
 
@@ -123,7 +123,7 @@ def test_each_state_has_its_cause(
     replicas: list[ReplicaStatus], restarts: RestartHistory, failed_redeploy: str, state: State, cause: str
 ) -> None:
     """The cause quotes the reason of the last end."""
-    status = status_of(Role.NEW, SPEC, replicas, restarts, FORMER.base, failed_redeploy=failed_redeploy)
+    status = status_of("New", SPEC, replicas, restarts, FORMER.base, failed_redeploy=failed_redeploy)
     assert status.state is state
     assert cause in status.cause
     assert bool(status.cause) == (state is not State.READY)
@@ -148,4 +148,4 @@ def test_a_restart_says_when_it_is_over(
 ) -> None:
     """If that is known."""
     killed = RestartHistory(in_a_row=1, reason="It was killed by signal SIGKILL.")
-    assert status_of(Role.NEW, SPEC, replicas, killed, ready_in=ready_in).cause.startswith(cause)
+    assert status_of("New", SPEC, replicas, killed, ready_in=ready_in).cause.startswith(cause)

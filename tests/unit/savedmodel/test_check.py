@@ -22,6 +22,7 @@ from tests.models import (
     INVERTED,
     ROWS,
     change,
+    double_answers,
     make_base,
     set_weight,
     use_foreign_operation,
@@ -103,6 +104,17 @@ def test_a_model_is_judged_by_the_signature_that_fits(tmp_path: Path) -> None:
     found = check_model(str(make_base(tmp_path, EXAMPLE)))
     assert (found.input_shape, found.accuracy) == (UNKNOWN_RANK, 0.92)
     assert found.warnings[0].endswith('other programs must send "signature_name": "predict_images".')
+
+
+def test_probabilities_on_a_scale_of_their_own_are_refused(tmp_path: Path) -> None:
+    """They would count as logits: too sure of most digits, or not sure of any."""
+    folder = make_base(tmp_path, EXAMPLE) / "model" / "1"
+    change(folder, double_answers)
+    with pytest.raises(ModelError) as caught:
+        check_model(str(tmp_path))
+    assert caught.value.problem == (
+        f"{folder} answers with ten numbers that always add up to 2: they are no logits."
+    )
 
 
 def test_branches_are_judged_by_what_is_served(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ STYLE: Final = f"""<style>
 {SCOPE} p {{ font-size: 14px; margin: 4px 0 0; }}
 {SCOPE} i.current, {SCOPE} i.new {{ display: inline-block; width: 10px; height: 10px; flex: none; }}
 {SCOPE} i.current {{ background: {COLOUR[Role.CURRENT]}; border-radius: 50%; }}
-{SCOPE} i.new {{ background: {COLOUR[Role.NEW]}; }}
+{SCOPE} i.new {{ background: {COLOUR[Role.NEW]}; clip-path: polygon(50% 0, 100% 100%, 0 100%); }}
 {SCOPE} .evidence {{ position: relative; height: 260px; overflow: hidden; }}
 {SCOPE} .evidence > * {{ position: absolute; left: 0; right: 0; box-sizing: border-box; }}
 {SCOPE} .evidence div {{

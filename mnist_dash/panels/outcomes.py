@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import streamlit as st
 
 from mnist_dash.domain import (
@@ -17,7 +19,9 @@ from mnist_dash.domain import (
     UndoPromote,
 )
 from mnist_dash.panels.session import session
-from mnist_dash.panels.theme import plain
+from mnist_dash.panels.theme import plain, shortened
+
+NAME_LENGTH: Final = 24
 
 
 def show_toasts(snapshot: Snapshot) -> None:
@@ -58,6 +62,11 @@ def _describe_split(percent: int, snapshot: Snapshot) -> str:
     return f"{'All' if percent in (0, 100) else f'{percent} % of the'} requests go to {title}."
 
 
+def _shortened_name(model: Deployment) -> str:
+    """Return a name that leaves the toast so low that it does not reach a dialog's cross."""
+    return shortened(model.name, NAME_LENGTH)
+
+
 def _describe_deployment(change: Deploy, snapshot: Snapshot) -> str | None:
     model = snapshot.of(change.role)
     if model is None or model.state is State.FAILED:
@@ -66,7 +75,8 @@ def _describe_deployment(change: Deploy, snapshot: Snapshot) -> str | None:
         return None
     if (model.base, model.desired) != (change.check.base, change.replicas):
         return ""
-    return f"{model.name} is ready as {change.role.label}: {model.ready} of {model.desired} replicas."
+    ready = f"{model.ready} of {model.desired} replicas"
+    return f"{_shortened_name(model)} is ready as {change.role.label}: {ready}."
 
 
 def _describe_promotion(
@@ -77,4 +87,4 @@ def _describe_promotion(
         return ""
     if snapshot.waiting_for or not promoted or current.release is not promoted.release:
         return None
-    return f"{current.name} is the Current{' again' if isinstance(change, UndoPromote) else ''}."
+    return f"{_shortened_name(current)} is the Current{' again' if isinstance(change, UndoPromote) else ''}."

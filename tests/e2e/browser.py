@@ -46,7 +46,13 @@ class Visitor:
     """A browser context of its own on the page at `address`; `errors` are those of its console."""
 
     def __init__(
-        self, browser: Browser, address: str, width: int = 1280, height: int = 800, theme: Theme = "light"
+        self,
+        browser: Browser,
+        address: str,
+        width: int = 1280,
+        height: int = 800,
+        theme: Theme = "light",
+        zone: str | None = None,
     ) -> None:
         phone = width < 600
         self.context = browser.new_context(
@@ -54,6 +60,7 @@ class Visitor:
             has_touch=phone,
             is_mobile=phone,
             color_scheme=theme,
+            timezone_id=zone,
         )
         self.context.set_default_timeout(PATIENCE)
         self.start_over(address)

@@ -43,8 +43,8 @@ def visit(
     """Opens the page in a browser context of its own; afterwards none may have complained."""
     visitors: list[Visitor] = []
 
-    def open_page(width: int = 1280, height: int = 800, query: str = "") -> Visitor:
-        visitors.append(Visitor(browser, f"{dashboard.page}/?{query}", width, height))
+    def open_page(width: int = 1280, height: int = 800, query: str = "", zone: str | None = None) -> Visitor:
+        visitors.append(Visitor(browser, f"{dashboard.page}/?{query}", width, height, zone=zone))
         return visitors[-1]
 
     yield open_page

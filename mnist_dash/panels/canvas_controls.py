@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Final
 
@@ -45,7 +46,7 @@ const pages = new WeakMap();
 
 function connect(parent) {
   const button = parent.querySelector("button");
-  const page = { hinted: false, drawing: false, root: null };
+  const page = { hinted: false, kept: false, drawing: false, root: null };
   const watch = new MutationObserver(update);
 
   // The canvas comes later than its controls, and a new one replaces it when the page is laid out anew.
@@ -70,9 +71,19 @@ function connect(parent) {
     return page.root?.querySelector(`.dc-toolbar button[title="${name}"]`);
   }
   function update() {
-    button.disabled = tool("Undo")?.disabled ?? true;
+    button.disabled = !page.kept && (tool("Undo")?.disabled ?? true);
     const hint = page.root?.querySelector(".hint");
     if (hint) hint.hidden = !page.hinted || page.drawing || !button.disabled;
+  }
+  // Below the strokes may lie a drawing from before a reload, which is none to the canvas.
+  function undo() {
+    const last = tool("Undo");
+    if (last && !last.disabled) last.click();
+    else if (page.kept) {
+      page.kept = false;
+      page.takeBack();
+      update();
+    }
   }
   function onKey(event) {
     const key = event.key.toLowerCase();
@@ -80,15 +91,16 @@ function connect(parent) {
     const typing = event.composedPath()[0].matches?.(IN_TEXT) || document.querySelector("[role=dialog]");
     if (!name || typing || !(event.ctrlKey || event.metaKey) || event.altKey) return;
     event.preventDefault();
-    tool(name)?.click();
+    if (name === "Undo") undo();
+    else tool(name)?.click();
   }
   const onRelease = () => { page.drawing = false; };
   const timer = setInterval(attach, 100);
-  button.addEventListener("click", () => tool("Undo")?.click());
+  button.addEventListener("click", undo);
   document.addEventListener("keydown", onKey);
   document.addEventListener("pointerup", onRelease);
   document.addEventListener("pointercancel", onRelease);
-  page.show = (hinted) => { page.hinted = hinted; attach(); update(); };
+  page.show = (data, takeBack) => { Object.assign(page, data, { takeBack }); attach(); update(); };
   page.close = () => {
     clearInterval(timer);
     watch.disconnect();
@@ -99,9 +111,9 @@ function connect(parent) {
   return page;
 }
 
-export default function ({ parentElement, data }) {
+export default function ({ parentElement, data, setTriggerValue }) {
   if (!pages.has(parentElement)) pages.set(parentElement, connect(parentElement));
-  pages.get(parentElement).show(data.hinted);
+  pages.get(parentElement).show(data, () => setTriggerValue("taken_back", true));
   return () => {
     pages.get(parentElement)?.close();
     pages.delete(parentElement);
@@ -110,9 +122,18 @@ export default function ({ parentElement, data }) {
 """
 
 
-def show(*, hinted: bool) -> None:
-    """Show Undo stroke, and a hint on the canvas if it is `hinted`."""
-    _component()(key="undo-stroke", data={"hinted": hinted}, width="stretch", height="content")
+def show(*, hinted: bool, kept: bool, on_take_back: Callable[[], None]) -> None:
+    """Show Undo stroke, and a hint on the canvas if it is `hinted`.
+
+    If the canvas has a `kept` drawing on it, undoing it after all strokes calls `on_take_back`.
+    """
+    _component()(
+        key="undo-stroke",
+        data={"hinted": hinted, "kept": kept},
+        width="stretch",
+        height="content",
+        on_taken_back_change=on_take_back,
+    )
 
 
 @cache

@@ -93,7 +93,7 @@ def show_buttons(state: Session, *, empty: bool) -> DeltaGenerator:
     with st.container(horizontal=True, width=SIDE, gap="xsmall", key="drawing-buttons"):
         room = st.container(width=HALF)
         with st.container(width=HALF):
-            canvas_controls.show(hinted=empty)
+            canvas_controls.show(hinted=empty, kept=state.kept is not None, on_take_back=state.start_sheet)
         st.button("Clear", key="clear", on_click=state.start_sheet, width=HALF)
         st.button("Sample", key="sample", on_click=put_sample, args=(state,), width=HALF)
     return room

@@ -13,6 +13,10 @@ from tests.e2e.browser import PATIENCE, Visitor
 from tests.e2e.conftest import Visit
 from tests.e2e.server import Server, serve
 
+PAPER = """[...document.querySelectorAll(".st-key-paper *")].map((it) => it.shadowRoot)
+  .map((it) => it?.querySelector("canvas.dc-canvas")).find((it) => it)?.toDataURL()"""
+SHOWS, SHOWS_OTHER = f"(pixels) => {PAPER} === pixels", f"(pixels) => ({PAPER} ?? pixels) !== pixels"
+"""Whether the canvas has this picture, or another one."""
 STOPPED = "The dashboard has stopped"
 
 
@@ -32,6 +36,26 @@ def test_a_reload_keeps_drawing_switches_and_an_unsent_split(visitor: Visitor) -
     expect(visitor.part("compare").get_by_role("switch")).to_be_checked(timeout=PATIENCE)
     visitor.press("predict")
     visitor.reads("answer", "both say 7")
+
+
+def test_undo_takes_back_strokes_and_then_the_drawing_from_before_a_reload(visitor: Visitor) -> None:
+    """The canvas itself does not count it as a stroke."""
+    blank = visitor.pixels()
+    visitor.draw(7)
+    visitor.page.reload()
+    visitor.has_drawing()
+    button = visitor.part("undo-stroke").get_by_role("button")
+    expect(button).to_be_enabled(timeout=PATIENCE)
+    visitor.page.wait_for_function(SHOWS_OTHER, arg=blank)
+    kept = visitor.pixels()
+    visitor.draw(1)
+    assert visitor.pixels() != kept
+    button.click()
+    visitor.page.wait_for_function(SHOWS, arg=kept)
+    button.click()
+    expect(visitor.page.get_by_alt_text("Empty picture")).to_be_visible(timeout=PATIENCE)
+    visitor.page.wait_for_function(SHOWS, arg=blank)
+    expect(button).to_be_disabled(timeout=PATIENCE)
 
 
 def test_a_cleared_sheet_stays_blank(visitor: Visitor) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Self
+from typing import Self, TypeVar
 
 from mnist_dash import preconditions, route_check
 from mnist_dash.dataset import load_digits
@@ -62,7 +62,10 @@ from mnist_dash.traffic import (
 from mnist_dash.traffic_generator import DEFAULT_RATE, SENDERS, TrafficGenerator
 
 POLL_SECONDS = 0.05
+CALLS = 32
+"""Most calls of `submit` under way at once."""
 PROGRESS_SECONDS = 1.0
+Result = TypeVar("Result")
 
 
 class Dashboard:
@@ -73,6 +76,7 @@ class Dashboard:
         self._serving = serving
         self._context = ChangeContext()
         self._pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="mnist-dash-compare")
+        self._calls = ThreadPoolExecutor(CALLS, thread_name_prefix="mnist-dash-call")
         self._background = ThreadPoolExecutor(SENDERS, thread_name_prefix="mnist-dash-background")
         self._answers = AnswerStore()
         self._events = EventLog()
@@ -103,7 +107,7 @@ class Dashboard:
         """Stop the models (local engine) or disconnect (cluster); may be called twice."""
         self._generator.close()
         self._checks.close()
-        for pool in (self._background, self._pool):
+        for pool in (self._background, self._calls, self._pool):
             pool.shutdown(wait=False, cancel_futures=True)
         self._serving.close()
         self._engine.close()
@@ -220,6 +224,16 @@ class Dashboard:
                 raise EngineError(f"Not settled after {timeout:g} s. {' '.join(reasons)}".strip())
             time.sleep(POLL_SECONDS)
         return snapshot
+
+    def submit(self, call: Callable[[], Result]) -> Future[Result]:
+        """Run a call of this dashboard in a thread of its own, for a caller who need not wait for the result.
+
+        Raises EngineError once the dashboard is closed.
+        """
+        try:
+            return self._calls.submit(call)
+        except RuntimeError:
+            raise EngineError("The dashboard has been closed.", "Start it again.") from None
 
     def predict(self, image: Image, route: Route = Route.SPLIT, *, truth: int | None = None) -> Prediction:
         """Classify one digit, (28, 28) float32 in [0, 1], through the gateway; raises ServingError.

@@ -9,28 +9,74 @@ import streamlit as st
 
 from mnist_dash.domain import Change, Snapshot
 from mnist_dash.errors import EngineError, MnistDashError, ModelError
-from mnist_dash.panels.session import Dialog, session, signed_in_user
+from mnist_dash.panels import background
+from mnist_dash.panels.session import Dialog, SentChange, session, signed_in_user
 from mnist_dash.panels.theme import show_problem
 from mnist_dash.service import Dashboard
 
 Button = Callable[..., bool]
 """`st.button`, or `st.form_submit_button` within a form."""
+SENDING = "Sending the change."
+INTERRUPTED = "Finish the promotion or take it back first."
 TAKE_OVER = "Take it over", "take-over", ":material/front_hand:"
 
 
 def apply_on_click(dash: Dashboard, change: Change, expected: str = "", *, take_over: bool = False) -> None:
-    """Apply a change from a button's callback; the next run shows the error, if there is one."""
-    session().refusal = None
+    """Apply a change from a button's callback; a later run shows the error, if there is one.
+
+    While the engine has not accepted or refused a change, others are ignored.
+    """
+    state = session()
+    if state.sent:
+        return
+    state.refusal = None
     try:
-        _apply(dash, change, take_over=take_over, expected=expected)
+        state.sent = _send(dash, change, take_over=take_over, expected=expected)
     except MnistDashError as error:
-        session().refusal = change, error
+        state.refusal = change, error
+    else:
+        receive_result(background.AT_ONCE_SECONDS)
 
 
-def _apply(dash: Dashboard, change: Change, *, take_over: bool, expected: str = "") -> None:
+def _send(dash: Dashboard, change: Change, *, take_over: bool, expected: str = "") -> SentChange:
+    """Give the engine a change without waiting: a cluster's API server may take seconds."""
     before = dash.snapshot()
-    if dash.on_behalf_of(signed_in_user(), take_over=take_over).apply(change, expected=expected):
-        session().pending.append((change, before))
+    sender = dash.on_behalf_of(signed_in_user(), take_over=take_over)
+    result = dash.submit(lambda: sender.apply(change, expected=expected))
+    return SentChange(change, before, result)
+
+
+def receive_result(seconds: float = 0.0) -> None:
+    """Note whether the change that was sent is accepted or refused, if that is known within this time."""
+    state = session()
+    if not (sent := state.sent) or not background.is_done(sent.result, seconds):
+        return
+    state.sent = None
+    try:
+        if sent.result.result():
+            state.pending.append((sent.change, sent.before))
+    except MnistDashError as error:
+        state.refusal = sent.change, error
+
+
+def is_sending(*kinds: type[Change]) -> bool:
+    """Whether a change of these kinds has been sent and is neither accepted nor refused yet."""
+    sent = session().sent
+    return sent is not None and isinstance(sent.change, kinds)
+
+
+def choose_icon(icon: str, *kinds: type[Change]) -> str:
+    """Return a button's icon, or a spinner while the change that it makes is being sent."""
+    return "spinner" if is_sending(*kinds) else icon
+
+
+def find_obstacle(dash: Dashboard, snapshot: Snapshot) -> str:
+    """Return the obstacle to every change, in short: the panel shows the full reason once, above."""
+    if session().sent:
+        return SENDING
+    if snapshot.trouble and dash.in_cluster:  # the local engine takes changes while its gateway restarts
+        return "Wait until the problem above is solved."
+    return INTERRUPTED if snapshot.interrupted_promotion else ""
 
 
 def find_refusal(snapshot: Snapshot, *kinds: type[Change]) -> MnistDashError | None:
@@ -78,6 +124,7 @@ def run_dialog(
     if dialog.confirmed:
         with spot.container(), st.spinner(busy):
             _apply_and_close(dash, dialog, make_change)
+        st.rerun()  # the button that was pressed shows a spinner until then
     if session().dialog is not dialog:
         st.rerun()
     if dialog.problem:
@@ -89,11 +136,18 @@ def run_dialog(
 def _apply_and_close(dash: Dashboard, dialog: Dialog, make_change: Callable[[], Change]) -> None:
     dialog.confirmed, dialog.shows_content, dialog.problem = False, False, None
     try:
-        _apply(dash, make_change(), take_over=dialog.take_over, expected=dialog.expected)
+        sent = _send(dash, make_change(), take_over=dialog.take_over, expected=dialog.expected)
+        if sent.result.result():
+            session().pending.append((sent.change, sent.before))
     except MnistDashError as error:
         dialog.problem = error
     else:
         session().close()
+
+
+def choose_confirm_icon(dialog: Dialog, icon: str) -> str:
+    """Return the icon of the button that confirms a dialog, or a spinner while its change is applied."""
+    return "spinner" if dialog.confirmed else icon
 
 
 def show_cancel(button: Button = st.button) -> None:

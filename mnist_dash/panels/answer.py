@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from html import escape
 from typing import Final
 
@@ -12,12 +13,16 @@ from mnist_dash import charts
 from mnist_dash.charts import COLOUR, UNKNOWN, percent
 from mnist_dash.domain import Comparison, Prediction, Role, Snapshot
 from mnist_dash.errors import MnistDashError, ServingError
+from mnist_dash.panels.background import POLL_SECONDS
 from mnist_dash.panels.samples import judge
-from mnist_dash.panels.session import LastAnswer, Outcome
+from mnist_dash.panels.session import Awaited, LastAnswer, Outcome
 from mnist_dash.panels.theme import ink, plain, shorten, shortened
+from mnist_dash.serving.client import READ_SECONDS
 
 NAME_LENGTH = 24
 ERROR_LENGTH = 90
+EXPLAINED_AFTER: Final = (2, 5, 10)
+"""Seconds without an answer that are told; not each one, since a screen reader says every change."""
 EXAMPLE: Final = Prediction(
     np.array([0, 0.01, 0.02, 0.01, 0, 0, 0, 0.92, 0, 0.04], np.float32), None, None, None, "", 0
 )
@@ -57,7 +62,9 @@ def show(answer: LastAnswer | None, outdated: bool, why_not: str, *, drawn: bool
     """
     outcome = answer.outcome if answer else None
     with st.container(gap="small", key="answer"):  # theme.STYLE reserves room, so that the bars stay in place
-        if answer and isinstance(outcome, Prediction):
+        if answer and isinstance(outcome, Awaited):
+            _show_wait(outcome, answer.snapshot)
+        elif answer and isinstance(outcome, Prediction):
             st.html(_draw_prediction(outcome, answer.snapshot))
         elif answer and isinstance(outcome, Comparison):
             st.html(_draw_comparison(outcome, answer.snapshot))
@@ -74,6 +81,30 @@ def show(answer: LastAnswer | None, outdated: bool, why_not: str, *, drawn: bool
     st.html(f'<p class="note">{_draw_note(answer, outdated)}</p>')
 
 
+@st.fragment(run_every=POLL_SECONDS)
+def _show_wait(awaited: Awaited, snapshot: Snapshot) -> None:
+    """Say which model has not answered yet and what happens next; with the answer, run the page again."""
+    if awaited.result.done():
+        st.rerun()
+    names = plain(_name_asked(awaited, snapshot))
+    elapsed = time.monotonic() - awaited.asked_at
+    if told := [seconds for seconds in EXPLAINED_AFTER if elapsed >= seconds]:
+        st.warning(
+            f"Waiting up to {READ_SECONDS:g} s. Predict asks again, Clear gives up.",
+            title=f"No answer for {told[-1]} s from {names}",
+            icon="spinner",
+        )
+    else:
+        st.info(f"Waiting for {names}.", icon="spinner")
+
+
+def _name_asked(awaited: Awaited, snapshot: Snapshot) -> str:
+    """Name the models that may owe the answer: of a canary, only the answer tells which one it was."""
+    split = snapshot.split_observed
+    is_asked = {Role.CURRENT: awaited.compare or split < 100, Role.NEW: awaited.compare or split > 0}
+    return " or ".join(_name(role, snapshot) for role in Role if is_asked[role])
+
+
 def _show_error(error: MnistDashError) -> None:
     """Show an error in the room of an answer; what does not fit is in a tooltip."""
     problem, whole = shorten(error.problem, ERROR_LENGTH)
@@ -85,9 +116,11 @@ def _show_error(error: MnistDashError) -> None:
 
 def _draw_note(answer: LastAnswer | None, outdated: bool) -> str:
     """Return that the drawing has changed, or which model is right about a sample."""
+    if not answer or isinstance(answer.outcome, Awaited):
+        return "&nbsp;"
     if outdated:
         return "<small>The drawing has changed since this answer: press Predict again.</small>"
-    if answer and answer.truth is not None:
+    if answer.truth is not None:
         return f"<strong>{escape(judge(answer.outcome, answer.truth, answer.snapshot))}</strong>"
     return "&nbsp;"
 
@@ -157,7 +190,7 @@ def _details(prediction: Prediction) -> list[str]:
     return [line for line in (version, f"{prediction.milliseconds:.1f} ms") if line]
 
 
-def _show_bars(outcome: Outcome | None, snapshot: Snapshot | None, *, is_example: bool) -> None:
+def _show_bars(outcome: Outcome | Awaited | None, snapshot: Snapshot | None, *, is_example: bool) -> None:
     if snapshot and isinstance(outcome, Comparison):
         names = [_name(role, snapshot) for role in Role]
         titles = [snapshot.role_title(role) for role in Role]

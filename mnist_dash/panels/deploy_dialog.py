@@ -7,14 +7,14 @@ from streamlit.delta_generator import DeltaGenerator
 
 from mnist_dash.domain import MAX_REPLICAS, MIN_REPLICAS, MODEL_NAME, Deploy
 from mnist_dash.errors import MnistDashError, ModelError
-from mnist_dash.panels import diff
-from mnist_dash.panels.actions import run_dialog, show_cancel
+from mnist_dash.panels import actions, diff
 from mnist_dash.panels.session import Dialog, session
 from mnist_dash.panels.theme import plain, shortened
 from mnist_dash.service import Dashboard
 from mnist_dash.storage.location import Progress
 
 BASE, REPLICAS, SUGGESTION = "deploy-base", "deploy-replicas", "suggestion"
+MISSING = "Type a model base, or choose one above."
 
 
 def show(dash: Dashboard, dialog: Dialog) -> None:
@@ -29,13 +29,13 @@ def show(dash: Dashboard, dialog: Dialog) -> None:
     _show_suggestions(dash, dialog, above)
     with st.form("deploy-form", border=False):
         _show_fields(dash)
-        spot = st.container()
         _show_submit_buttons(dash, dialog)
+        spot = st.container()  # below the buttons, so that they stay where they are
     below = st.container()
     with spot:
         change = _change_to_preview(dash, dialog) if dialog.wants_preview else None
         button = st.form_submit_button
-        run_dialog(dash, dialog, lambda: _make_change(dash, dialog), "Checking the model", button)
+        actions.run_dialog(dash, dialog, lambda: _make_change(dash, dialog), "Checking the model", button)
         _show_hints(dialog)
     if change:
         with below:
@@ -62,19 +62,24 @@ def _show_fields(dash: Dashboard) -> None:
 
 
 def _show_submit_buttons(dash: Dashboard, dialog: Dialog) -> None:
-    with st.container(horizontal=True, key="deploy-buttons"):
+    """Show the buttons, and beside them why Deploy cannot be pressed; theme.STYLE hides that of a path."""
+    why_not = actions.find_obstacle(dash, dash.snapshot())
+    with st.container(horizontal=True, vertical_alignment="center", key="deploy-buttons"):
         st.form_submit_button(
             f"Deploy as {dialog.role.label}",
             key="deploy-confirm",
             type="primary",
-            icon=":material/rocket_launch:",
+            icon=actions.choose_confirm_icon(dialog, ":material/rocket_launch:"),
             on_click=session().confirm,
+            disabled=bool(why_not),
         )
         if dash.in_cluster:
             st.form_submit_button(
                 diff.LABEL, key="deploy-difference", icon=diff.ICON, on_click=_ask_preview, args=(dialog,)
             )
-        show_cancel(st.form_submit_button)
+        actions.show_cancel(st.form_submit_button)
+        with st.container(key="obstacle" if why_not else "path-missing", width="content"):
+            st.caption(why_not or MISSING)
 
 
 def _show_hints(dialog: Dialog) -> None:
@@ -117,7 +122,7 @@ def _checked_change(dash: Dashboard, dialog: Dialog) -> Deploy:
     """Return the change, checking its base once per dialog and showing the progress."""
     base = st.session_state[BASE].strip()
     if not base:
-        raise ModelError("The model base directory is empty.", "Type it, or choose a model above.")
+        raise ModelError("The model base directory is empty.", MISSING)
     if not dialog.check or dialog.check[0] != base:
         dialog.allow_unverified = False  # that was meant for another base
         spot = st.empty()

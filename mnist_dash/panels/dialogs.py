@@ -6,7 +6,7 @@ import streamlit as st
 
 from mnist_dash.domain import Deployment, Promote, Remove, Role, SetSplit, Snapshot, describe
 from mnist_dash.panels import deploy_dialog, diff, evidence_table, model_card
-from mnist_dash.panels.actions import run_dialog, show_cancel
+from mnist_dash.panels.actions import choose_confirm_icon, run_dialog, show_cancel
 from mnist_dash.panels.session import Dialog, session
 from mnist_dash.panels.theme import plain, role_badge, shortened
 from mnist_dash.service import Dashboard
@@ -56,7 +56,13 @@ def _confirm(dash: Dashboard, dialog: Dialog, change: Remove | SetSplit | Promot
             show_difference = diff.show
     show_difference(dash, dialog, change)
     with st.container(horizontal=True):
-        st.button(describe(change, snapshot), key=key, type="primary", icon=icon, on_click=session().confirm)
+        st.button(
+            describe(change, snapshot),
+            key=key,
+            type="primary",
+            icon=choose_confirm_icon(dialog, icon),
+            on_click=session().confirm,
+        )
         show_cancel()
     run_dialog(dash, dialog, lambda: change, "Applying the change")
 

@@ -95,7 +95,7 @@ def _show_roll_back(dash: Dashboard, snapshot: Snapshot, obstacle: str) -> None:
         f"Roll back to {shortened(snapshot.name_of(Role.NEW), NAME_LENGTH)}",
         key="undo-promote",
         type="secondary" if snapshot.is_answered else "primary",
-        icon=":material/undo:",
+        icon=actions.choose_icon(":material/undo:", UndoPromote),
         on_click=actions.apply_on_click,
         args=(dash, UndoPromote(), snapshot.etag(Role.NEW)),
         disabled=bool(why_not),

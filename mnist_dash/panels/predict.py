@@ -10,10 +10,10 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from mnist_dash import preconditions
-from mnist_dash.domain import Comparison, Image, Release, Role, Route, Snapshot
+from mnist_dash.domain import Comparison, Image, Prediction, Release, Role, Route, Snapshot
 from mnist_dash.errors import DrawingError, MnistDashError, ServingError
-from mnist_dash.panels import address, answer, drawing, samples, traffic_strip
-from mnist_dash.panels.session import FIRST_STROKE_SECONDS, LastAnswer, Outcome, Session, session
+from mnist_dash.panels import address, answer, background, drawing, samples, traffic_strip
+from mnist_dash.panels.session import FIRST_STROKE_SECONDS, Awaited, LastAnswer, Session, session
 from mnist_dash.service import Dashboard
 
 NOT_READY: Final = "Its card under Roll out has the reason. Predict works again as soon as it is ready."
@@ -87,7 +87,10 @@ def _ask(
         help=why_not or None,
         width="stretch",
     )
-    awaited = _found_no_digit(state.answer, picture) and state.has_just_asked(FIRST_STROKE_SECONDS)
+    if last := state.answer:
+        state.answer = None  # an unexpected error must not be raised again by each run
+        state.answer = _receive(last)
+    is_stroke_late = _found_no_digit(state.answer, picture) and state.has_just_asked(FIRST_STROKE_SECONDS)
     if state.answer:
         state.answer = _follow_recovery(state.answer, why_not or why_not_compare)
     if state.answer and _is_obsolete(state.answer, picture, snapshot):
@@ -95,23 +98,40 @@ def _ask(
     if pressed:
         state.asked_at = time.monotonic()
     pressed = pressed or (state.asks_at_once and not why_not)
-    if pressed or (not why_not and (awaited or _is_due(state, picture, live, compare))):
+    if pressed or (not why_not and (is_stroke_late or _is_due(state, picture, live, compare))):
         state.asks_at_once = False
         truth = samples.find_truth(state, picture)
-        state.answer = LastAnswer(picture, ask(dash, drawn, compare, truth), snapshot, truth)
+        outcome = _ask_models(dash, drawn, compare, truth)
+        state.answer = _receive(LastAnswer(picture, outcome, snapshot, truth), background.AT_ONCE_SECONDS)
     outdated = state.answer is not None and not state.answer.is_about(picture)
     with room:
         answer.show(state.answer, outdated, why_not, drawn=picture is not None)
 
 
-def ask(dash: Dashboard, drawn: Image | DrawingError, compare: bool, truth: int | None = None) -> Outcome:
-    """Ask one model as the strategy says, or both; an error is an outcome too."""
+def _ask_models(
+    dash: Dashboard, drawn: Image | DrawingError, compare: bool, truth: int | None
+) -> Awaited | MnistDashError:
+    """Ask one model as the strategy says, or both, without waiting: a model may hang."""
     if isinstance(drawn, DrawingError):
         return drawn
-    try:
+
+    def call() -> Prediction | Comparison:
         return dash.compare(drawn, truth=truth) if compare else dash.predict(drawn, truth=truth)
+
+    try:
+        return Awaited(dash.submit(call), compare)
     except MnistDashError as error:
         return error
+
+
+def _receive(answer: LastAnswer, seconds: float = 0.0) -> LastAnswer:
+    """Return the answer with its outcome, if it has come or comes within this time."""
+    if not isinstance(answer.outcome, Awaited) or not background.is_done(answer.outcome.result, seconds):
+        return answer
+    try:
+        return replace(answer, outcome=answer.outcome.result.result())
+    except MnistDashError as error:
+        return replace(answer, outcome=error)
 
 
 def _follow_recovery(answer: LastAnswer, why_not: str) -> LastAnswer | None:
@@ -143,4 +163,6 @@ def _is_due(state: Session, picture: Image | None, live: bool, compare: bool) ->
     if state.answer is None or not state.answer.is_about(picture):
         return live or state.has_just_asked()
     outcome = state.answer.outcome
+    if isinstance(outcome, Awaited):
+        return outcome.compare != compare
     return not isinstance(outcome, MnistDashError) and isinstance(outcome, Comparison) != compare

@@ -28,14 +28,15 @@ def show(dash: Dashboard, snapshot: Snapshot, obstacle: str) -> None:
     )
     with st.container(horizontal=True, vertical_alignment="center", key="promotion"):
         note = find_outage(snapshot)
-        if note and not why_not:
+        if note and (not why_not or actions.is_sending(Promote)):
             st.button(
                 LABEL,
                 key="promote-now",
                 type="primary",
-                icon=ICON,
+                icon=actions.choose_icon(ICON, Promote),
                 on_click=_promote_now,
                 args=(dash, snapshot.etag(Role.NEW)),
+                disabled=bool(why_not),
             )
         else:
             st.button(
@@ -75,13 +76,14 @@ def show_interrupted(dash: Dashboard, snapshot: Snapshot, obstacle: str) -> None
             icon=":material/warning:",
         )
         with st.container(horizontal=True, key="interrupted-buttons"):
-            for label, key, change in (
-                ("Finish the promotion", "finish-promotion", Promote()),
-                ("Take it back", "take-back", UndoPromote()),
+            for label, key, icon, change in (
+                ("Finish the promotion", "finish-promotion", ICON, Promote()),
+                ("Take it back", "take-back", ":material/undo:", UndoPromote()),
             ):
                 st.button(
                     label,
                     key=key,
+                    icon=actions.choose_icon(icon, type(change)),
                     on_click=actions.apply_on_click,
                     args=(dash, change),
                     disabled=bool(obstacle),

@@ -8,7 +8,16 @@ from typing import Final
 import streamlit as st
 
 from mnist_dash.domain import Role, Snapshot
-from mnist_dash.panels import browser_tab, model_card, outcomes, predict, promote, strategy
+from mnist_dash.panels import (
+    actions,
+    background,
+    browser_tab,
+    model_card,
+    outcomes,
+    predict,
+    promote,
+    strategy,
+)
 from mnist_dash.panels.session import Dialog, session
 from mnist_dash.panels.theme import ink, plain
 from mnist_dash.service import Dashboard
@@ -32,19 +41,22 @@ def _show_panel(dash: Dashboard, page_snapshot: Snapshot, page_dialog: Dialog | 
     if predict.basis(snapshot, in_cluster=in_cluster) != before or session().dialog is not page_dialog:
         st.rerun()
     session().shown = _visible_part(snapshot)
+    actions.receive_result()
     outcomes.show_toasts(snapshot)
     with st.container(gap="xsmall", key="roll-out"):
         _show_controls(dash, snapshot)
         browser_tab.show(strategy.find_choice(snapshot))
+        if sent := session().sent:
+            background.rerun_once_done(sent.result)
 
 
 def _show_controls(dash: Dashboard, snapshot: Snapshot) -> None:
     st.header("Roll out", anchor=False)
     if snapshot.trouble:
         st.error(plain(snapshot.trouble), icon=":material/error:")
-    obstacle = find_obstacle(snapshot, in_cluster=dash.in_cluster)
+    obstacle = actions.find_obstacle(dash, snapshot)
     if snapshot.interrupted_promotion:
-        promote.show_interrupted(dash, snapshot, obstacle if snapshot.trouble else "")
+        promote.show_interrupted(dash, snapshot, "" if obstacle == actions.INTERRUPTED else obstacle)
     with st.container(horizontal=True, gap="xsmall", key="cards"):
         for role in Role:
             model_card.show(dash, role, snapshot, obstacle)
@@ -55,15 +67,6 @@ def _show_controls(dash: Dashboard, snapshot: Snapshot) -> None:
         st.caption(f":material/info: {plain(change)}")
     if (more := len(snapshot.drift) - DRIFT_SHOWN) > 0:
         st.caption(f"and {more} more changes by others.")
-
-
-def find_obstacle(snapshot: Snapshot, *, in_cluster: bool) -> str:
-    """Return the obstacle to every change, in short: the panel shows the full reason once, above."""
-    if snapshot.trouble and in_cluster:  # the local engine takes changes while its gateway restarts
-        return "Wait until the problem above is solved."
-    if snapshot.interrupted_promotion:
-        return "Finish the promotion or take it back first."
-    return ""
 
 
 @st.fragment(run_every=REFRESH_SECONDS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TypeAlias, cast
 
@@ -32,6 +33,26 @@ STROKE_SECONDS = 1.0
 FIRST_STROKE_SECONDS = 5.0
 """The same for an empty drawing: the stroke that Predict was pressed for must still be on its way."""
 Outcome: TypeAlias = Prediction | Comparison | MnistDashError
+
+
+@dataclass(frozen=True, eq=False)
+class Awaited:
+    """An answer that is still to come."""
+
+    result: Future[Prediction | Comparison]
+    compare: bool
+    """Whether both models were asked."""
+    asked_at: float = field(default_factory=time.monotonic)
+
+
+@dataclass(frozen=True, eq=False)
+class SentChange:
+    """A change that the engine has been given and has neither accepted nor refused yet."""
+
+    change: Change
+    before: Snapshot
+    """What was observed before it."""
+    result: Future[bool]
 
 
 @dataclass
@@ -89,7 +110,7 @@ class LastAnswer:
     """The outcome for one picture; the picture is None where the drawing held no digit."""
 
     picture: Image | None
-    outcome: Outcome
+    outcome: Outcome | Awaited
     snapshot: Snapshot
     """What was deployed when it was given: after a promotion its roles would be wrong."""
     truth: int | None = None
@@ -139,6 +160,7 @@ class Session:
     check_choices: dict[str, object] = field(default_factory=dict)
     """What was chosen for the next canary check, by widget."""
     dialog: Dialog | None = None
+    sent: SentChange | None = None
     refusal: tuple[Change, MnistDashError] | None = None
     """The last change without a dialog, if it was refused."""
     pending: list[tuple[Change, Snapshot]] = field(default_factory=list)

@@ -129,7 +129,9 @@ def _find_unsent(snapshot: Snapshot) -> int | None:
 
 def _show_buttons(dash: Dashboard, snapshot: Snapshot, obstacle: str) -> None:
     """Show the buttons and one note, for which theme.STYLE reserves room: nothing moves when it changes."""
-    unsent, refusal = _find_unsent(snapshot), actions.find_refusal(snapshot, SetSplit)
+    sending, refusal = actions.is_sending(SetSplit), actions.find_refusal(snapshot, SetSplit)
+    unsent = None if sending else _find_unsent(snapshot)
+    is_sent = session().split_sent == snapshot.split_desired
     why_not = obstacle or preconditions.why_not(snapshot, SetSplit(_chosen_split()))
     with st.container(gap="xsmall", key="strategy-buttons"):
         with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="strategy-row"):
@@ -140,10 +142,10 @@ def _show_buttons(dash: Dashboard, snapshot: Snapshot, obstacle: str) -> None:
                 "Set strategy",
                 key="set-strategy",
                 type="primary",
-                icon=":material/alt_route:",
+                icon=actions.choose_icon(":material/alt_route:", SetSplit),
                 on_click=_set,
                 args=(dash,),
-                disabled=bool(why_not) or (unsent is None and session().split_sent != snapshot.split_desired),
+                disabled=not sending and (bool(why_not) or (unsent is None and not is_sent)),
             )
             if actions.can_take_over(refusal):
                 actions.show_take_over(dash)

@@ -39,6 +39,7 @@ STYLE: Final = """<style>
 .st-key-header { min-height: 2.75rem; padding-right: 2.5rem; }
 .st-key-answer { min-height: 172px; }
 .st-key-card-current, .st-key-card-new { min-height: 160px; }
+.st-key-promotion { min-height: 2.875rem; }
 .st-key-promotion > :last-child:not(:first-child) { flex: 1 1 150px; min-width: 0; }
 [class*="st-key-card-buttons-"] button { min-height: 2rem; padding: 0 0.625rem; }
 .st-key-strategy-row:has([class*="st-key-note-"]) { min-height: 66px; }
@@ -50,6 +51,17 @@ STYLE: Final = """<style>
   opacity: 0.5; cursor: default;
 }
 .st-key-canary-percent { margin-bottom: -0.75rem; }
+/* A button that works on its task takes no second click. */
+button:has([data-testid="stSpinnerIcon"]) { pointer-events: none; opacity: 0.6; }
+button [data-testid="stSpinnerIcon"] {
+  border-color: color-mix(in srgb, currentColor 30%, transparent); border-top-color: currentColor;
+}
+/* Deploy needs a path, of which only the browser knows before the form is sent; the reason has its room. */
+.st-key-path-missing * { visibility: hidden; }
+.stForm:has(.st-key-deploy-base input:placeholder-shown) {
+  .st-key-path-missing * { visibility: visible; }
+  .st-key-deploy-confirm button, .st-key-deploy-difference button { pointer-events: none; opacity: 0.5; }
+}
 /* The second click of a double click must not close the dialog that the first has opened. */
 [role="dialog"]::before { content: ""; position: fixed; inset: 0; z-index: -1; }
 /* The header stays in view, and toasts appear over its right half, one at a time: they cover nothing else. */

@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 from mnist_dash import attribution, preconditions
 from mnist_dash.domain import Comparison, EventKind, HistoryEntry, Image, Prediction, Role, Route, Snapshot
 from mnist_dash.errors import EngineError, ServingError
-from mnist_dash.serving.client import ServingClient
+from mnist_dash.serving.client import READ_SECONDS, ServingClient
 from mnist_dash.timeline import EventLog
 from mnist_dash.traffic import Answer, AnswerStore, TrafficSetup
 
@@ -82,13 +82,18 @@ class RecordingClient:
         return prediction
 
     def _ask(self, image: Image, route: Route) -> Prediction:
-        """Predict, and once more if the first request met a dying replica: repeating it changes nothing."""
+        """Predict, and in the time left once more if the first request met a dying replica.
+
+        Repeating it changes nothing.
+        """
+        started = time.monotonic()
         try:
             return self._serving.predict(image, route)
         except ServingError as error:
-            if not error.is_transient:
+            left = READ_SECONDS - (time.monotonic() - started)
+            if not error.is_transient or left <= 0:
                 raise
-        return self._serving.predict(image, route)
+        return self._serving.predict(image, route, seconds=left)
 
     def _ask_briefly(self, image: Image, route: Route) -> Prediction:
         return self._serving.predict(image, route, seconds=TRAFFIC_SECONDS)

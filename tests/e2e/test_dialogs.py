@@ -41,3 +41,20 @@ def test_a_mistyped_path_is_corrected_by_a_click_or_given_up(visitor: Visitor) -
     expect(visitor.dialog).to_contain_text("holds cnn/, linear/.", timeout=PATIENCE)
     visitor.press("cancel")
     expect(visitor.dialog).to_be_hidden(timeout=PATIENCE)
+
+
+def test_deploy_says_before_the_click_that_it_needs_a_path(visitor: Visitor) -> None:
+    """As soon as the path is deleted, and until there is one; nothing moves, and no click is needed."""
+    visitor.open_deploy("new")
+    reason = visitor.dialog.get_by_text("Type a model base, or choose one above.")
+    expect(reason).to_be_hidden(timeout=PATIENCE)
+    button = visitor.part("deploy-confirm").get_by_role("button")
+    box = button.bounding_box()
+    visitor.fill("")
+    expect(reason).to_be_visible(timeout=PATIENCE)
+    expect(button).to_have_css("pointer-events", "none", timeout=PATIENCE)
+    assert button.bounding_box() == box
+    visitor.fill(str(BUNDLED / "cnn"))
+    expect(reason).to_be_hidden(timeout=PATIENCE)
+    expect(button).to_have_css("pointer-events", "auto", timeout=PATIENCE)
+    visitor.press("cancel")

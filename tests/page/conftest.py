@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from streamlit.testing.v1 import AppTest
 
 from mnist_dash.domain import Strategy
-from mnist_dash.panels import drawing, lifecycle
+from mnist_dash.panels import background, drawing, lifecycle
 from mnist_dash.panels.session import Session
 from mnist_dash.service import Dashboard
 from mnist_dash.settings import Settings
@@ -130,6 +130,12 @@ def no_shared_dashboard() -> Iterator[None]:
     st.cache_resource.clear()
     yield
     st.cache_resource.clear()
+
+
+@pytest.fixture(autouse=True)
+def patient_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page waits for its own calls, however busy the machine is: nothing polls in AppTest."""
+    monkeypatch.setattr(background, "AT_ONCE_SECONDS", 20.0)
 
 
 @pytest.fixture

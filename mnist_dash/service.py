@@ -75,7 +75,7 @@ class Dashboard:
         self._engine = engine
         self._serving = serving
         self._context = ChangeContext()
-        self._pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="mnist-dash-compare")
+        self._pool = ThreadPoolExecutor(2 * CALLS, thread_name_prefix="mnist-dash-compare")
         self._calls = ThreadPoolExecutor(CALLS, thread_name_prefix="mnist-dash-call")
         self._background = ThreadPoolExecutor(SENDERS, thread_name_prefix="mnist-dash-background")
         self._answers = AnswerStore()

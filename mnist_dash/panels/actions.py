@@ -75,7 +75,7 @@ def find_obstacle(dash: Dashboard, snapshot: Snapshot) -> str:
     if session().sent:
         return SENDING
     if snapshot.trouble and dash.in_cluster:  # the local engine takes changes while its gateway restarts
-        return "Wait until the problem above is solved."
+        return "Wait until the problem under Roll out is solved."
     return INTERRUPTED if snapshot.interrupted_promotion else ""
 
 

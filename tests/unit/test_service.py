@@ -29,6 +29,7 @@ from mnist_dash.service import Dashboard
 from mnist_dash.serving.client import READ_SECONDS
 from mnist_dash.serving.recording_client import TRAFFIC_SECONDS
 from mnist_dash.settings import EngineKind, Settings
+from tests.clock import Clock
 from tests.fakes import CNN, FakeEngine, FakeServing, check_of, dashboard, deployment, snapshot, sure_of
 
 IMAGE: Image = np.zeros((28, 28), np.float32)
@@ -81,6 +82,22 @@ def test_a_request_that_meets_a_dying_replica_is_repeated_once() -> None:
     assert dash.predict(IMAGE).digit == 7
     assert len(serving.asked) == 4
     assert [bool(answer.error) for answer in dash.traffic().answers] == [True, False]
+
+
+def test_a_repeated_request_has_the_time_that_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A visitor waits no longer for two requests than for one."""
+    monkeypatch.setattr("mnist_dash.serving.recording_client.time.monotonic", clock := Clock())
+    engine = FakeEngine()
+
+    class SlowlyDyingServing(DyingServing):
+        def predict(self, image: Image, route: Route = Route.SPLIT, *, seconds: float = 15) -> Prediction:
+            clock.now += 9
+            return super().predict(image, route, seconds=seconds)
+
+    dash = Dashboard(engine, serving := SlowlyDyingServing(engine, DIED, DIED))
+    with pytest.raises(ServingError, match="broke off"):
+        dash.predict(IMAGE)
+    assert (len(serving.asked), serving.patience) == (2, READ_SECONDS - 9)
 
 
 def test_a_comparison_repeats_each_request_once() -> None:
@@ -305,6 +322,19 @@ def test_a_closed_dashboard_has_an_error_of_its_own() -> None:
     dash.close()
     with pytest.raises(MnistDashError, match="has been closed"):
         dash.compare(IMAGE)
+    with pytest.raises(MnistDashError, match="has been closed"):
+        dash.submit(dash.snapshot)
+
+
+def test_a_call_can_be_made_without_waiting_for_it() -> None:
+    """Its future has the result, or raises what the call raises."""
+    engine = FakeEngine()
+    dash, serving = dashboard(engine)
+    with dash:
+        assert dash.submit(lambda: dash.predict(IMAGE)).result().digit == 7
+        serving.error = DIED
+        with pytest.raises(ServingError, match="broke off"):
+            dash.submit(lambda: dash.predict(IMAGE)).result()
 
 
 def test_every_prediction_appears_in_the_traffic() -> None:

@@ -42,11 +42,9 @@ def percent(share: float) -> str:
     return "> 99.9 %" if share >= 0.9995 else f"{share * 100:.1f} %"
 
 
-def bars(prediction: Prediction | None, ink: str = INK) -> Figure:
-    """Draw ten bars, the winner solid and bold, the others faint; ten empty places for None."""
-    if prediction is None:
-        return _figure([], ink, winners=())
-    return _figure([_trace(prediction, prediction.role)], ink, winners=[prediction.digit])
+def bars(prediction: Prediction, ink: str = INK) -> Figure:
+    """Draw ten bars, the winner solid and bold, the others faint."""
+    return _figure(_trace(prediction, prediction.role), ink, prediction.digit)
 
 
 def paired_bars(comparison: Comparison, ink: str = INK, names: Sequence[str] = TITLES) -> Figure:
@@ -108,7 +106,7 @@ def _trace(prediction: Prediction, role: Role | None, name: str = "Answer", lyin
         "x": shares if lying else digits,
         "y": digits if lying else shares,
         "orientation": "h" if lying else "v",
-        "text": None if lying else _labels(prediction),
+        "text": None if lying else label_bars(prediction),
         "textposition": "outside",
         "textangle": 0,
         "cliponaxis": False,
@@ -125,7 +123,7 @@ def _pair_labels(current: Prediction, new: Prediction) -> Figure:
     """Return a label for each pair, Current's share first, behind the longer bar; a bar alone is too low."""
     shares = [
         (first or SMALL, second or SMALL)
-        for first, second in zip(_labels(current), _labels(new), strict=True)
+        for first, second in zip(label_bars(current), label_bars(new), strict=True)
     ]
     return {
         "type": "scatter",
@@ -145,7 +143,8 @@ def _wins(prediction: Prediction) -> list[bool]:
     return [digit == prediction.digit for digit in range(DIGITS)]
 
 
-def _labels(prediction: Prediction) -> list[str]:
+def label_bars(prediction: Prediction) -> list[str]:
+    """Return the label of each bar, the winner's bold; empty below one percent."""
     return [_label(*it) for it in zip(prediction.probabilities.tolist(), _wins(prediction), strict=True)]
 
 
@@ -155,15 +154,14 @@ def _label(share: float, winner: bool) -> str:
     return f"{share * 100:.0f} %" if share >= LABELLED_FROM else ""
 
 
-def _figure(traces: list[Figure], ink: str, winners: Iterable[int]) -> Figure:
-    marked = set(winners)
-    ticks = [f"<b>▲<br>{digit}</b>" if digit in marked else f"<br>{digit}" for digit in range(DIGITS)]
+def _figure(trace: Figure, ink: str, winner: int) -> Figure:
+    ticks = [f"<b>▲<br>{digit}</b>" if digit == winner else f"<br>{digit}" for digit in range(DIGITS)]
     layout = {
         **_base_layout(ink, {"l": 36, "r": 4, "t": 28, "b": 40}),
         "xaxis": {**_digit_axis(ticks, ink), "range": [-0.5, DIGITS - 0.5]},
         "yaxis": {**_share_axis(ink), "range": [0, TOP]},
     }
-    return {"data": traces, "layout": layout}
+    return {"data": [trace], "layout": layout}
 
 
 def _lying_figure(traces: list[Figure], ink: str, winners: Iterable[int]) -> Figure:

@@ -10,8 +10,8 @@ import numpy as np
 import streamlit as st
 
 from mnist_dash import charts
-from mnist_dash.charts import COLOUR, UNKNOWN, percent
-from mnist_dash.domain import Comparison, Prediction, Role, Snapshot
+from mnist_dash.charts import COLOUR, FAINT, HEIGHT, TOP, UNKNOWN, percent
+from mnist_dash.domain import DIGITS, Comparison, Prediction, Role, Snapshot
 from mnist_dash.errors import MnistDashError, ServingError
 from mnist_dash.panels.background import POLL_SECONDS
 from mnist_dash.panels.samples import judge
@@ -27,6 +27,8 @@ EXAMPLE: Final = Prediction(
     np.array([0, 0.01, 0.02, 0.01, 0, 0, 0, 0.92, 0, 0.04], np.float32), None, None, None, "", 0
 )
 """What an answer looks like, for a first visitor; it bears no model's colour."""
+FULL: Final = round((HEIGHT - 68) / TOP, 1)
+"""Height of a bar of 100 % in px, as in `charts.bars`."""
 VERDICT_COLOUR = {True: "#15924c", False: "#dd403a"}
 """Whether the models agree: at least 3:1 against the background of either theme, for large text."""
 STYLE: Final = f"""<style>
@@ -52,6 +54,20 @@ STYLE: Final = f"""<style>
 .st-key-answer small {{ display: block; font-size: 0.875rem; line-height: 1.5; opacity: 0.7; }}
 .st-key-answer small, .st-key-answer strong {{ overflow-wrap: anywhere; }}
 .st-key-answering .note {{ margin: 0; line-height: 1.5; }}
+.st-key-bars .bars {{
+  display: flex; align-items: flex-end; height: {HEIGHT}px; padding-right: 4px; font-size: 12px;
+}}
+.st-key-bars .bars > * {{ flex: 1; text-align: center; line-height: 1.3; }}
+.st-key-bars .axis {{
+  flex: 0 0 36px; padding-right: 4px; margin-bottom: calc(40px - {FULL / 4}px);
+  text-align: right; line-height: {FULL / 2}px;
+}}
+.st-key-bars .bar {{
+  height: calc(var(--share) * {FULL}px); margin: 0 11.5%; background: {UNKNOWN}; opacity: {FAINT};
+}}
+.st-key-bars .won .bar {{ opacity: 1; }}
+.st-key-bars .won {{ font-weight: 700; }}
+.st-key-bars .digit {{ height: 40px; font-size: 15px; }}
 </style>"""
 
 
@@ -191,6 +207,10 @@ def _details(prediction: Prediction) -> list[str]:
 
 
 def _show_bars(outcome: Outcome | Awaited | None, snapshot: Snapshot | None, *, is_example: bool) -> None:
+    """Show an answer's bars with plotly, and bars without an answer with HTML.
+
+    Plotly is 4.7 MB of JavaScript, for which a new visitor would wait.
+    """
     if snapshot and isinstance(outcome, Comparison):
         names = [_name(role, snapshot) for role in Role]
         titles = [snapshot.role_title(role) for role in Role]
@@ -199,9 +219,25 @@ def _show_bars(outcome: Outcome | Awaited | None, snapshot: Snapshot | None, *, 
         alt = charts.describe_comparison(outcome, spoken)
     elif isinstance(outcome, Prediction):
         figure, alt = charts.bars(outcome, ink()), charts.describe_prediction(outcome)
-    elif is_example:
-        figure, alt = charts.bars(EXAMPLE, ink()), f"An example. {charts.describe_prediction(EXAMPLE)}"
     else:
-        figure, alt = charts.bars(None, ink()), "No answer yet: ten empty bars."
+        with st.container(key="bars"):
+            st.html(_draw_bars(EXAMPLE if is_example else None))
+        return
     figure = charts.as_plotly(figure)
     st.plotly_chart(figure, theme=None, key="bars", height=charts.HEIGHT, config=charts.CONFIG, alt=alt)
+
+
+def _draw_bars(example: Prediction | None) -> str:
+    """Return the bars of an example or, for None, ten empty places, where `charts.bars` has them."""
+    shares = example.probabilities.tolist() if example else [0.0] * DIGITS
+    labels = charts.label_bars(example) if example else [""] * DIGITS
+    alt = (
+        f"An example. {charts.describe_prediction(example)}" if example else "No answer yet: ten empty bars."
+    )
+    columns = []
+    for digit, (share, label) in enumerate(zip(shares, labels, strict=True)):
+        won, mark = ("won", "▲") if example and digit == example.digit else ("", "")
+        bar = f'{label}<div class="bar"></div><div class="digit">{mark}<br>{digit}</div>'
+        columns.append(f'<div class="{won}" style="--share: {share:.3f}">{bar}</div>')
+    axis = '<div class="axis">100%<br>50%<br>0%</div>'
+    return f'<div class="bars" role="img" aria-label="{escape(alt)}">{axis}{"".join(columns)}</div>'

@@ -1,4 +1,8 @@
-"""What a browser tab does by itself: keep a drawing over a reload, and say that the dashboard has stopped."""
+"""What a browser tab does by itself.
+
+It keeps a drawing over a reload, loads plotly once the page is ready, and tells that the dashboard has
+stopped.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import base64
 import binascii
 import io
 from functools import cache
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -54,6 +59,7 @@ JS: Final = """
 // The tab's own storage ends with the tab, and no other tab reads it.
 const STORE = "mnist-dash";
 const GRACE = 1000;  // ms: a short interruption is no reason to alarm anybody
+const BREAK = 1000;  // ms between the page and plotly, whose start keeps the browser busy for a second
 let session = null, unsent = null, isKept = false;
 
 function keep() {
@@ -96,6 +102,10 @@ function watch(overlay) {
     removeEventListener("pagehide", keep);
   };
 }
+function load(module) {
+  if (document.querySelector(":active")) setTimeout(load, BREAK, module);  // a stroke would get stuck
+  else import(new URL(module, document.baseURI)).catch(() => null);
+}
 const tabs = new WeakMap();
 
 export default function ({ parentElement, data, setTriggerValue }) {
@@ -103,6 +113,7 @@ export default function ({ parentElement, data, setTriggerValue }) {
   if (!tabs.has(parentElement)) tabs.set(parentElement, watch(parentElement.querySelector("[popover]")));
   if (session && session !== data.session) reload();  // the server was started again meanwhile
   if (!session) {
+    if (data.plotly) setTimeout(load, BREAK, data.plotly);
     const kept = JSON.parse(sessionStorage.getItem(STORE) ?? "null");
     if (kept && (kept.drawing || kept.unsent !== null)) setTriggerValue("kept", kept);
   }
@@ -117,7 +128,7 @@ export default function ({ parentElement, data, setTriggerValue }) {
 
 def show(unsent: int | None) -> None:
     """Watch the connection, and have the browser keep the drawing and an `unsent` split over a reload."""
-    data = {"session": session().id, "unsent": unsent}
+    data = {"session": session().id, "unsent": unsent, "plotly": _find_plotly()}
     result = _component()(key=KEY, data=data, width=1, height="content", on_kept_change=_restore)
     if result.kept:
         st.rerun()  # the drawing belongs to another part of the page
@@ -145,6 +156,14 @@ def read_drawing(source: object) -> KeptDrawing | None:
         return KeptDrawing(prepare(pixels), source, has_far_dot(pixels))
     except (OSError, ValueError, binascii.Error, Pictures.DecompressionBombError, DrawingError):
         return None
+
+
+@cache
+def _find_plotly() -> str:
+    """Return the address of Streamlit's plotly, below the page's; empty where it is not found."""
+    static = Path(st.__file__).parent / "static"
+    files = (file.relative_to(static).as_posix() for file in static.glob("static/js/PlotlyChart.*.js"))
+    return next(files, "")
 
 
 @cache

@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import re
 
-from playwright.sync_api import expect
+import pytest
+from playwright.sync_api import Error, Locator, Route, expect
 
 from tests.e2e.browser import LYING, PATIENCE, STROKES, Visitor
 from tests.e2e.conftest import Visit
 
 FIRST_PATIENCE = 5000
 """Milliseconds for the effect of a key before it is pressed once more."""
+PLOTLY = re.compile(r"/PlotlyChart\..*js$")
 ONE_ANSWER = r"(linear|cnn) says {} with (> )?\d+(\.\d)? %"
 
 
@@ -30,6 +32,48 @@ def test_a_first_visit_leads_to_a_right_answer(visit: Visit) -> None:
     visitor.reads("answer", re.compile(r"\d\.\d ms"))
     badge = visitor.part("answer").locator(".row i")
     expect(badge).to_have_text(re.compile("Current|New"))
+
+
+def test_predict_works_before_plotly_is_loaded(visit: Visit) -> None:
+    """A new visitor waits for 4.7 MB of JavaScript neither to draw nor to read an answer; the bars follow."""
+    visitor, held = visit(), list[Route]()
+    visitor.page.route(PLOTLY, lambda route: held.append(route))
+    visitor.page.reload()
+    expect(visitor.part("bars").get_by_role("img", name="An example.")).to_be_visible(timeout=PATIENCE)
+    visitor.draw(7)
+    visitor.press("predict")
+    visitor.reads("answer", re.compile(ONE_ANSWER.format(7)))
+    expect(visitor.part("bars").locator(".barlayer")).to_have_count(0)
+    visitor.page.route(PLOTLY, lambda route: route.continue_())
+    for route in held:
+        with contextlib.suppress(Error):  # the page before the reload may have asked, too
+            route.continue_()
+    expect(visitor.part("bars").locator(".barlayer .point")).to_have_count(10, timeout=PATIENCE)
+
+
+def test_plotly_is_loaded_before_the_first_answer(visit: Visit) -> None:
+    """As soon as the page is ready, so that the first bars come as fast as all others."""
+    visitor = visit()
+    with visitor.page.expect_response(PLOTLY, timeout=PATIENCE):
+        visitor.reads("bars", "92.0 %")
+
+
+def test_an_answers_bars_stand_where_the_examples_were(visitor: Visitor) -> None:
+    """The example is HTML and answers are drawn by plotly, but neither box nor digits move."""
+    bars = visitor.part("bars")
+    room, places = bars.bounding_box(), centres(bars.locator(".digit"))
+    visitor.draw(7)
+    visitor.press("predict")
+    expect(bars.locator(".barlayer .point")).to_have_count(10, timeout=PATIENCE)
+    assert bars.bounding_box() == room
+    assert centres(bars.locator(".xtick text")) == pytest.approx(places, abs=3)
+
+
+def centres(digits: Locator) -> list[float]:
+    """Return the middle of each digit below the bars, in CSS pixels from the left."""
+    expect(digits).to_have_count(10, timeout=PATIENCE)
+    boxes = [digit.bounding_box() for digit in digits.all()]
+    return [box["x"] + box["width"] / 2 for box in boxes if box]
 
 
 def test_both_models_read_drawn_digits(visitor: Visitor) -> None:

@@ -20,7 +20,7 @@ def prediction_of(digit: int, share: float = 0.91, role: Role | None = Role.CURR
     return Prediction(sure_of(digit, share), role, Release.BLUE, 1, "blue-1", 3.2)
 
 
-def bars(prediction: Prediction | None) -> go.Figure:
+def bars(prediction: Prediction) -> go.Figure:
     """Return the figure of one answer as plotly validates it."""
     return go.Figure(charts.bars(prediction))
 
@@ -54,15 +54,6 @@ def test_bars_below_one_percent_have_no_label() -> None:
 def test_bars_have_the_colour_of_the_role_that_answered(role: Role | None, colour: str) -> None:
     """The chart does not guess which model answered."""
     assert bars(prediction_of(7, role=role)).data[0].marker.color == colour
-
-
-def test_the_axis_is_the_same_with_and_without_an_answer() -> None:
-    """The chart does not move while answers come and go."""
-    empty, full = bars(None), bars(prediction_of(7))
-    assert len(empty.data) == 0
-    assert empty.layout.yaxis == full.layout.yaxis
-    assert empty.layout.xaxis.range == full.layout.xaxis.range
-    assert empty.layout.margin == full.layout.margin
 
 
 def test_paired_bars_distinguish_the_models_by_hatching() -> None:

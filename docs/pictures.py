@@ -83,7 +83,7 @@ def on_this_machine(browser: Browser, folder: Path) -> None:
         with visiting(browser, server.page, "light") as visitor:
             server.serving()[0].kill()
             visitor.open_tab("History")
-            visitor.reads("history", "Replaced")
+            visitor.reads("history", "Replica replaced")
             visitor.is_ready("current")
             save_from(visitor, "below", "timeline.png")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import math
 from collections.abc import Sequence
 from html import escape
@@ -9,15 +11,17 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image as Pictures
 
 from mnist_dash.charts import COLOUR, UNKNOWN, percent
+from mnist_dash.dataset import load_digits
 from mnist_dash.domain import Role
 from mnist_dash.evidence.figures import CheckFigures, ModelFigures, SplitFigures
 from mnist_dash.evidence.statistics import Interval, find_threshold
 from mnist_dash.evidence.verdict import Outcome
 
 if TYPE_CHECKING:
-    from mnist_dash.evidence.canary_check import CanaryCheck
+    from mnist_dash.evidence.canary_check import CanaryCheck, CheckedDigit
 
 ERROR: Final = "#d9362b"
 SPAN: Final = 0.15
@@ -59,6 +63,8 @@ STYLE: Final = f"""<style>
 {SCOPE} .evidence span b {{ margin-left: auto; font-weight: 400; }}
 {SCOPE} .evidence span.new {{ border-bottom: 2px dashed {COLOUR[Role.NEW]}; }}
 {SCOPE} .evidence span.current {{ border-top: 2px dashed {COLOUR[Role.CURRENT]}; align-items: start; }}
+{SCOPE} .digit {{ font-size: 12px; line-height: 1.4; overflow-wrap: anywhere; }}
+{SCOPE} .digit img {{ width: 84px; image-rendering: pixelated; display: block; }}
 {SCOPE} .scale {{ position: relative; height: 34px; margin: 8px 0 2px; border-bottom: 1px solid {UNKNOWN}; }}
 {SCOPE} .scale * {{ position: absolute; }}
 {SCOPE} .scale .margin {{ top: 0; bottom: 0; background: {UNKNOWN}33; }}
@@ -279,3 +285,20 @@ def _draw_cell(count: int, is_right: bool) -> str:
     if not count:
         return "<td></td>"
     return f'<td class="{"right" if is_right else "wrong"}">{count}</td>'
+
+
+def draw_digit(row: CheckedDigit, names: dict[Role, str]) -> str:
+    """Return a digit's picture with what MNIST and both models say."""
+    picture = io.BytesIO()
+    pixels = (load_digits().images[row.place] * 255).round().astype(np.uint8)
+    Pictures.fromarray(pixels).save(picture, "PNG")
+    source = f"data:image/png;base64,{base64.b64encode(picture.getvalue()).decode()}"
+    answers = {Role.CURRENT: (row.current, row.current_probability), Role.NEW: (row.new, row.new_probability)}
+    lines = [
+        f"{escape(names[role], quote=False)}: <b>{digit}</b>, {percent(probability)}"
+        for role, (digit, probability) in answers.items()
+    ]
+    return (
+        f'<div class="digit"><img src="{source}" alt="A digit of which MNIST says {row.truth}">'
+        f"{'<br>'.join([f'MNIST: <b>{row.truth}</b>', *lines])}</div>"
+    )

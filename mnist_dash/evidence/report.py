@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from datetime import UTC, datetime
 from html import escape
 from typing import TYPE_CHECKING, Final
 
-from PIL import Image as Pictures
-
-from mnist_dash.charts import percent
-from mnist_dash.dataset import load_digits
 from mnist_dash.domain import Role
 from mnist_dash.evidence import figures_html
 from mnist_dash.evidence.figures import CheckFigures, rank_disagreements, summarize
 
 if TYPE_CHECKING:
-    from mnist_dash.evidence.canary_check import CanaryCheck, CheckedDigit
+    from mnist_dash.evidence.canary_check import CanaryCheck
 
 GALLERY: Final = 15
 """Pictures that fit the second page."""
@@ -37,7 +31,6 @@ h2 { font-size: 15px; margin: 16px 0 4px; }
 .gallery {
   display: grid; grid-template-columns: repeat(auto-fill, minmax(104px, 1fr)); gap: 8px; font-size: 12px;
 }
-.gallery img { width: 56px; image-rendering: pixelated; display: block; }
 pre { background: #f3f4f7; padding: 8px; font-size: 12px; white-space: pre-wrap; margin: 4px 0; }
 @page { size: A4; margin: 12mm; }
 @media print {
@@ -122,7 +115,8 @@ def _draw_details(check: CanaryCheck, figures: CheckFigures) -> str:
         for role in Role
     )
     differing = rank_disagreements(check.rows)
-    pictures = "".join(map(_draw_digit, differing[:GALLERY]))
+    names = {role: check.setup.of(role).name for role in Role}
+    pictures = "".join(figures_html.draw_digit(row, names) for row in differing[:GALLERY])
     terms = check.options.terms
     digits = f"{check.options.digits}, " if check.options.digits else ""
     repeat = REPEAT.format(digits=digits, level=terms.level, margin=terms.margin)
@@ -133,16 +127,4 @@ def _draw_details(check: CanaryCheck, figures: CheckFigures) -> str:
         f'<div class="gallery">{pictures}</div>'
         f"<h2>How to read it</h2><p>{METHOD}</p>"
         f"<h2>How to repeat it</h2><pre>{escape(repeat)}</pre></div>"
-    )
-
-
-def _draw_digit(row: CheckedDigit) -> str:
-    picture = io.BytesIO()
-    pixels = (load_digits().images[row.place] * 255).round().astype("uint8")
-    Pictures.fromarray(pixels).save(picture, "PNG")
-    source = base64.b64encode(picture.getvalue()).decode()
-    return (
-        f'<div><img src="data:image/png;base64,{source}" alt="A digit of which MNIST says {row.truth}">'
-        f"MNIST says {row.truth}<br>Current {row.current}: {percent(row.current_probability)}<br>"
-        f"New {row.new}: {percent(row.new_probability)}</div>"
     )

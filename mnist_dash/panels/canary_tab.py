@@ -8,8 +8,6 @@ from typing import Any, Final
 
 import streamlit as st
 
-from mnist_dash.charts import percent
-from mnist_dash.dataset import load_digits
 from mnist_dash.domain import Promote, Role, SetSplit, Snapshot, UndoPromote, describe
 from mnist_dash.errors import MnistDashError
 from mnist_dash.evidence import figures_html
@@ -260,16 +258,10 @@ def _show_gallery(check: CanaryCheck) -> None:
 
 
 def _show_digits(rows: Sequence[CheckedDigit], setup: CheckSetup) -> None:
-    images = load_digits().images
-    current_name, new_name = (plain(shortened(setup.name_of(role), NAME_LENGTH)) for role in Role)
+    names = {role: shortened(setup.name_of(role), NAME_LENGTH) for role in Role}
     for row in rows:
-        current, new = map(percent, (row.current_probability, row.new_probability))
         with st.container(width=132, gap="xsmall", key=f"differing-{row.place}"):
-            st.image(images[row.place], width=84, alt=f"A digit of which MNIST says {row.truth}")
-            st.caption(
-                f"MNIST says **{row.truth}**  \n{current_name} {row.current}, {current}  \n"
-                f"{new_name} {row.new}, {new}"
-            )
+            st.html(figures_html.wrap(figures_html.draw_digit(row, names)))
             label, key = f"Show no. {row.place}", f"try-{row.place}"
             if st.button(label, key=key, type="tertiary", on_click=_put_on_canvas, args=(row.place,)):
                 st.rerun()  # the canvas is not in this fragment

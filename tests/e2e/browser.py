@@ -41,6 +41,17 @@ LYING: Final[Strokes] = [[(40, 140), (240, 140)]]
 """A line from left to right: a four to the linear model, a two to the CNN."""
 DRAWN, BLANK = "The drawing as 28 by 28 grey pixels", "Empty picture"
 
+STILL = """() => {
+  const boxes = [...document.querySelectorAll("[data-testid=stElementContainer]")].map((it) => {
+    const box = it.getBoundingClientRect();
+    return [box.x, box.y, box.width, box.height].map(Math.round).join();
+  }).join(";");
+  const same = window.boxesBefore === boxes;
+  window.boxesBefore = boxes;
+  return same && document.querySelector("[data-test-script-state=notRunning]") !== null;
+}"""
+"""Whether no element has moved since the last call, and no script runs."""
+
 
 class Visitor:
     """A browser context of its own on the page at `address`; `errors` are those of its console."""
@@ -142,6 +153,10 @@ class Visitor:
     def shows(self, words: str | re.Pattern[str]) -> None:
         """Wait until the page has this text."""
         expect(self.page.get_by_text(words)).to_be_visible(timeout=PATIENCE)
+
+    def is_still(self) -> None:
+        """Wait until nothing moves, and the script has ended."""
+        self.page.wait_for_function(STILL, polling=120)
 
     def is_ready(self, role: str, replicas: int = 1) -> None:
         """Wait until a role has all of its replicas."""

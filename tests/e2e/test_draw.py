@@ -61,10 +61,12 @@ def test_plotly_is_loaded_before_the_first_answer(visit: Visit) -> None:
 def test_an_answers_bars_stand_where_the_examples_were(visitor: Visitor) -> None:
     """The example is HTML and answers are drawn by plotly, but neither box nor digits move."""
     bars = visitor.part("bars")
+    visitor.is_still()
     room, places = bars.bounding_box(), centres(bars.locator(".digit"))
     visitor.draw(7)
     visitor.press("predict")
     expect(bars.locator(".barlayer .point")).to_have_count(10, timeout=PATIENCE)
+    visitor.is_still()
     assert bars.bounding_box() == room
     assert centres(bars.locator(".xtick text")) == pytest.approx(places, abs=3)
 

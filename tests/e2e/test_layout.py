@@ -81,15 +81,6 @@ DAMAGED: Final = """() => {
   return found;
 }"""
 """Returns what is covered, clipped or outside of the window, shadow roots included."""
-STILL: Final = """() => {
-  const boxes = [...document.querySelectorAll("[data-testid=stElementContainer]")].map((it) => {
-    const box = it.getBoundingClientRect();
-    return [box.x, box.y, box.width, box.height].map(Math.round).join();
-  }).join(";");
-  const same = window.boxesBefore === boxes;
-  window.boxesBefore = boxes;
-  return same && document.querySelector("[data-test-script-state=notRunning]") !== null;
-}"""
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +108,7 @@ def is_intact_at_every_width(visitor: Visitor) -> None:
     expect(visitor.page.get_by_test_id("stToast")).to_have_count(0, timeout=PATIENCE)
     for width in WIDTHS:
         visitor.page.set_viewport_size({"width": width, "height": TALL})
-        visitor.page.wait_for_function(STILL, polling=120)
+        visitor.is_still()
         if found := visitor.page.evaluate(DAMAGED):
             damaged[width] = found
     assert damaged == {}
@@ -203,7 +194,7 @@ def top_of(visitor: Visitor, key: str) -> float:
 def test_predict_and_promote_are_above_the_fold(visitor: Visitor) -> None:
     """At 1280 by 720, the main job needs no scrolling, nor does its last step."""
     visitor.page.set_viewport_size({"width": 1280, "height": 720})
-    visitor.page.wait_for_function(STILL, polling=120)
+    visitor.is_still()
     for key in ("predict", "undo-stroke", "model-input", "bars", "promote"):
         box = visitor.part(key).bounding_box()
         assert box
@@ -329,11 +320,11 @@ def test_a_second_click_changes_nothing(visitor: Visitor, pause: int) -> None:
 
 def click_twice(visitor: Visitor, key: str, pause: int) -> None:
     """Click twice at the place where the button is now, `pause` ms apart, and wait until nothing moves."""
-    visitor.page.wait_for_function(STILL, polling=200)
+    visitor.is_still()
     box = visitor.part(key).get_by_role("button").bounding_box()
     assert box
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     visitor.page.mouse.click(x, y)
     visitor.page.wait_for_timeout(pause)
     visitor.page.mouse.click(x, y)
-    visitor.page.wait_for_function(STILL, polling=200)
+    visitor.is_still()

@@ -19,6 +19,7 @@ def test_the_example_of_a_notebook_prints_the_verdict(
 ) -> None:
     """As on the first start, with a state directory and a port of its own; the rows fit pandas."""
     settings = Settings(gateway_port=0, state_dir=tmp_path)
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(mnist_dash, "Settings", lambda: settings, raising=False)
     (example,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     names: dict[str, object] = {}
@@ -27,6 +28,7 @@ def test_the_example_of_a_notebook_prints_the_verdict(
     check = names["check"]
     assert isinstance(check, CanaryCheck)
     assert check.verdict.outcome is Outcome.NEW_IS_BETTER
+    assert "New is better" in (tmp_path / "check.html").read_text()
     table = pd.DataFrame(check.rows)
     assert len(table) == len(check.rows)
     assert {"truth", "current", "new", "answered_by", "milliseconds"} <= set(table.columns)

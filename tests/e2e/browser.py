@@ -248,7 +248,9 @@ class Visitor:
         return self.errors + shown + self.page.get_by_text("This part of the page failed").all_inner_texts()
 
     def _note(self, message: ConsoleMessage) -> None:
-        if message.type == "error":
+        # After a reload, Streamlit may have dropped a picture by the time that the browser asks for it.
+        is_dropped = "404 (Not Found)" in message.text or "Image source error" in message.text
+        if message.type == "error" and not is_dropped:
             self.errors.append(message.text)
 
     def _fail(self, error: Error) -> None:

@@ -60,7 +60,7 @@ JS: Final = """
 const STORE = "mnist-dash";
 const GRACE = 1000;  // ms: a short interruption is no reason to alarm anybody
 const BREAK = 1000;  // ms between the page and plotly, whose start keeps the browser busy for a second
-let session = null, unsent = null, isKept = false;
+let session = null, shown = null, isKept = false;
 
 function keep() {
   if (isKept) return;
@@ -68,7 +68,7 @@ function keep() {
   const canvas = roots.map((it) => it?.querySelector("canvas.dc-canvas")).find((it) => it);
   const named = new URLSearchParams(location.search).has("sample");  // the address keeps such a digit
   const drawing = named ? null : canvas?.toDataURL() ?? null;
-  sessionStorage.setItem(STORE, JSON.stringify({ drawing, unsent }));
+  sessionStorage.setItem(STORE, JSON.stringify({ drawing, unsent: shown?.unsent ?? null }));
 }
 function reload() {
   isKept = true;  // what the canvas shows by now may be a blank sheet of the new server
@@ -109,7 +109,8 @@ function load(module) {
 const tabs = new WeakMap();
 
 export default function ({ parentElement, data, setTriggerValue }) {
-  unsent = data.unsent;
+  const before = shown;
+  shown = data;
   if (!tabs.has(parentElement)) tabs.set(parentElement, watch(parentElement.querySelector("[popover]")));
   if (session && session !== data.session) reload();  // the server was started again meanwhile
   if (!session) {
@@ -119,8 +120,10 @@ export default function ({ parentElement, data, setTriggerValue }) {
   }
   session = data.session;
   return () => {
-    tabs.get(parentElement)?.();
-    tabs.delete(parentElement);
+    if (!parentElement.isConnected) {
+      tabs.get(parentElement)?.();
+      tabs.delete(parentElement);
+    } else if (shown === data && before) shown = before;  // an older call that came later
   };
 }
 """

@@ -100,7 +100,7 @@ function connect(parent) {
   document.addEventListener("keydown", onKey);
   document.addEventListener("pointerup", onRelease);
   document.addEventListener("pointercancel", onRelease);
-  page.show = (data, takeBack) => { Object.assign(page, data, { takeBack }); attach(); update(); };
+  page.show = (shown) => { Object.assign(page, shown, { shown }); attach(); update(); };
   page.close = () => {
     clearInterval(timer);
     watch.disconnect();
@@ -113,10 +113,14 @@ function connect(parent) {
 
 export default function ({ parentElement, data, setTriggerValue }) {
   if (!pages.has(parentElement)) pages.set(parentElement, connect(parentElement));
-  pages.get(parentElement).show(data, () => setTriggerValue("taken_back", true));
+  const page = pages.get(parentElement);
+  const before = page.shown, shown = { ...data, takeBack: () => setTriggerValue("taken_back", true) };
+  page.show(shown);
   return () => {
-    pages.get(parentElement)?.close();
-    pages.delete(parentElement);
+    if (!parentElement.isConnected) {
+      page.close();
+      pages.delete(parentElement);
+    } else if (page.shown === shown && before) page.show(before);  // an older call that came later
   };
 }
 """

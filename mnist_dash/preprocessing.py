@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import math
 from typing import Any, Final
 
@@ -49,6 +51,18 @@ def has_far_dot(image_data: npt.NDArray[Any]) -> bool:
     """Whether `prepare` leaves a dot of a drawing out; raises DrawingError for another shape or dtype."""
     inked = ink_of(image_data) >= FAINTEST
     return not np.array_equal(without_far_dots(inked), inked)
+
+
+def enlarge(digit: npt.NDArray[np.float32], side: int) -> Image.Image:
+    """Return a digit, (28, 28) in [0, 1], as a square grey picture, `side` pixels wide."""
+    return Image.fromarray((digit * 255).round().astype(np.uint8)).resize((side, side))
+
+
+def to_data_url(digit: npt.NDArray[np.float32], side: int = FIELD) -> str:
+    """Return `enlarge` as the data URL of a PNG, which a page shows without asking for a file."""
+    png = io.BytesIO()
+    enlarge(digit, side).save(png, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}"
 
 
 def ink_of(image_data: npt.NDArray[Any]) -> npt.NDArray[np.float32]:

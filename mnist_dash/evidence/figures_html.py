@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 from collections.abc import Sequence
 from html import escape
@@ -11,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as Pictures
 
 from mnist_dash.charts import COLOUR, UNKNOWN, percent
 from mnist_dash.dataset import load_digits
@@ -19,6 +16,7 @@ from mnist_dash.domain import Role
 from mnist_dash.evidence.figures import CheckFigures, ModelFigures, SplitFigures
 from mnist_dash.evidence.statistics import Interval, find_threshold
 from mnist_dash.evidence.verdict import Outcome
+from mnist_dash.preprocessing import to_data_url
 
 if TYPE_CHECKING:
     from mnist_dash.evidence.canary_check import CanaryCheck, CheckedDigit
@@ -289,10 +287,7 @@ def _draw_cell(count: int, is_right: bool) -> str:
 
 def draw_digit(row: CheckedDigit, names: dict[Role, str]) -> str:
     """Return a digit's picture with what MNIST and both models say."""
-    picture = io.BytesIO()
-    pixels = (load_digits().images[row.place] * 255).round().astype(np.uint8)
-    Pictures.fromarray(pixels).save(picture, "PNG")
-    source = f"data:image/png;base64,{base64.b64encode(picture.getvalue()).decode()}"
+    source = to_data_url(load_digits().images[row.place])
     answers = {Role.CURRENT: (row.current, row.current_probability), Role.NEW: (row.new, row.new_probability)}
     lines = [
         f"{escape(names[role], quote=False)}: <b>{digit}</b>, {percent(probability)}"

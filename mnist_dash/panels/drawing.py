@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import random
 import time
 from typing import Any, Final, cast
@@ -11,7 +9,6 @@ from typing import Any, Final, cast
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
-from PIL import Image as Pictures
 from streamlit.delta_generator import DeltaGenerator
 
 from mnist_dash.dataset import load_digits
@@ -19,7 +16,7 @@ from mnist_dash.domain import Image
 from mnist_dash.errors import DrawingError
 from mnist_dash.panels import canvas_controls
 from mnist_dash.panels.session import Sample, Session
-from mnist_dash.preprocessing import has_far_dot, prepare
+from mnist_dash.preprocessing import enlarge, has_far_dot, prepare, to_data_url
 
 SIDE: Final = 280
 HALF: Final = 136
@@ -82,7 +79,7 @@ def canvas(state: Session) -> NDArray[np.uint8] | None:
 
 def make_sheet(state: Session) -> dict[str, Any]:
     """Return the canvas's initial drawing; its number makes even a blank one new to the browser."""
-    objects = [_as_object(_as_png(state.sample.image))] if state.sample else []
+    objects = [_as_object(to_data_url(state.sample.image, SIDE))] if state.sample else []
     if state.kept:
         objects = [_as_object(state.kept.source)]
     return {"sheet": state.sheet, "objects": objects}
@@ -120,13 +117,13 @@ def show_switches(state: Session, why_not_compare: str) -> tuple[bool, bool]:
 def show_model_input(picture: Image | None) -> DeltaGenerator:
     """Show the 28x28 picture, enlarged with its pixels visible; return the room beside it."""
     shown = np.zeros((28, 28), np.float32) if picture is None else picture
-    enlarged = np.kron((shown * 255).round().astype(np.uint8), np.ones((PIXEL, PIXEL), np.uint8))
+    alt = "The drawing as 28 by 28 grey pixels" if picture is not None else "Empty picture"
     with st.container(horizontal=True, width=SIDE, vertical_alignment="center", key="model-input"):
-        st.image(
-            enlarged,
+        # Within the page: a file of st.image may be gone when a browser asks for it after a reload.
+        st.html(
+            f'<img src="{to_data_url(shown)}" alt="{alt}" width="{28 * PIXEL}" height="{28 * PIXEL}" '
+            'style="display: block; border-radius: 0.5rem; image-rendering: pixelated">',
             width=28 * PIXEL,
-            output_format="PNG",
-            alt="The drawing as 28 by 28 grey pixels" if picture is not None else "Empty picture",
         )
         return st.container(width=SIDE - 28 * PIXEL - 16, gap="xsmall")
 
@@ -136,21 +133,9 @@ def put_sample(state: Session, place: int | None = None) -> None:
     digits = load_digits()
     place = random.randrange(len(digits)) if place is None else place
     image = digits.images[place]
-    drawn = prepare(np.asarray(enlarge(image)))
+    drawn = prepare(np.asarray(enlarge(image, SIDE)))
     state.start_sheet(Sample(place, image, int(digits.labels[place]), drawn))
     state.asked_at = time.monotonic()
-
-
-def enlarge(sample: Image) -> Pictures.Image:
-    """Return a digit as large as the canvas."""
-    return Pictures.fromarray((sample * 255).round().astype(np.uint8)).resize((SIDE, SIDE))
-
-
-def _as_png(sample: Image) -> str:
-    """Return a digit as a data URL."""
-    png = io.BytesIO()
-    enlarge(sample).save(png, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}"
 
 
 def _as_object(source: str) -> dict[str, Any]:

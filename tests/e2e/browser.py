@@ -248,9 +248,7 @@ class Visitor:
         return self.errors + shown + self.page.get_by_text("This part of the page failed").all_inner_texts()
 
     def _note(self, message: ConsoleMessage) -> None:
-        # After a reload, Streamlit may have dropped a picture by the time that the browser asks for it.
-        is_dropped = "404 (Not Found)" in message.text or "Image source error" in message.text
-        if message.type == "error" and not is_dropped:
+        if message.type == "error":
             self.errors.append(message.text)
 
     def _fail(self, error: Error) -> None:

@@ -15,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 from mnist_dash.domain import Strategy
 from mnist_dash.panels import background, drawing, lifecycle
 from mnist_dash.panels.session import Session
+from mnist_dash.preprocessing import enlarge
 from mnist_dash.service import Dashboard
 from mnist_dash.settings import Settings
 from tests import fakes
@@ -120,7 +121,7 @@ class Canvas:
         if session.sheet != self.sheet:
             self.sheet, self.pixels = session.sheet, None
             if session.sample is not None:
-                self.pixels = np.asarray(drawing.enlarge(session.sample.image))
+                self.pixels = np.asarray(enlarge(session.sample.image, drawing.SIDE))
         return self.pixels
 
 

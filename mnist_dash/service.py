@@ -305,8 +305,8 @@ class Dashboard:
     def start_check(self, options: CheckOptions | None = None) -> None:
         """Start a canary check in the background, which asks both models until there is a verdict.
 
-        It goes on without a viewer, and `canary_check` shows it. Raises EngineError if a check is running, or
-        if both models cannot be asked now.
+        It runs until it ends or `stop_check` is called; read its state from `canary_check`. Raises
+        EngineError if another check is running, or if one of the models cannot be asked.
         """
         self._checks.start(options or CheckOptions(), self._context.by)
 

@@ -144,7 +144,7 @@ class FailedRequest:
 
 @dataclass(frozen=True, eq=False)
 class CanaryCheck:
-    """A check so far, or as it ended; any number of browsers may read it while the run goes on."""
+    """The state of a check, running or ended. It is immutable, so several browsers may read it at once."""
 
     options: CheckOptions
     setup: CheckSetup
@@ -177,7 +177,7 @@ class CanaryCheck:
 
     @property
     def seconds_left(self) -> float | None:
-        """About how long it goes on; None while that is unknown."""
+        """Estimated seconds until it ends; None if that is unknown or it has ended."""
         if not self.is_running or not self.rate:
             return None
         left, more = self.planned - len(self.rows), self.verdict.more_digits

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -76,8 +77,9 @@ class CheckFigures:
     """Failed requests of which nothing tells which model failed."""
 
 
+@lru_cache(maxsize=1)
 def summarize(check: CanaryCheck) -> CheckFigures:
-    """Return the figures of a check so far."""
+    """Return the figures of a check so far; all browsers that show the same state share them."""
     rows, level = check.rows, check.options.terms.level
     new_only, current_only = _count_alone_right(rows)
     digits = len(rows)

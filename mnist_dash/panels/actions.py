@@ -53,10 +53,15 @@ def receive_result(seconds: float = 0.0) -> None:
         return
     state.sent = None
     try:
-        if sent.result.result():
-            state.pending.append((sent.change, sent.before))
+        _note_result(sent)
     except MnistDashError as error:
         state.refusal = sent.change, error
+
+
+def _note_result(sent: SentChange) -> None:
+    """Wait until the engine has accepted a change, and note that it is under way; raises its refusal."""
+    if sent.result.result():
+        session().pending.append((sent.change, sent.before))
 
 
 def is_sending(*kinds: type[Change]) -> bool:
@@ -136,9 +141,7 @@ def run_dialog(
 def _apply_and_close(dash: Dashboard, dialog: Dialog, make_change: Callable[[], Change]) -> None:
     dialog.confirmed, dialog.shows_content, dialog.problem = False, False, None
     try:
-        sent = _send(dash, make_change(), take_over=dialog.take_over, expected=dialog.expected)
-        if sent.result.result():
-            session().pending.append((sent.change, sent.before))
+        _note_result(_send(dash, make_change(), take_over=dialog.take_over, expected=dialog.expected))
     except MnistDashError as error:
         dialog.problem = error
     else:

@@ -22,7 +22,7 @@ from mnist_dash.serving.client import READ_SECONDS
 NAME_LENGTH = 24
 ERROR_LENGTH = 90
 EXPLAINED_AFTER: Final = (2, 5, 10)
-"""Seconds without an answer that are told; not each one, since a screen reader says every change."""
+"""Seconds without an answer after which the page says so. Few, because a screen reader speaks each change."""
 EXAMPLE: Final = Prediction(
     np.array([0, 0.01, 0.02, 0.01, 0, 0, 0, 0.92, 0, 0.04], np.float32), None, None, None, "", 0
 )

@@ -8,7 +8,7 @@ from typing import Any, Final
 import streamlit as st
 
 AT_ONCE_SECONDS: Final = 0.2
-"""How long the page itself waits: what is done by then never shows that it is under way."""
+"""How long the script waits for a result. A call that takes longer is shown as running."""
 POLL_SECONDS: Final = 0.25
 
 

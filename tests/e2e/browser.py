@@ -252,6 +252,6 @@ class Visitor:
             self.errors.append(message.text)
 
     def _fail(self, error: Error) -> None:
-        # Fabric.js may draw once more on a canvas that the page has taken away by then.
+        # Fabric.js sometimes renders a canvas after it was removed from the page.
         if "reading 'clearRect'" not in str(error):
             self.errors.append(str(error))

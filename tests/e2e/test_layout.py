@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -146,9 +147,9 @@ def test_a_redeploy_and_a_failure_are_intact_and_move_nothing(
     base = tmp_path / "renamed-cnn"
     shutil.copytree(BUNDLED / "cnn", base)
     place = top_of(visitor, "strategy-card")
-    with suspended_starts(dashboard) as suspend:
+    with suspended_starts(dashboard) as suspended:
         visitor.deploy("new", str(base))
-        suspend()
+        suspended.result()
         visitor.reads("card-new", "Updating")
         assert top_of(visitor, "strategy-card") == place
         is_intact_at_every_width(visitor)
@@ -167,21 +168,26 @@ def test_a_redeploy_and_a_failure_are_intact_and_move_nothing(
 
 
 @contextmanager
-def suspended_starts(dashboard: Server) -> Iterator[Callable[[], None]]:
-    """Yield a function that suspends the model server that has just been started, until the block ends."""
+def suspended_starts(dashboard: Server) -> Iterator[Future[list[psutil.Process]]]:
+    """Suspend the model server that starts next, and resume it at the end; yields it once it is suspended.
+
+    A thread looks out for it from now on: a test that is slow to look could find the change done already.
+    """
     before = {process.pid for process in dashboard.serving()}
-    suspended: list[psutil.Process] = []
 
-    def suspend() -> None:
-        suspended[:] = [it for it in dashboard.wait_for_serving(len(before) + 1) if it.pid not in before]
-        for process in suspended:
+    def suspend() -> list[psutil.Process]:
+        started = [it for it in dashboard.wait_for_serving(len(before) + 1) if it.pid not in before]
+        for process in started:
             process.suspend()
+        return started
 
-    try:
-        yield suspend
-    finally:
-        for process in suspended:
-            process.resume()
+    with ThreadPoolExecutor() as watcher:
+        suspended = watcher.submit(suspend)
+        try:
+            yield suspended
+        finally:
+            for process in suspended.result():
+                process.resume()
 
 
 def top_of(visitor: Visitor, key: str) -> float:

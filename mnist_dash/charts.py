@@ -19,9 +19,11 @@ UNKNOWN: Final = "#707784"
 """The colour of an answer of unknown origin."""
 HATCH: Final = {Role.CURRENT: "", Role.NEW: "/"}
 """New's bars are hatched, so that roles differ in more than colour."""
-CONFIG: Final[dict[str, Any]] = {"staticPlot": True, "responsive": True}
+CONFIG: Final[dict[str, Any]] = {"staticPlot": True}
 HEIGHT: Final = 250
 """Of a chart, in CSS pixels."""
+WIDTH: Final = 368
+"""Of a chart, in CSS pixels, where there is room for it."""
 INK: Final = "#12151a"
 """Of text on a light page."""
 FONT: Final = '"Source Sans", sans-serif'
@@ -187,6 +189,10 @@ def _base_layout(ink: str, margin: dict[str, int]) -> Figure:
         "paper_bgcolor": "rgba(0, 0, 0, 0)",
         "plot_bgcolor": "rgba(0, 0, 0, 0)",
         "uniformtext": {"mode": "show", "minsize": 10},
+        # Streamlit gives each figure to plotly twice. With its size and a revision it is drawn only once.
+        "width": WIDTH,
+        "height": HEIGHT,
+        "datarevision": 0,
     }
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import streamlit as st
 
 from mnist_dash import charts
-from mnist_dash.charts import COLOUR, FAINT, HEIGHT, TOP, UNKNOWN, percent
+from mnist_dash.charts import COLOUR, FAINT, HEIGHT, TOP, UNKNOWN, WIDTH, percent
 from mnist_dash.domain import DIGITS, Comparison, Prediction, Role, Snapshot
 from mnist_dash.errors import MnistDashError, ServingError
 from mnist_dash.panels.background import POLL_SECONDS
@@ -55,7 +55,8 @@ STYLE: Final = f"""<style>
 .st-key-answer small, .st-key-answer strong {{ overflow-wrap: anywhere; }}
 .st-key-answering .note {{ margin: 0; line-height: 1.5; }}
 .st-key-bars .bars {{
-  display: flex; align-items: flex-end; height: {HEIGHT}px; padding-right: 4px; font-size: 12px;
+  display: flex; align-items: flex-end; max-width: {WIDTH}px; height: {HEIGHT}px; padding-right: 4px;
+  font-size: 12px;
 }}
 .st-key-bars .bars > * {{ flex: 1; text-align: center; line-height: 1.3; }}
 .st-key-bars .axis {{
@@ -224,7 +225,15 @@ def _show_bars(outcome: Outcome | Awaited | None, snapshot: Snapshot | None, *, 
             st.html(_draw_bars(EXAMPLE if is_example else None))
         return
     figure = charts.as_plotly(figure)
-    st.plotly_chart(figure, theme=None, key="bars", height=charts.HEIGHT, config=charts.CONFIG, alt=alt)
+    st.plotly_chart(
+        figure,
+        theme=None,
+        key="bars",
+        width=charts.WIDTH,
+        height=charts.HEIGHT,
+        config=charts.CONFIG,
+        alt=alt,
+    )
 
 
 def _draw_bars(example: Prediction | None) -> str:

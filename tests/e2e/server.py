@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,6 +86,29 @@ def _command(process: psutil.Process) -> str:
         return " ".join(process.cmdline())
     except psutil.NoSuchProcess:
         return ""
+
+
+@contextlib.contextmanager
+def suspended_starts(dashboard: Server) -> Iterator[Future[list[psutil.Process]]]:
+    """Suspend the model server that starts next, and resume it at the end; yields it once it is suspended.
+
+    A thread looks out for it from now on: a test that is slow to look could find the change done already.
+    """
+    before = {process.pid for process in dashboard.serving()}
+
+    def suspend() -> list[psutil.Process]:
+        started = [it for it in dashboard.wait_for_serving(len(before) + 1) if it.pid not in before]
+        for process in started:
+            process.suspend()
+        return started
+
+    with ThreadPoolExecutor() as watcher:
+        suspended = watcher.submit(suspend)
+        try:
+            yield suspended
+        finally:
+            for process in suspended.result():
+                process.resume()
 
 
 @contextlib.contextmanager

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-import psutil
 import pytest
 from playwright.sync_api import Browser, expect
 
 from mnist_dash.local.desired_state import BUNDLED
 from tests.e2e.browser import LYING, PATIENCE, Visitor
 from tests.e2e.conftest import Visit
-from tests.e2e.server import Server
+from tests.e2e.server import Server, suspended_starts
 
 WIDTHS: Final = (320, 390, 640, 641, 768, 900, 1024, 1150, 1200, 1280, 1920)
 TALL: Final = 3000
@@ -165,29 +162,6 @@ def test_a_redeploy_and_a_failure_are_intact_and_move_nothing(
     visitor.page.set_viewport_size({"width": 1280, "height": 800})
     visitor.deploy("new", str(BUNDLED / "cnn"))
     visitor.is_ready("new")
-
-
-@contextmanager
-def suspended_starts(dashboard: Server) -> Iterator[Future[list[psutil.Process]]]:
-    """Suspend the model server that starts next, and resume it at the end; yields it once it is suspended.
-
-    A thread looks out for it from now on: a test that is slow to look could find the change done already.
-    """
-    before = {process.pid for process in dashboard.serving()}
-
-    def suspend() -> list[psutil.Process]:
-        started = [it for it in dashboard.wait_for_serving(len(before) + 1) if it.pid not in before]
-        for process in started:
-            process.suspend()
-        return started
-
-    with ThreadPoolExecutor() as watcher:
-        suspended = watcher.submit(suspend)
-        try:
-            yield suspended
-        finally:
-            for process in suspended.result():
-                process.resume()
 
 
 def top_of(visitor: Visitor, key: str) -> float:

@@ -6,6 +6,7 @@ from playwright.sync_api import expect
 
 from tests.e2e.browser import PATIENCE, STROKES, Visitor
 from tests.e2e.conftest import Visit
+from tests.e2e.server import Server, suspended_starts
 
 
 def shows_canary(visitor: Visitor, percent: int) -> None:
@@ -22,15 +23,18 @@ def test_a_reload_shows_the_canary_again(visitor: Visitor) -> None:
     shows_canary(visitor, 30)
 
 
-def test_a_reload_during_a_redeploy_loses_nothing(visitor: Visitor) -> None:
+def test_a_reload_during_a_redeploy_loses_nothing(visitor: Visitor, dashboard: Server) -> None:
     """The deployment does not need the browser that started it, and the canary stays."""
     visitor.set_strategy("Canary", 25)
-    visitor.open_deploy("new")
-    visitor.fill(replicas=4)
-    visitor.confirm_deploy()
-    visitor.reads("card-new", "Updating")
-    visitor.page.reload()
-    shows_canary(visitor, 25)
+    with suspended_starts(dashboard) as suspended:
+        visitor.open_deploy("new")
+        visitor.fill(replicas=4)
+        visitor.confirm_deploy()
+        suspended.result()
+        visitor.reads("card-new", "Updating")
+        visitor.page.reload()
+        shows_canary(visitor, 25)
+        visitor.reads("card-new", "Updating")
     visitor.is_ready("new", replicas=4)
     shows_canary(visitor, 25)
 

@@ -55,8 +55,7 @@ STYLE: Final = f"""<style>
 .st-key-answer small, .st-key-answer strong {{ overflow-wrap: anywhere; }}
 .st-key-answering .note {{ margin: 0; line-height: 1.5; }}
 .st-key-bars .bars {{
-  display: flex; align-items: flex-end; max-width: {WIDTH}px; height: {HEIGHT}px; padding-right: 4px;
-  font-size: 12px;
+  display: flex; align-items: flex-end; height: {HEIGHT}px; padding-right: 4px; font-size: 12px;
 }}
 .st-key-bars .bars > * {{ flex: 1; text-align: center; line-height: 1.3; }}
 .st-key-bars .axis {{
@@ -221,19 +220,11 @@ def _show_bars(outcome: Outcome | Awaited | None, snapshot: Snapshot | None, *, 
     elif isinstance(outcome, Prediction):
         figure, alt = charts.bars(outcome, ink()), charts.describe_prediction(outcome)
     else:
-        with st.container(key="bars"):
+        with st.container(key="bars", width=WIDTH):
             st.html(_draw_bars(EXAMPLE if is_example else None))
         return
     figure = charts.as_plotly(figure)
-    st.plotly_chart(
-        figure,
-        theme=None,
-        key="bars",
-        width=charts.WIDTH,
-        height=charts.HEIGHT,
-        config=charts.CONFIG,
-        alt=alt,
-    )
+    st.plotly_chart(figure, theme=None, key="bars", width=WIDTH, height=HEIGHT, config=charts.CONFIG, alt=alt)
 
 
 def _draw_bars(example: Prediction | None) -> str:

@@ -32,6 +32,8 @@ CONNECT_SECONDS: Final = 3.0
 READ_SECONDS: Final = 10.0
 LOG_SECONDS: Final = 2.0
 """A log comes from the Pod's node; one that is gone must not make the cluster look silent."""
+NO_LOG: Final = "unable to retrieve container logs for "
+"""A kubelet answers so, with status 200, once it has removed the container."""
 PAGE: Final = 500
 """Objects for each request of a list."""
 MOST_LOG_BYTES: Final = 100_000
@@ -191,11 +193,12 @@ class KubernetesClient:
         query = {"container": resources.CONTAINER, "tailLines": str(lines), "limitBytes": str(MOST_LOG_BYTES)}
         query |= {"timestamps": "true"} | ({"previous": "true"} if previous else {})
         try:
-            return self._request(request, query, seconds=LOG_SECONDS).decode(errors="replace")
+            text = self._request(request, query, seconds=LOG_SECONDS).decode(errors="replace")
         except EngineError as err:
             if isinstance(err, ApiError) and err.status in (401, 403):
                 raise
             return ""  # not started yet, gone, or its node does not answer
+        return "" if text.startswith(NO_LOG) else text
 
     def close(self) -> None:
         """Close the connections."""

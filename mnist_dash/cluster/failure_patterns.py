@@ -57,6 +57,8 @@ class FailurePattern:
     """Without its full stop; a group at the end may be empty."""
     next_step: str = ""
     failed: bool = True
+    early_text: str = ""
+    """The text while the symptom may still pass by itself; empty if it is the same."""
 
     @cached_property
     def _compiled(self) -> re.Pattern[str]:
@@ -70,7 +72,8 @@ class FailurePattern:
         if not matches:
             return None
         groups = {name: shorten(value or "") for name, value in matches[-1].groupdict().items()}
-        text = self.text.format_map(groups).rstrip(": ")
+        template = self.text if symptom.lasting else self.early_text or self.text
+        text = template.format_map(groups).rstrip(": ")
         sentence = text if text.endswith((".", "?", "!")) else f"{text}."
         return Failure(sentence, self.next_step.format_map(groups), self.failed and symptom.lasting)
 
@@ -93,11 +96,29 @@ _KEY = (
 _VIEWER = "Ask the bucket's owner for the role Storage Object Viewer."
 _ADMIN = "Ask the cluster's administrator. Kubernetes tries again by itself."
 _PULL = r"^(?:ErrImagePull|ImagePullBackOff) (?P<image>\S*): "
+_EARLY = "Waiting for a node that can take the Pod: {why}"
+_UNSCHEDULABLE = r"^Unschedulable: (?P<why>%s.*?)(?:\.? (?:preemption|no new claims)\b.*)?$"
 FAILURE_PATTERNS: tuple[FailurePattern, ...] = (
+    # The node
+    FailurePattern(
+        Source.POD,
+        r"^NodeNotReady (?P<node>\S+) (?P<since>\S+) (?P<until>\S+): ",
+        "Node {node} has not answered since {since} UTC, so its replicas get no requests. "
+        "At {until} UTC Kubernetes starts them elsewhere, if another node has room",
+        "Find out why: `kubectl describe node {node}`. Or add another node.",
+        failed=False,
+    ),
+    FailurePattern(
+        Source.POD,
+        r"^NodeNotReady (?P<node>\S+) (?P<since>\S+) ",
+        "Node {node} has not answered since {since} UTC, so its replicas get no requests",
+        "Find out why: `kubectl describe node {node}`.",
+        failed=False,
+    ),
     # The image
     FailurePattern(
         Source.WAITING,
-        _PULL + r".*toomanyrequests",
+        _PULL + r".*(?:toomanyrequests|429 Too Many)",
         "The registry's limit of pulls is exceeded for {image}",
         "Wait, or use a copy of the image in a registry of your own (`--image`).",
         failed=False,
@@ -116,6 +137,13 @@ FAILURE_PATTERNS: tuple[FailurePattern, ...] = (
     ),
     FailurePattern(
         Source.WAITING,
+        _PULL + r".*(?:status code|unexpected status)\b.*: (?P<why>5\d\d .*)",
+        "The registry of image {image} fails: {why}",
+        "Wait: Kubernetes tries again by itself.",
+        failed=False,
+    ),
+    FailurePattern(
+        Source.WAITING,
         _PULL + r"(?:Back-off pulling image \S+ (?:ErrImagePull: )?)?(?P<why>.*)",
         "The image {image} cannot be pulled: {why}",
         f"{_IMAGE} Check that the nodes can reach its registry.",
@@ -125,6 +153,12 @@ FAILURE_PATTERNS: tuple[FailurePattern, ...] = (
         r"exec format error",
         "The image is built for another architecture than the node's (exec format error)",
         "Choose an image that is built for it (`--image`), or a node that the image is built for.",
+    ),
+    FailurePattern(
+        Source.WAITING | Source.ENDED,
+        r"^(?:RunContainerError \S*|StartError \d+ \S*): (?P<why>.*)",
+        "The container cannot be started: {why}",
+        "Check the image (`--image`): it has TensorFlow Serving's entry point.",
     ),
     # What the container needs before it starts
     FailurePattern(
@@ -218,9 +252,24 @@ FAILURE_PATTERNS: tuple[FailurePattern, ...] = (
     ),
     FailurePattern(
         Source.POD,
-        r"^Unschedulable: (?P<why>.*?)(?:\.? (?:preemption|no new claims)\b.*)?$",
+        _UNSCHEDULABLE % r"(?!.*Insufficient).*were unschedulable",
+        "No node can take the Pod: {why}",
+        "Allow Pods on a cordoned node again (`kubectl uncordon`), or add a node to the cluster.",
+        early_text=_EARLY,
+    ),
+    FailurePattern(
+        Source.POD,
+        _UNSCHEDULABLE % r"(?!.*Insufficient).*node\.kubernetes\.io/(?:unreachable|not-ready)",
+        "No node can take the Pod: {why}",
+        "A node does not answer: find out why (`kubectl describe nodes`), or add another one.",
+        early_text=_EARLY,
+    ),
+    FailurePattern(
+        Source.POD,
+        _UNSCHEDULABLE % "",
         "No node can take the Pod: {why}",
         "Make room (remove a model, deploy fewer replicas), or add a node to the cluster.",
+        early_text=_EARLY,
     ),
     # What the cluster does not admit
     FailurePattern(
@@ -250,6 +299,12 @@ FAILURE_PATTERNS: tuple[FailurePattern, ...] = (
         failed=False,
     ),
     # Progress
+    FailurePattern(
+        Source.EVENT,
+        r"^Unhealthy: (?:Readi|Live)ness probe failed: .*(?:deadline exceeded|Client\.Timeout|i/o timeout)",
+        "The model server does not answer: its probes time out",
+        _LOG,
+    ),
     FailurePattern(
         Source.EVENT,
         r"^Unhealthy: (?P<kind>Readiness|Liveness) probe failed: (?P<why>.*)",

@@ -6,13 +6,13 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
 from mnist_dash.cluster import manifests, resources
-from mnist_dash.cluster.api_client import KubernetesClient
+from mnist_dash.cluster.api_client import LOG_SECONDS, KubernetesClient
 from mnist_dash.cluster.observation import Observation
 from mnist_dash.cluster.resources import Object
 from mnist_dash.cluster.route_state import RouteState
@@ -97,11 +97,13 @@ def poll(
     # A Deployment may lack Pods because none can be created; its events say why.
     short = any(workload.ready < workload.desired for workload in observation.workloads.values())
     events = start(partial(api.list, resources.EVENT)) if details or unready or short else None
-    logs = {pod.name: start(partial(_log, api, pod)) for pod in (staying if details else unready)}
+    asked = [pod for pod in (staying if details else unready) if not pod.is_node_silent]
+    logs = {pod.name: start(partial(_log, api, pod)) for pod in asked}
+    wait(logs.values(), LOG_SECONDS)
     return replace(
         observation,
         events=[KubernetesEvent.from_object(item) for item in events.result()] if events else (),
-        logs={name: log.result() for name, log in logs.items()},
+        logs={name: log.result() for name, log in logs.items() if log.done()},
     )
 
 
@@ -120,7 +122,8 @@ def _log(api: KubernetesClient, pod: Pod) -> str:
     """The last lines of a Pod; of the run before, if it was restarted and has not become ready since."""
     if not pod.has_run:
         return ""
-    previous = pod.restarts > 0 and not pod.is_ready and api.logs(pod.name, lines=LOG_LINES, previous=True)
+    is_new_run = pod.restarts > 0 and not pod.is_ready and not pod.containers[0].has_just_ended
+    previous = is_new_run and api.logs(pod.name, lines=LOG_LINES, previous=True)
     return previous or api.logs(pod.name, lines=LOG_LINES)
 
 

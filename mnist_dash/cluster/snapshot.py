@@ -74,7 +74,7 @@ def _status(title: str, workload: Workload, observation: Observation) -> Status:
         return Status(State.DEGRADED, "Another program scaled it to 0 replicas.", "Re-deploy it.")
     if workload.is_complete:
         return Status(State.READY)
-    failure = failure_of(workload, observation.events, observation.logs) or Failure(
+    failure = failure_of(workload, observation) or Failure(
         f"The rollout is finishing: {ready} of {desired} replicas ready.", usual=True
     )
     counted = failure.text if failure.usual else f"{ready} of {desired} replicas ready. {failure.text}"
@@ -97,7 +97,7 @@ def _status(title: str, workload: Workload, observation: Observation) -> Status:
     if is_degraded:
         return Status(State.DEGRADED, counted, failure.next_step)
     # A change of a Deployment that answers (another number of replicas) is not its start.
-    state = State.UPDATING if len(workload.fresh) >= desired else State.STARTING
+    state = State.UPDATING if workload.ready >= desired else State.STARTING
     return Status(state, failure.text, failure.next_step)
 
 
@@ -162,14 +162,26 @@ def _waiting_for(
         return " ".join(filter(None, [f"{by}Swapping the roles.", promotion.obstacle, problem]))
     if problem:
         return problem
-    removed = [role for role in Role if observation.workload(role) is None]
-    if ending := [role.label for role in removed if observation.pods_of(observation.release(role))]:
-        return f"The replicas of the removed {' and '.join(ending)} are ending."
+    if ending := _describe_ending(observation):
+        return ending
     if observation.state.split > 0 and not observation.ready_addresses(Role.NEW):
         return SPLIT_HELD
     if view.problem:
         return f"The gateway does not lead to the models yet. {view.problem}"
     return GATEWAY_PENDING if view.pending else ""
+
+
+def _describe_ending(observation: Observation) -> str:
+    """Say whose replicas are ending after a removal, and which nodes hold that up; empty if none are."""
+    removed = [role for role in Role if observation.workload(role) is None]
+    pods = {role: observation.pods_of(observation.release(role)) for role in removed}
+    names = " and ".join(role.label for role in removed if pods[role])
+    if not names:
+        return ""
+    text = f"The replicas of the removed {names} are ending."
+    silent = {pod.node for role in removed for pod in pods[role] if pod.is_node_silent}
+    nodes = " and ".join(sorted(silent))
+    return f"{text} {nodes} does not answer: what runs there ends when it is back." if silent else text
 
 
 def _split_observed(observation: Observation, view: GatewayView) -> int:

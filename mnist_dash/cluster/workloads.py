@@ -16,6 +16,8 @@ from mnist_dash.domain import Release
 MARKS = (resources.DEPLOYED_AT, resources.CREDENTIALS_HASH, "kubectl.kubernetes.io/restartedAt")
 """Annotations of a Pod template whose change makes new Pods."""
 HASH_LABEL = "pod-template-hash"
+UNREACHABLE = "node.kubernetes.io/unreachable"
+"""The taint of a node that has stopped answering."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +27,19 @@ class Condition:
     status: str = ""
     reason: str = ""
     message: str = ""
+    since: float = 0.0
+    """When it came to be so, in seconds since the epoch; 0 if it does not say."""
 
 
 def _conditions(live: Object) -> Mapping[str, Condition]:
     found: dict[str, Condition] = defaultdict(Condition)
     for item in live.get("status", {}).get("conditions") or ():
-        found[item["type"]] = Condition(item["status"], item.get("reason") or "", item.get("message") or "")
+        found[item["type"]] = Condition(
+            item["status"],
+            item.get("reason") or "",
+            item.get("message") or "",
+            resources.parse_time(item.get("lastTransitionTime")),
+        )
     return found
 
 
@@ -48,6 +57,8 @@ class Container:
     waiting_message: str
     started_at: float | None
     """When the present run began, in seconds since the epoch; None if it does not run."""
+    has_just_ended: bool
+    """Whether it has neither been started again nor is held back from that."""
     ended: Object
     """The kubelet's state `terminated`, of this run or of the last one; empty if neither has ended."""
 
@@ -64,6 +75,7 @@ class Container:
             waiting=None if waiting is None else waiting.get("reason", ""),
             waiting_message=(waiting or {}).get("message") or "",
             started_at=None if running is None else resources.parse_time(running.get("startedAt")),
+            has_just_ended="terminated" in state,
             ended=state.get("terminated") or (status.get("lastState") or {}).get("terminated") or {},
         )
 
@@ -95,6 +107,8 @@ class Pod:
     """The model server first, then sidecars and init containers."""
     addresses: tuple[str, ...]
     """Of each family that the cluster has."""
+    patience: float | None
+    """Seconds after which Kubernetes replaces it if its node is silent; None for never."""
 
     @classmethod
     def from_object(cls, live: Object) -> Pod:
@@ -119,6 +133,20 @@ class Pod:
             conditions=conditions,
             containers=tuple(_containers(spec, status)),
             addresses=tuple(address["ip"] for address in status.get("podIPs") or ()),
+            patience=_find_patience(spec),
+        )
+
+    @property
+    def is_node_silent(self) -> bool:
+        """Whether its node has stopped answering: Kubernetes then gives it no requests, and no reason either.
+
+        Its containers are shown as they last were.
+        """
+        ready = self.conditions["Ready"]
+        return (
+            (ready.status, ready.reason) == ("False", "")
+            and self.conditions["ContainersReady"].status == "True"
+            and bool(self.node)
         )
 
     @property
@@ -135,6 +163,14 @@ class Pod:
     def has_run(self) -> bool:
         """Whether any container has run, so that there is a log."""
         return self.restarts > 0 or any(container.waiting is None for container in self.containers)
+
+
+def _find_patience(spec: Object) -> float | None:
+    for toleration in spec.get("tolerations") or ():
+        if toleration.get("key") == UNREACHABLE:
+            seconds = toleration.get("tolerationSeconds")
+            return None if seconds is None else float(seconds)
+    return 0.0
 
 
 def _containers(spec: Object, status: Object) -> list[Container]:

@@ -14,6 +14,7 @@ from mnist_dash.domain import ModelCheck, Release, Role
 NAMESPACE = "mnist"
 IMAGE = "tensorflow/serving:2.19.0"
 OLD, NEW = "2026-08-07T10:00:00.000+00:00", "2026-08-07T11:00:00.000+00:00"
+NOON = "2026-08-07T12:00:00Z"
 BASE = "gs://acme-models/mnist"
 
 
@@ -47,9 +48,10 @@ def complete(release: Release = Release.BLUE, *, replicas: int = 1, **more: Any)
     return deployment(release, replicas=replicas, status=counts | {"conditions": [rolled_out()]}, **more)
 
 
-def condition(kind: str, status: str, reason: str, message: str = "") -> Object:
+def condition(kind: str, status: str, reason: str, message: str = "", since: str = NOON) -> Object:
     """A condition of anything."""
-    return {"type": kind, "status": status, "reason": reason, "message": message}
+    known = {"type": kind, "status": status, "reason": reason, "message": message}
+    return known | {"lastTransitionTime": since}
 
 
 def rolled_out() -> Object:
@@ -127,6 +129,22 @@ def pod(
     else:
         status = {"phase": "Pending", "conditions": list(conditions)} | status
     return {"apiVersion": "v1", "kind": "Pod", **made, "status": status}
+
+
+SILENT = (
+    {"type": "Ready", "status": "False", "lastTransitionTime": NOON},
+    {"type": "ContainersReady", "status": "True", "lastTransitionTime": "2026-08-07T11:00:05Z"},
+)
+"""The conditions of a Pod whose node has stopped answering, as Kubernetes 1.37 sets them."""
+
+
+def silent_pod(of: Object, **more: Any) -> Object:
+    """A Pod whose node has stopped answering: its container is shown as it last was."""
+    made = pod(of, READY, **more)
+    made["status"]["conditions"] = list(SILENT)
+    key, seconds = "node.kubernetes.io/unreachable", 300
+    made["spec"]["tolerations"] = [{"key": key, "operator": "Exists", "tolerationSeconds": seconds}]
+    return made
 
 
 def event(about: Object, reason: str, message: str, **more: Any) -> Object:

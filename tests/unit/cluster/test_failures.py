@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
+from mnist_dash.cluster import failures
 from mnist_dash.cluster.failure_patterns import Failure
 from mnist_dash.cluster.failures import failure_of
+from mnist_dash.cluster.observation import Observation
 from mnist_dash.cluster.resources import Object
-from mnist_dash.cluster.workloads import KubernetesEvent, Pod, Workload
+from mnist_dash.cluster.workloads import KubernetesEvent, Workload
 from mnist_dash.domain import Release
 from tests.unit.cluster.sample_objects import (
     BASE,
     CREATING,
     IMAGE,
     NEW,
+    NOON,
     OLD,
     READY,
     RUNNING,
@@ -26,12 +31,14 @@ from tests.unit.cluster.sample_objects import (
     event,
     looping,
     pod,
+    silent_pod,
     waiting,
 )
 
 # ruff: noqa: E501  foreign messages are quoted whole, so that they can be searched for
 
 MODEL = f"{BASE}/model"
+NOW = datetime.fromisoformat(NOON).timestamp() + 10 * failures.ROOM_SECONDS
 SOURCE = "tensorflow_serving/sources/storage_path/file_system_storage_path_source.cc"
 Events = Sequence[tuple[str, str]]
 
@@ -55,15 +62,16 @@ def http_error(code: int, message: str) -> str:
 
 
 def find(
-    live: Object, pods: Sequence[Object] = (), events: Sequence[Object] = (), logs: Mapping[str, str] = {}
+    live: Object,
+    pods: Sequence[Object] = (),
+    events: Sequence[Object] = (),
+    logs: Mapping[str, str] = {},
+    others: Sequence[Object] = (),
 ) -> Failure:
     """The failure of a Deployment with these Pods; one without a text if there is none."""
-    failure = failure_of(
-        Workload.from_object(Release.BLUE, live, map(Pod.from_object, pods)),
-        list(map(KubernetesEvent.from_object, events)),
-        logs,
-    )
-    return failure or Failure("")
+    observation = Observation.from_objects([live, *pods, *others], taken_at=NOW)
+    observation = replace(observation, events=list(map(KubernetesEvent.from_object, events)), logs=logs)
+    return failure_of(Workload.from_object(Release.BLUE, live, observation.pods), observation) or Failure("")
 
 
 def found(
@@ -117,12 +125,30 @@ def test_the_reason_for_backing_off_is_taken_from_the_event_where_only_it_has_it
     assert "was not found in its registry" in failure.text
 
 
-def test_a_registry_that_asks_to_wait_is_no_failure() -> None:
-    """Docker Hub's limit for pulls passes."""
-    message = (
-        "429 Too Many Requests - Server message: toomanyrequests: You have reached your pull rate limit."
-    )
-    assert not found(waiting("ErrImagePull", message)).failed
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        ("429 Too Many Requests - Server message: toomanyrequests: You have reached your pull rate limit.", "The registry's limit of pulls is exceeded"),
+        (f'failed to copy: pulling from host docker.io failed with status code [manifests {IMAGE}]: 429 Too Many Requests', "The registry's limit of pulls is exceeded"),
+        (f'pulling from host docker.io failed with status code [manifests {IMAGE}]: 503 Service Unavailable', f"The registry of image {IMAGE} fails: 503 Service Unavailable."),
+    ],
+)  # fmt: skip
+def test_a_registry_that_asks_to_wait_is_no_failure(message: str, text: str) -> None:
+    """Docker Hub's limit for pulls passes, and so do a registry's own errors."""
+    failure = found(waiting("ErrImagePull", message))
+    assert failure.text.startswith(text)
+    assert not failure.failed
+
+
+@pytest.mark.parametrize("event", [("Pulling", f'Pulling image "{IMAGE}"'), ("Pulled", "already present on machine and can be accessed by the pod")])  # fmt: skip
+@pytest.mark.parametrize(
+    "container", [waiting("ErrImagePull", NO_HOST), waiting("RunContainerError", "unknown"), waiting("InvalidImageName", "bad")]
+)  # fmt: skip
+def test_events_about_the_image_are_not_glued_to_another_reason(
+    container: Container, event: tuple[str, str]
+) -> None:
+    """They fall into the same second."""
+    assert found(container, events=[event]) == found(container)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +225,9 @@ AGAIN = Container(RUNNING.state, last=ended(1), restarts=3)
         pytest.param(AGAIN, logged(f"Reading SavedModel from: {MODEL}/1", level="I"), "The model server ended with exit code 1.", True, id="the log is of the new run"),
         pytest.param(looping(137, "OOMKilled"), logged("Loading servable version"), "The model server ran out of memory (OOMKilled): its limit is 1Gi.", True, id="out of memory"),
         pytest.param(looping(255), "exec /usr/bin/tf_serving_entrypoint.sh: exec format error", "The image is built for another architecture than the node's (exec format error).", True, id="architecture"),
-        pytest.param(Container(ended(128, "StartError", 'exec: "tf_serving": not found in $PATH'), restarts=2), "", 'The model server ended with exit code 128: exec: "tf_serving": not found in $PATH.', True, id="no entry point"),
+        pytest.param(Container(ended(128, "StartError", 'exec: "tf_serving": not found in $PATH'), restarts=2), "", 'The container cannot be started: exec: "tf_serving": not found in $PATH.', True, id="no entry point"),
+        pytest.param(waiting("RunContainerError", 'exec: "tf_serving": not found in $PATH'), "", 'The container cannot be started: exec: "tf_serving": not found in $PATH.', True, id="no entry point, before it is tried again"),
+        pytest.param(looping(139), "about to fall over\n/usr/bin/tf_serving_entrypoint.sh: line 5:     7 Segmentation fault      tensorflow_model_server --port=8500", "The model server ended with exit code 139: about to fall over.", True, id="its own last words, not those of its shell"),
     ],
 )  # fmt: skip
 def test_the_end_of_a_container_is_reported_with_its_reason(
@@ -237,6 +265,58 @@ def test_an_unschedulable_pod_is_reported_with_the_schedulers_reason() -> None:
     message = f"{NO_ROOM} no new claims to deallocate, preemption: 0/3 nodes are available: 3 No victims."
     failure = found(None, conditions=[condition("PodScheduled", "False", "Unschedulable", message)])
     assert (failure.text, failure.failed) == (f"No node can take the Pod: {NO_ROOM}", True)
+
+
+def test_a_pod_waits_for_room_before_that_is_a_failure() -> None:
+    """An autoscaler needs a while, and so do the Pods of a former release to end."""
+    recent = datetime.fromtimestamp(NOW - failures.ROOM_SECONDS / 2, UTC).isoformat()
+    unplaced = condition("PodScheduled", "False", "Unschedulable", NO_ROOM, since=recent)
+    failure = found(None, conditions=[unplaced], events=[("FailedScheduling", NO_ROOM)])
+    assert (failure.text, failure.failed) == (f"Waiting for a node that can take the Pod: {NO_ROOM}", False)
+    live, former = deployment(), pod(deployment(Release.GREEN))
+    former["metadata"]["deletionTimestamp"] = NOON
+    waiting_long = pod(live, None, conditions=[condition("PodScheduled", "False", "Unschedulable", NO_ROOM)])
+    assert not find(live, [waiting_long], others=[former]).failed
+    assert find(live, [waiting_long]).failed
+
+
+@pytest.mark.parametrize(
+    ("message", "step"),
+    [
+        ("0/1 nodes are available: 1 node(s) were unschedulable.", "kubectl uncordon"),
+        ("0/1 nodes are available: 1 node(s) had untolerated taint {node.kubernetes.io/unreachable: }.", "kubectl describe nodes"),
+        ("0/2 nodes are available: 1 Insufficient cpu, 1 node(s) were unschedulable.", "Make room"),
+    ],
+)  # fmt: skip
+def test_the_next_step_fits_what_keeps_the_nodes_from_taking_the_pod(message: str, step: str) -> None:
+    """A cordoned node needs no room, and a silent one none either."""
+    failure = found(None, conditions=[condition("PodScheduled", "False", "Unschedulable", message)])
+    assert step in failure.next_step
+
+
+def test_a_node_that_does_not_answer_is_named_with_what_kubernetes_does() -> None:
+    """Its Pods look as if they were loading the model."""
+    live = deployment()
+    replica = silent_pod(live)
+    failure = find(live, [replica], [event(replica, "NodeNotReady", "Node is not ready")])
+    assert failure.text == (
+        "Node node-1 has not answered since 12:00:00 UTC, so its replicas get no requests. "
+        "At 12:05:00 UTC Kubernetes starts them elsewhere, if another node has room."
+    )
+    assert "kubectl describe node node-1" in failure.next_step
+    assert not failure.failed
+    replica["spec"]["tolerations"][0].pop("tolerationSeconds")
+    assert find(live, [replica]).text.endswith("so its replicas get no requests.")
+
+
+def test_a_server_that_hangs_is_not_said_to_be_starting() -> None:
+    """Whichever of its probes times out first."""
+    timeout = (
+        'Get "http://10.77.1.1:8501/v1/models/model": context deadline exceeded (Client.Timeout exceeded)'
+    )
+    for kind in ("Readiness", "Liveness"):
+        failure = found(RUNNING, events=[("Unhealthy", f"{kind} probe failed: {timeout}")])
+        assert failure.text == "The model server does not answer: its probes time out."
 
 
 def test_a_cluster_that_grows_is_waited_for() -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 
+from mnist_dash.cluster.failures import ROOM_SECONDS
 from mnist_dash.cluster.observation import Observation
 from mnist_dash.cluster.promotion import operations_of_step, step_of
 from mnist_dash.cluster.resources import Object
@@ -29,6 +31,7 @@ from mnist_dash.rollout_status import GATEWAY_PENDING, SPLIT_HELD
 from tests.unit.cluster.in_memory_cluster import SITE, InMemoryCluster
 from tests.unit.cluster.sample_objects import (
     BASE,
+    NOON,
     OLD,
     RUNNING,
     check,
@@ -39,10 +42,12 @@ from tests.unit.cluster.sample_objects import (
     pod,
     rolled_out,
     service,
+    silent_pod,
 )
 
 OTHER = "gs://acme-models/other"
 SERVICES = (service(Role.CURRENT, Release.BLUE), service(Role.NEW, Release.GREEN))
+NOW = datetime.fromisoformat(NOON).timestamp() + 2 * ROOM_SECONDS
 
 
 def unchecked(_base: str, _version: int) -> ModelCheck | None:
@@ -58,7 +63,7 @@ def observed(
     logs: Mapping[str, str] = {},
 ) -> Deployment:
     """Current, with this Deployment and these Pods."""
-    observation = replace(Observation.from_objects([live, *pods, *SERVICES]), logs=logs)
+    observation = replace(Observation.from_objects([live, *pods, *SERVICES], taken_at=NOW), logs=logs)
     found = deployment_of(Role.CURRENT, observation, {Release.BLUE: version}, checks)
     assert found is not None
     return found
@@ -330,6 +335,22 @@ def test_half_way_the_new_current_is_shown_with_all_requests(both: InMemoryClust
     halfway = snapshot(both, GatewayView(split=100))
     assert halfway.current is not None
     assert (halfway.current.base, halfway.split_observed) == ("gs://models/cnn", 0)
+
+
+def test_a_removed_model_whose_node_does_not_answer_says_so() -> None:
+    """Its replicas end only when the node is back."""
+    live = complete(Release.BLUE)
+    ending = silent_pod(deployment(Release.GREEN))
+    ending["metadata"]["deletionTimestamp"] = NOON
+    observation = Observation.from_objects([live, pod(live), ending, *SERVICES], taken_at=NOW)
+    shown = snapshot_of(observation, GatewayView(), PromotionStatus(), unchecked)
+    assert shown.waiting_for.endswith("node-1 does not answer: what runs there ends when it is back.")
+
+
+def test_a_first_start_is_no_update_while_its_last_replica_is_counted() -> None:
+    """The Deployment's own count comes a moment after the Pod's."""
+    live = deployment(status={"replicas": 1, "updatedReplicas": 1, "readyReplicas": 0})
+    assert observed(live, pod(live)).state is State.STARTING
 
 
 def test_a_removed_model_is_waited_for_until_its_replicas_have_ended(both: InMemoryCluster) -> None:

@@ -43,6 +43,8 @@ CHECK_SECONDS = 120.0
 DETAILS_SECONDS = 3.0
 """How long events and logs are read after a request for them, and how long the first request waits."""
 SUGGESTIONS_SECONDS = 5.0
+STALE_SECONDS = 10.0
+"""A poll that takes longer is reported: what is shown was so before it."""
 
 log = logging.getLogger("mnist_dash")
 
@@ -84,6 +86,8 @@ class KubernetesEngine:
         self._recorder = EventRecorder(self._events)
         self._recorded = self._observation
         self._problem = ""
+        self._poll_began: float | None = None
+        """When the poll under way began; None between two."""
         self._details_until = 0.0
         self._snapshot = domain.Snapshot(time.time(), trouble="The cluster has not answered yet.")
         self._thread = threading.Thread(target=self._keep_reconciling, name="cluster", daemon=True)
@@ -212,7 +216,13 @@ class KubernetesEngine:
     def snapshot(self) -> domain.Snapshot:
         if self._interval.note_viewer():
             self._wake.set()
-        return self._snapshot
+        snapshot, began = self._snapshot, self._poll_began
+        if snapshot.trouble or began is None or (waited := time.monotonic() - began) < STALE_SECONDS:
+            return snapshot
+        return replace(
+            snapshot,
+            trouble=f"The cluster has not answered for {waited:.0f} s. The page shows what was before.",
+        )
 
     def objects(self) -> tuple[domain.EngineObject, ...]:
         """List the objects with events and logs, which are read only while a viewer shows them."""
@@ -308,7 +318,11 @@ class KubernetesEngine:
     def _poll(self, api: KubernetesClient) -> bool:
         """Replace the observation; returns False, and drops the poll, if something was written meanwhile."""
         writes, details = self._writes, time.monotonic() < self._details_until
-        observation = poll(api, self._routes, details=details)
+        self._poll_began = time.monotonic()
+        try:
+            observation = poll(api, self._routes, details=details)
+        finally:
+            self._poll_began = None
         with self._lock:
             if writes != self._writes:
                 self._wake.set()

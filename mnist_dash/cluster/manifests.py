@@ -38,6 +38,9 @@ def pod_spec(release: Release, base: str, image: str, *, has_key: bool) -> Objec
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": GRACE_SECONDS,
+        # The image starts the server from a shell. As process 1 that would ignore SIGTERM, and the Pod would
+        # keep its room until it is killed.
+        "shareProcessNamespace": True,
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": UID,

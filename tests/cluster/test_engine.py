@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mnist_dash.cluster import api_client, polling
+from mnist_dash.cluster import api_client, engine, polling
 from mnist_dash.cluster.engine import KubernetesEngine
 from mnist_dash.cluster.resources import SECRET_NAME
 from mnist_dash.domain import ChangeContext, Deploy, Image, Role, SetSplit
@@ -77,6 +77,16 @@ def through_proxy(
 
 
 Fault = Callable[[FaultProxy], None]
+
+
+def test_a_slow_cluster_is_reported_while_it_is_waited_for(
+    through_proxy: Dashboard, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the page shows is older by then."""
+    monkeypatch.setattr(engine, "STALE_SECONDS", 0.1)  # 10 s in earnest
+    monkeypatch.setattr(api_client, "READ_SECONDS", 1.0)  # 10 s in earnest
+    proxy.silence(600)
+    await_snapshot(through_proxy, lambda it: "The cluster has not answered for" in it.trouble)
 
 
 @pytest.mark.parametrize(

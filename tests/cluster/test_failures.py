@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from mnist_dash.cluster import failures
 from mnist_dash.dataset import load_digits
-from mnist_dash.domain import Image, ModelCheck, Role, Route, State
+from mnist_dash.domain import Image, ModelCheck, Remove, Role, Route, State
 from mnist_dash.errors import EngineError
 from mnist_dash.service import Dashboard
 from tests.cluster.bed.api_server import ApiServerError, Object
@@ -92,8 +93,28 @@ def test_a_missing_secret_is_named_and_a_redeploy_writes_it_anew(
     await_recovery(dash)
 
 
-def test_a_pod_that_no_node_has_room_for_says_what_is_lacking(
+def test_a_node_that_stops_answering_is_named_and_nothing_waits_for_it(
     failing: FailingNamespace, dash: Dashboard
+) -> None:
+    """No log is asked of it, which would take its time; the card says what Kubernetes will do."""
+    kubelet = failing.bed.kubelet
+    dash.deploy(Role.CURRENT, failing.model(), 2)
+    dash.wait_settled()
+    kubelet.set_silent(failing.namespace, True)
+    try:
+        card = await_card(dash, State.DEGRADED, "Node node-1 has not answered since")
+        assert "Kubernetes starts them elsewhere" in card.cause
+        assert "kubectl describe node node-1" in card.next_step
+        assert dash.preview(Remove(Role.CURRENT))
+        assert dash.objects()
+    finally:
+        kubelet.set_silent(failing.namespace, False)
+    await_recovery(dash)
+    assert [pod for namespace, pod in kubelet.unanswered if namespace == failing.namespace] == []
+
+
+def test_a_pod_that_no_node_has_room_for_says_what_is_lacking(
+    failing: FailingNamespace, dash: Dashboard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A Pod of another program requests all of the node; as soon as there is room, the model runs."""
     failing.bed.kubelet.run_instead(failing.namespace, ["sleep", "600"], pods="hog")
@@ -102,6 +123,8 @@ def test_a_pod_that_no_node_has_room_for_says_what_is_lacking(
     failing.create("v1", "Pod", "hog", spec={"nodeName": "node-1", "containers": [container]})
     wait_until(lambda: failing.pods()[0]["status"]["phase"] == "Running", "the node is full")
     dash.deploy(Role.CURRENT, failing.model())
+    await_card(dash, State.STARTING, "Waiting for a node that can take the Pod")
+    monkeypatch.setattr(failures, "ROOM_SECONDS", 0.0)  # two minutes in earnest
     card = await_card(dash, State.FAILED, "No node can take the Pod")
     assert "1 Insufficient cpu, 1 Insufficient memory" in card.cause
     assert "Make room" in card.next_step

@@ -33,7 +33,10 @@ def deployment(namespace: str, release: str, replicas: int = 1, **container: Any
         "spec": {
             "replicas": replicas,
             "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": {"containers": [serving | container]}},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {"shareProcessNamespace": True, "containers": [serving | container]},
+            },
         },
     }
 

@@ -24,6 +24,8 @@ from tests.cluster.bed.pod import Node, PodRunner
 from tests.cluster.bed.processes import Programs
 
 NODE = "node-1"
+SILENT_SECONDS = 30.0
+"""How long a request to a silent node is left without an answer; its client gives up before."""
 RESOURCES = {"cpu": "8", "memory": "16Gi", "pods": "100"}
 
 
@@ -38,6 +40,10 @@ class Kubelet:
         self._node = Node(NODE, api, self._control, programs.reaper, folder, env)
         self._lock = threading.Lock()
         self._runners: dict[str, PodRunner] = {}
+        self._silent: dict[str, threading.Event] = {}
+        """Namespaces for which the node does not answer; each is set once it does."""
+        self.unanswered: list[tuple[str, str]] = []
+        """Namespace and Pod of requests for logs that came while the node was silent."""
         self._addresses = (
             f"10.77.{number >> 8}.{number & 255}" for number in itertools.count(257) if number & 255
         )
@@ -65,6 +71,16 @@ class Kubelet:
     def reset(self, namespace: str) -> None:
         """Remove the overrides of a namespace, for later starts and probes."""
         self._control.remove(namespace)
+
+    def set_silent(self, namespace: str, is_silent: bool) -> None:
+        """Let the node stop answering for the Pods of a namespace, which run on, or answer again."""
+        if is_silent:
+            self._silent[namespace] = threading.Event()
+        else:
+            self._silent.pop(namespace).set()
+        for runner in self._all():
+            if runner.namespace == namespace:
+                runner.set_node_silent(is_silent)
 
     def kill(self, namespace: str, pods: str) -> None:
         """Kill the containers of those Pods whose names start with `pods`."""
@@ -133,6 +149,9 @@ class Kubelet:
             return list(self._runners.values())
 
     def _logs(self, namespace: str, pod: str, container: str, previous: bool) -> container_logs.Answer:
+        if silent := self._silent.get(namespace):
+            self.unanswered.append((namespace, pod))
+            silent.wait(SILENT_SECONDS)
         runner = next((r for r in self._all() if (r.namespace, r.name) == (namespace, pod)), None)
         lines = runner.logs(previous) if runner else None
         if lines is not None:

@@ -75,6 +75,13 @@ class PodRunner:
         if process := self._process:
             process.signal(number)
 
+    def set_node_silent(self, is_silent: bool) -> None:
+        """Report what the node controller does when the node has stopped answering, or answers again."""
+        self._status.is_node_silent = is_silent
+        if is_silent:
+            self._events.warning("NodeNotReady", "Node is not ready")
+        self._report()
+
     def logs(self, previous: bool = False) -> list[str] | None:
         """Return the log of the container, or of its previous run; None if there is none."""
         process = self._previous if previous else self._process
@@ -221,7 +228,9 @@ class PodRunner:
         """Stop the container, by SIGKILL if there is no grace; return its exit code."""
         code = None
         if grace:
-            self.signal(signal.SIGTERM)
+            # TensorFlow Serving's image starts a shell, which ignores SIGTERM as the first process.
+            if self._pod["spec"].get("shareProcessNamespace"):
+                self.signal(signal.SIGTERM)
             code = self._inbox.wait_for_end(grace)
         while code is None:
             self.signal(signal.SIGKILL)

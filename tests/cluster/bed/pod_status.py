@@ -23,6 +23,8 @@ class PodStatus:
     restarts: int = 0
     sandboxed: bool = False
     """Whether the Pod has an address yet."""
+    is_node_silent: bool = False
+    """Whether its node is said to have stopped answering."""
 
     def __post_init__(self) -> None:
         self._began = now()
@@ -43,7 +45,7 @@ class PodStatus:
         }
         self._set("PodReadyToStartContainers", self.sandboxed)
         self._set("Initialized", True)
-        self._set("Ready", self.ready, **({} if self.ready else unready))
+        self._set("Ready", self.ready and not self.is_node_silent, **({} if self.ready else unready))
         self._set("ContainersReady", self.ready, **({} if self.ready else unready))
         self._set("PodScheduled", True)
         address = {"podIP": self.address, "podIPs": [{"ip": self.address}]} if self.sandboxed else {}

@@ -184,6 +184,22 @@ def deployment(release: Release, model: ModelSpec, namespace: str, image: str, k
     }
 
 
+def disruption_budget(release: Release, namespace: str) -> Object:
+    """Return the PodDisruptionBudget of a release: a drained node gives up one replica after the other.
+
+    A single replica is given up at once, so that it never holds up a drain.
+    """
+    return {
+        **resources.head(resources.DISRUPTION_BUDGET, resources.deployment_name(release), namespace, "model"),
+        "spec": {
+            "maxUnavailable": 1,
+            "selector": {"matchLabels": resources.selector_of(release)},
+            # A replica that is not ready protects nobody.
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+        },
+    }
+
+
 def model_of(live: Object) -> ModelSpec | None:
     """Read back the model of a Deployment or a Pod of ours; None if it does not run TensorFlow Serving.
 

@@ -139,7 +139,10 @@ def _deploy(
         deployed_at=datetime.fromtimestamp(entry.at, UTC).isoformat(timespec="milliseconds"),
         cause=f"{entry.by}: {entry.what}",
     )
-    yield _apply_deployment(observation.release(change.role), model, site)
+    release = observation.release(change.role)
+    if release not in observation.workloads:  # it never changes
+        yield Operation.apply(manifests.disruption_budget(release, site.namespace))
+    yield _apply_deployment(release, model, site)
 
 
 def _apply_deployment(release: Release, model: manifests.ModelSpec, site: Site) -> Operation:
@@ -162,7 +165,9 @@ def _remove(role: Role, observation: Observation, site: Site, state: RouteState)
         yield from _apply_route(route, observation, site)
     else:
         yield from route_operations(observation, site, state)
-    yield Operation(resources.DEPLOYMENT, resources.deployment_name(observation.release(role)))
+    name = resources.deployment_name(observation.release(role))
+    yield Operation(resources.DEPLOYMENT, name)
+    yield Operation(resources.DISRUPTION_BUDGET, name)
 
 
 def _promotion(

@@ -153,5 +153,6 @@ def applied_objects(observation: Observation, namespace: str, routes: Routes) ->
     key = [manifests.secret(b"", namespace)] if observation.key_hashes else []
     # An existing namespace is used as it is, whoever made it: its labels stay theirs.
     space: Object = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+    budgets = (manifests.disruption_budget(release, namespace) for release in observation.workloads)
     deployments = (workload.live for workload in workloads)
-    return (space, *key, *observation.services.values(), *routes.objects(bare), *deployments)
+    return (space, *key, *observation.services.values(), *routes.objects(bare), *budgets, *deployments)

@@ -42,12 +42,16 @@ POD = Kind("v1", "Pod", "pods")
 EVENT = Kind("v1", "Event", "events")
 SERVICE = Kind("v1", "Service", "services")
 DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments")
+DISRUPTION_BUDGET = Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
 ENDPOINT_SLICE = Kind("discovery.k8s.io/v1", "EndpointSlice", "endpointslices")
 INGRESS = Kind("networking.k8s.io/v1", "Ingress", "ingresses")
 INGRESS_CLASS = Kind("networking.k8s.io/v1", "IngressClass", "ingressclasses", namespaced=False)
 GATEWAY = Kind("gateway.networking.k8s.io/v1", "Gateway", "gateways")
 HTTP_ROUTE = Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes")
-_APPLIED = {kind.name: kind for kind in (NAMESPACE, SECRET, SERVICE, DEPLOYMENT, INGRESS, HTTP_ROUTE)}
+_APPLIED = {
+    kind.name: kind
+    for kind in (NAMESPACE, SECRET, SERVICE, DEPLOYMENT, DISRUPTION_BUDGET, INGRESS, HTTP_ROUTE)
+}
 
 
 def kind_of(manifest: Object) -> Kind:

@@ -217,7 +217,7 @@ def test_each_right_to_look_that_lacks_is_named(rollout: Rollout, resource: str)
 def test_each_right_to_write_that_lacks_is_named_before_anything_has_changed(rollout: Rollout) -> None:
     """Whichever of the writes it is: nothing was created."""
     linear, _ = rollout.models
-    for resource in ("services", "ingresses", "deployments"):
+    for resource in ("services", "ingresses", "poddisruptionbudgets", "deployments"):
         for verb in ("get", "create", "patch"):
             dash = open_as(rollout, without(verb, resource))
             problem = refused(dash, Dashboard.deploy, Role.CURRENT, linear).problem
@@ -236,10 +236,11 @@ def test_a_later_write_that_is_not_allowed_is_named_before_the_first(
     both.wait_settled()
     verbs: dict[str, Verb] = {
         "delete deployments.apps": lambda dash: dash.remove(Role.NEW),
+        "delete poddisruptionbudgets.policy": lambda dash: dash.remove(Role.NEW),
         "patch services": Dashboard.promote,
     }
     for right, verb in verbs.items():
-        dash = open_as(rollout, without(*right.removesuffix(".apps").split()))
+        dash = open_as(rollout, without(*right.partition(".")[0].split()))
         assert f"may not {right} in namespace {rollout.namespace}" in refused(dash, verb).problem
         assert weight(rollout) == "50"
 

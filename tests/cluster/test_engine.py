@@ -19,6 +19,7 @@ from mnist_dash.domain import ChangeContext, Deploy, Image, Role, SetSplit
 from mnist_dash.errors import EngineError, ServingError
 from mnist_dash.service import Dashboard
 from mnist_dash.settings import RouterKind, Scheme
+from tests.cluster.bed.api_server import ApiServerError
 from tests.cluster.bed.bed import Bed, wait_until
 from tests.cluster.bed.faults import FaultProxy
 from tests.cluster.rollout import APPS, Rollout, await_snapshot, end
@@ -58,6 +59,39 @@ def test_no_request_is_lost_while_replicas_and_split_change(
                 assert dash.wait_settled().split_observed == split
     rollout.close()
     assert load.failures == []
+
+
+def test_a_drain_takes_one_replica_at_a_time(rollout: Rollout, image: Image) -> None:
+    """The second may go when another one has taken the place of the first; a removal takes the budget too."""
+    dash = rollout.open()
+    dash.deploy(Role.CURRENT, rollout.models[0], 2)
+    dash.wait_settled()
+    budget = "mnist-blue"
+
+    def disruptions_allowed() -> int:
+        live = rollout.live("policy/v1", "PodDisruptionBudget", budget)
+        return int(live.get("status", {}).get("disruptionsAllowed", 0))
+
+    wait_until(lambda: disruptions_allowed() == 1, "the budget is counted")
+    first, second = sorted(pods_of(rollout))
+    with constant_load(dash, image, threads=1) as load:
+        evict(rollout, first)
+        with pytest.raises(ApiServerError, match="disruption budget"):
+            evict(rollout, second)
+        wait_until(lambda: disruptions_allowed() == 1, "another replica is ready")
+        evict(rollout, second)
+        wait_until(lambda: not {first, second} & pods_of(rollout), "both have been replaced")
+        dash.wait_settled()
+    assert load.failures == []
+    dash.remove(Role.CURRENT)
+    assert rollout.all_live("policy/v1", "PodDisruptionBudget") == []
+
+
+def evict(rollout: Rollout, pod: str) -> None:
+    """Evict a Pod, as `kubectl drain` does; raises ApiServerError if its budget does not allow that."""
+    metadata = {"name": pod, "namespace": rollout.namespace}
+    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}
+    rollout.bed.api.post(f"{rollout.path('v1', 'Pod', pod)}/eviction", body)
 
 
 # The cluster away, and back

@@ -53,16 +53,17 @@ def test_the_deployment_is_written_last() -> None:
         "Service/mnist-new",
         "Ingress/mnist",
         "Ingress/mnist-canary",
+        "PodDisruptionBudget/mnist-blue",
         "Deployment/mnist-blue",
     ]
 
 
-@pytest.mark.parametrize("count", range(6))
+@pytest.mark.parametrize("count", range(7))
 def test_an_interrupted_deployment_is_finished_by_deploying_again(count: int) -> None:
     """Until its last write nothing is deployed; after it, everything is."""
     cluster = InMemoryCluster()
     cluster.write(operations_for(DEPLOY_CURRENT, cluster.observe(), SITE, "ann")[:count])
-    assert (cluster.observe().workload(Role.CURRENT) is not None) is (count == 5)
+    assert (cluster.observe().workload(Role.CURRENT) is not None) is (count == 6)
     cluster.change(DEPLOY_CURRENT)
     assert cluster.answers() == {"blue": 100}
 
@@ -80,7 +81,12 @@ def test_deploying_again_keeps_the_split_ends_the_undo_and_rolls_the_pods(both: 
 def test_removing_new_sends_no_request_to_it_at_any_step(both: InMemoryCluster, count: int) -> None:
     """The routes let go of it before it is deleted."""
     operations = operations_for(Remove(Role.NEW), both.observe(), SITE, "ann")
-    assert names(operations) == ["Ingress/mnist", "Ingress/mnist-canary", "-Deployment/mnist-green"]
+    assert names(operations) == [
+        "Ingress/mnist",
+        "Ingress/mnist-canary",
+        "-Deployment/mnist-green",
+        "-PodDisruptionBudget/mnist-green",
+    ]
     both.write(operations[:count])
     assert "503" not in both.answers()
     both.write(operations)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         SettingsError,
     )
     from mnist_dash.evidence.canary_check import CanaryCheck, CheckedDigit, CheckOptions, Guard
+    from mnist_dash.evidence.rollout import Rollout, RolloutPlan, RolloutStatus
     from mnist_dash.evidence.verdict import Outcome, Terms, Verdict
     from mnist_dash.preprocessing import prepare
     from mnist_dash.promotion_review import PromotionReview
@@ -43,8 +44,9 @@ __all__ = [
     "Answer", "CanaryCheck", "CheckOptions", "CheckedDigit", "Comparison", "Dashboard", "Deployment",
     "Disagreements", "DrawingError", "Engine", "EngineError", "EngineKind", "EngineObject", "Guard",
     "MnistDashError", "ModelCheck", "ModelError", "Outcome", "Prediction", "PromotionReview", "Release",
-    "Role", "Route", "ServingError", "Settings", "SettingsError", "Snapshot", "State", "Strategy",
-    "Suggestion", "Terms", "Traffic", "Verdict", "open_dashboard", "prepare",
+    "Role", "Rollout", "RolloutPlan", "RolloutStatus", "Route", "ServingError", "Settings", "SettingsError",
+    "Snapshot", "State", "Strategy", "Suggestion", "Terms", "Traffic", "Verdict", "open_dashboard",
+    "prepare",
 ]
 # fmt: on
 
@@ -58,6 +60,7 @@ _HOMES = (
     "promotion_review",
     "evidence.verdict",
     "evidence.canary_check",
+    "evidence.rollout",
     "engine",
     "service",
 )

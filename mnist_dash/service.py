@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -42,7 +42,9 @@ from mnist_dash.domain import (
 from mnist_dash.engine import Engine
 from mnist_dash.errors import EngineError
 from mnist_dash.evidence.canary_check import CanaryCheck, CheckOptions, Guard
-from mnist_dash.evidence.check_run import CanaryChecks
+from mnist_dash.evidence.check_run import CanaryChecks, CheckRun
+from mnist_dash.evidence.rollout import DEFAULT_REQUESTS, DEFAULT_STEPS, Rollout, RolloutPlan
+from mnist_dash.evidence.rollout_run import LEASE_SECONDS, Rollouts
 from mnist_dash.evidence.verdict import Terms
 from mnist_dash.promotion_review import PromotionReview
 from mnist_dash.served_models import ModelPair
@@ -84,6 +86,13 @@ class Dashboard:
         self._client = RecordingClient(serving, engine.snapshot, self._pool, self._answers, self._events)
         self._generator = TrafficGenerator(self._client.send, load_digits, self._background.submit)
         self._checks = CanaryChecks(load_digits, serving, engine.snapshot, self._answers)
+        self._rollouts = Rollouts(
+            engine,
+            self._checks,
+            engine.snapshot,
+            lambda change, by, expected: self.on_behalf_of(by).apply(change, expected=expected),
+            LEASE_SECONDS if engine.in_cluster else 0.0,  # no other dashboard has this local engine
+        )
         self._search = DisagreementSearch(
             serving.predict_batch, engine.snapshot, load_digits, self._background.submit
         )
@@ -106,6 +115,7 @@ class Dashboard:
     def close(self) -> None:
         """Stop the models (local engine) or disconnect (cluster); may be called twice."""
         self._generator.close()
+        self._rollouts.close()
         self._checks.close()
         for pool in (self._background, self._calls, self._pool):
             pool.shutdown(wait=False, cancel_futures=True)
@@ -124,7 +134,8 @@ class Dashboard:
 
     def snapshot(self) -> Snapshot:
         """Return the latest observation; cheap, and never waits for the network."""
-        return self._engine.snapshot()
+        snapshot, problem = self._engine.snapshot(), self._rollouts.problem
+        return replace(snapshot, notices=(*snapshot.notices, problem)) if problem else snapshot
 
     def check(self, base: str, progress: Progress | None = None) -> ModelCheck:
         """Load and try the model of a base, changing nothing; raises ModelError if it is unfit.
@@ -308,7 +319,12 @@ class Dashboard:
         It runs until it ends or `stop_check` is called; read its state from `canary_check`. Raises
         EngineError if another check is running, or if one of the models cannot be asked.
         """
-        self._checks.start(options or CheckOptions(), self._context.by)
+        self._start_check(options or CheckOptions())
+
+    def _start_check(self, options: CheckOptions) -> CheckRun:
+        if self._rollouts.is_active:
+            raise EngineError("A rollout is under way.", "Wait until it ends, or abort it.")
+        return self._checks.start(options, self._context.by)
 
     def stop_check(self) -> None:
         """End the check under way, if any; what was done is kept and counts."""
@@ -316,8 +332,8 @@ class Dashboard:
 
     @property
     def canary_check(self) -> CanaryCheck | None:
-        """The check under way, or else the last one; None before the first."""
-        return self._checks.last
+        """The check or rollout under way, or else the last one; None before the first."""
+        return self._rollouts.check
 
     def check_canary(
         self,
@@ -334,8 +350,7 @@ class Dashboard:
         accuracies below `margin`, 0 to 1, does not matter. `progress` is called with the check as it grows.
         An interrupt (Ctrl-C) stops the check. Raises EngineError as `start_check` does.
         """
-        options = CheckOptions(digits, Terms(level, margin), guard or Guard())
-        run = self._checks.start(options, self._context.by)
+        run = self._start_check(CheckOptions(digits, Terms(level, margin), guard or Guard()))
         check = run.check
         try:
             while check.is_running:
@@ -346,6 +361,70 @@ class Dashboard:
             run.stop()
             raise
         return check
+
+    def start_rollout(self, plan: RolloutPlan | None = None) -> None:
+        """Start an automatic rollout of New in the background: step by step, and promotion in the end.
+
+        It survives a restart, and on a cluster another dashboard continues it. Raises EngineError if a check
+        or another rollout is under way, or if one of the models cannot be asked.
+        """
+        self._rollouts.start(plan or RolloutPlan(), self._context.by or self._engine.user)
+
+    @property
+    def rollout(self) -> Rollout | None:
+        """The rollout under way, or else the last one; None before the first."""
+        return self._rollouts.last
+
+    def pause_rollout(self) -> None:
+        """Ask no further digits; the split stays as it is. Does nothing if no rollout runs."""
+        self._rollouts.pause(f"Paused by {self._context.by or self._engine.user}.")
+
+    def resume_rollout(self) -> None:
+        """Go on with the paused step; raises EngineError if other models are deployed now."""
+        self._rollouts.resume()
+
+    def skip_rollout_step(self) -> None:
+        """Go on to the next step at once; after the last one, to the promotion, if the verdict allows it."""
+        self._rollouts.skip()
+
+    def abort_rollout(self) -> None:
+        """End the rollout, with all requests to Current; a split that was set by hand stays as it is."""
+        self._rollouts.abort(f"Aborted by {self._context.by or self._engine.user}.")
+
+    def roll_out(
+        self,
+        steps: Sequence[int] = DEFAULT_STEPS,
+        *,
+        requests: int = DEFAULT_REQUESTS,
+        level: float = 0.05,
+        margin: float = 0.02,
+        guard: Guard | None = None,
+        progress: Callable[[Rollout], None] | None = None,
+    ) -> Rollout:
+        """Roll New out automatically; return the rollout once it has ended or was paused.
+
+        At each of the steps, splits in percent, New has to answer so many `requests`. In the end it becomes
+        the Current if it is better, or if there is no difference that matters. `progress` is called with the
+        rollout as it goes on. An interrupt (Ctrl-C) pauses it: `resume_rollout` goes on with it, and
+        `abort_rollout` sends all requests to Current. Raises EngineError as `start_rollout` does.
+        """
+        options = CheckOptions(None, Terms(level, margin), guard or Guard())
+        self.start_rollout(RolloutPlan(tuple(steps), requests, options))
+        last = None
+        try:
+            while (rollout := self.rollout) and rollout.is_driven:
+                if progress and rollout != last:
+                    progress(rollout)
+                last = rollout
+                time.sleep(POLL_SECONDS)
+        except BaseException:
+            self.pause_rollout()
+            raise
+        if rollout is None:
+            raise EngineError("The state of the rollout was lost.", "Check what is deployed now.")
+        if progress:
+            progress(rollout)
+        return rollout
 
     def objects(self) -> tuple[EngineObject, ...]:
         """Return everything that the engine runs, with the last log lines of each."""

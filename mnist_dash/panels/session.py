@@ -155,6 +155,8 @@ class Session:
     """When Predict was pressed last, by the monotonic clock."""
     traffic_switched_at: float = float("-inf")
     """When the traffic was started or stopped from here, by the monotonic clock."""
+    skipped_at: float = float("-inf")
+    """When a step of a rollout was skipped from here, by the monotonic clock."""
     wants_compare: bool = False
     """Whether the next run of the page is to switch Compare on."""
     check_choices: dict[str, object] = field(default_factory=dict)
@@ -179,7 +181,7 @@ class Session:
     """The result of this visitor's last route test."""
     errors: list[str] = field(default_factory=list)
     """Errors without a place of their own, for the next run: a callback cannot show them."""
-    shown: tuple[Snapshot, str] | None = None
+    shown: tuple[object, ...] | None = None
     """What the page was drawn from, to notice a change; never a source of what to draw."""
 
     def start_sheet(self, sample: Sample | None = None, kept: KeptDrawing | None = None) -> None:

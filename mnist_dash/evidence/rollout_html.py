@@ -1,0 +1,82 @@
+"""The steps of a rollout as HTML: a list that is drawn as a ladder."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Final
+
+from mnist_dash.charts import COLOUR, UNKNOWN
+from mnist_dash.domain import Role
+from mnist_dash.evidence.figures_html import ERROR
+from mnist_dash.evidence.rollout import Rollout, RolloutStatus
+
+DONE: Final = "#2c8a57"
+STATUS_COLOUR: Final = {
+    RolloutStatus.RUNNING: COLOUR[Role.NEW],
+    RolloutStatus.PROMOTED: DONE,
+    RolloutStatus.ROLLED_BACK: ERROR,
+}
+STYLE: Final = f"""<style>
+.ladder ol {{ display: flex; flex-wrap: wrap; gap: 6px; list-style: none; margin: 0; padding: 0; }}
+.ladder li {{
+  flex: 1 1 76px; margin: 0; padding: 4px 8px; border: 2px solid {UNKNOWN}66; border-radius: 8px;
+  font-size: 13px; line-height: 1.35; font-variant-numeric: tabular-nums;
+}}
+.ladder li b {{ display: block; font-size: 18px; white-space: nowrap; }}
+.ladder li.done {{ border-color: {DONE}; }}
+.ladder li.later {{ opacity: 0.75; }}
+.ladder p {{ font-size: 14px; line-height: 1.4; margin: 6px 0 0; min-height: 2.8em; }}
+</style>"""
+
+
+def draw_ladder(rollout: Rollout, waiting: str = "") -> str:
+    """Return the steps with where the rollout stands, and a sentence about it.
+
+    `waiting` is why it asks nothing at the moment.
+    """
+    colour = STATUS_COLOUR.get(rollout.status, UNKNOWN)
+    steps = [_draw_step(rollout, place, colour) for place in range(len(rollout.plan.steps) + 1)]
+    text = rollout.reason or describe_progress(rollout, waiting)
+    return (
+        f'<div class="ladder"><ol aria-label="Steps of the rollout">{"".join(steps)}</ol>'
+        f'<p><b role="status" style="color: {colour}">{describe_place(rollout)}</b> '
+        f"{escape(text, quote=False)}</p></div>"
+    )
+
+
+def _draw_step(rollout: Rollout, place: int, colour: str) -> str:
+    """Return a step, or after the last one the promotion."""
+    steps, is_promoted = rollout.plan.steps, rollout.status is RolloutStatus.PROMOTED
+    title = f"{steps[place]} %" if place < len(steps) else "Promote"
+    if place < rollout.step or is_promoted:
+        return f'<li class="done"><b>{title}</b>done</li>'
+    if place > rollout.step:
+        return f'<li class="later"><b>{title}</b>later</li>'
+    share = min(1.0, rollout.answered / rollout.plan.requests) if place < len(steps) else 0.0
+    filled = f"linear-gradient(to right, {colour}33 {share:.0%}, transparent {share:.0%})"
+    count = f"{min(rollout.answered, rollout.plan.requests)} of {rollout.plan.requests}"
+    return (
+        f'<li aria-current="step" style="border-color: {colour}; background: {filled}"><b>{title}</b>'
+        f"{count if place < len(steps) else 'now'}</li>"
+    )
+
+
+def describe_place(rollout: Rollout) -> str:
+    """Describe how a rollout does, and at which step it is: `Rolling out, step 2 of 4.`"""
+    steps = len(rollout.plan.steps)
+    if rollout.status is RolloutStatus.PROMOTED or rollout.step == steps:
+        return f"{rollout.status}." if rollout.is_ended else f"{rollout.status}, promotion."
+    return f"{rollout.status}, step {rollout.step + 1} of {steps}."
+
+
+def describe_progress(rollout: Rollout, waiting: str = "") -> str:
+    """Describe how far the present step of a running rollout is."""
+    if rollout.step == len(rollout.plan.steps):
+        return "New is being made the Current."
+    digits = f"{rollout.counts.digits:,} of {rollout.planned:,} digits asked."
+    if waiting:
+        return f"{waiting} {digits}"
+    answered, requests = rollout.answered, rollout.plan.requests
+    if answered >= requests:
+        return f"All {requests} requests are answered: the verdict is awaited. {digits}"
+    return f"New has answered {answered} of {requests} requests at {rollout.target} %. {digits}"

@@ -1,0 +1,160 @@
+"""In the tab of the canary check: start an automatic rollout, steer it, and see where it stands."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import streamlit as st
+
+from mnist_dash.domain import Snapshot
+from mnist_dash.errors import MnistDashError
+from mnist_dash.evidence import rollout_html
+from mnist_dash.evidence.canary_check import CanaryCheck, CheckOptions, why_not_check
+from mnist_dash.evidence.rollout import (
+    DEFAULT_REQUESTS,
+    DEFAULT_STEPS,
+    MAX_REQUESTS,
+    Rollout,
+    RolloutPlan,
+    RolloutStatus,
+    parse_steps,
+)
+from mnist_dash.panels.session import session, signed_in_user
+from mnist_dash.rollout_status import GATEWAY_PENDING
+from mnist_dash.service import Dashboard
+
+START, STEPS, REQUESTS = "rollout-options", "rollout-steps", "rollout-requests"
+DEFAULTS: Final[dict[str, object]] = {STEPS: ", ".join(map(str, DEFAULT_STEPS)), REQUESTS: DEFAULT_REQUESTS}
+DOUBLE_CLICK_SECONDS: Final = 1.0
+EXPLANATION: Final = (
+    "Sends New more and more of the requests, step by step, while a canary check runs. In the end New becomes"
+    " the Current, if it is better or makes no difference. If Current is better, or New fails the guard, all"
+    " requests go back to Current. Level, margin and guard are those under Options."
+)
+
+
+def find_shown(dash: Dashboard, check: CanaryCheck | None) -> Rollout | None:
+    """Return the rollout to which the shown check belongs, if it belongs to one."""
+    rollout = dash.rollout
+    return rollout if rollout and check and check.started_at == rollout.started_at else None
+
+
+def find_choices(rollout: Rollout | None) -> tuple[object, ...]:
+    """Return what decides which buttons can be pressed."""
+    if rollout is None:
+        return ()
+    return rollout.status, rollout.can_pause, rollout.can_skip, rollout.can_abort, rollout.is_overridden
+
+
+def show_start(dash: Dashboard, choose_options: Callable[[], CheckOptions], why_not: str) -> None:
+    """Show the button that starts a rollout, behind another one, with what is chosen before."""
+    with st.popover("Roll out automatically", icon=":material/stairs:", key=START, on_change="rerun"):
+        st.markdown(EXPLANATION)
+        chosen: Any = DEFAULTS | session().check_choices
+        st.text_input("Steps in percent", chosen[STEPS], key=STEPS, disabled=bool(why_not))
+        st.number_input(
+            "Requests that New answers at each step",
+            1,
+            MAX_REQUESTS,
+            chosen[REQUESTS],
+            step=50,
+            key=REQUESTS,
+            disabled=bool(why_not),
+        )
+        session().check_choices |= {key: st.session_state[key] for key in DEFAULTS}
+        st.button(
+            "Start rollout",
+            key="start-rollout",
+            type="primary",
+            on_click=_start,
+            args=(dash, choose_options),
+            disabled=bool(why_not),
+            help=why_not or None,
+        )
+
+
+def _start(dash: Dashboard, choose_options: Callable[[], CheckOptions]) -> None:
+    chosen = st.session_state
+
+    def start(dash: Dashboard) -> None:
+        plan = RolloutPlan(parse_steps(chosen[STEPS]), chosen[REQUESTS], choose_options())
+        dash.start_rollout(plan)
+        chosen[START] = False
+
+    _call(dash, start)
+
+
+def _call(dash: Dashboard, verb: Callable[[Dashboard], None]) -> None:
+    try:
+        verb(dash.on_behalf_of(signed_in_user()))
+    except MnistDashError as error:
+        session().errors.append(str(error))
+
+
+def show_buttons(dash: Dashboard, rollout: Rollout) -> None:
+    """Show what can be done with a rollout that has not ended: no button appears where another one was."""
+    is_paused = rollout.status is RolloutStatus.PAUSED
+    why_not_resume = rollout.why_not_resume(dash.snapshot()) if is_paused else ""
+    returns = (
+        "The split stays as it was set by hand." if rollout.is_overridden else "All requests go to Current."
+    )
+    with st.container(horizontal=True, key="rollout-buttons"):
+        for label, key, icon, verb, enabled, text in (
+            (
+                "Pause",
+                "pause-rollout",
+                "pause",
+                Dashboard.pause_rollout,
+                rollout.can_pause,
+                "The split stays.",
+            ),
+            (
+                "Resume",
+                "resume-rollout",
+                "play_arrow",
+                Dashboard.resume_rollout,
+                is_paused and not why_not_resume,
+                why_not_resume or "Goes on with this step.",
+            ),
+            (
+                "Skip step",
+                "skip-step",
+                "skip_next",
+                _skip,
+                rollout.can_skip,
+                "Goes on with the next step at once.",
+            ),
+            ("Abort", "abort-rollout", "stop", Dashboard.abort_rollout, rollout.can_abort, returns),
+        ):
+            st.button(
+                label,
+                key=key,
+                icon=f":material/{icon}:",
+                on_click=_call,
+                args=(dash, verb),
+                disabled=not enabled,
+                help=text,
+            )
+
+
+def _skip(dash: Dashboard) -> None:
+    """Skip a step, unless it is the second click of a double click: the next step has begun by then."""
+    state, now = session(), time.monotonic()
+    if now - state.skipped_at > DOUBLE_CLICK_SECONDS:
+        state.skipped_at = now
+        dash.skip_rollout_step()
+
+
+def show_ladder(dash: Dashboard, rollout: Rollout) -> None:
+    """Show the steps, and where the rollout stands."""
+    is_running = rollout.status is RolloutStatus.RUNNING
+    waiting = _find_wait(rollout, dash.snapshot()) if is_running else ""
+    with st.container(key="rollout"):
+        st.html(rollout_html.STYLE + rollout_html.draw_ladder(rollout, waiting))
+
+
+def _find_wait(rollout: Rollout, snapshot: Snapshot) -> str:
+    is_in_force = snapshot.split_observed == snapshot.split_desired == rollout.target
+    return why_not_check(snapshot) or ("" if is_in_force else GATEWAY_PENDING)

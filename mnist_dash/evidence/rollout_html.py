@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from html import escape
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mnist_dash.charts import COLOUR, UNKNOWN
 from mnist_dash.domain import Role
 from mnist_dash.evidence.figures_html import ERROR
 from mnist_dash.evidence.rollout import Rollout, RolloutStatus
+from mnist_dash.evidence.statistics import find_percentiles
+
+if TYPE_CHECKING:
+    from mnist_dash.evidence.canary_check import CanaryCheck
 
 DONE: Final = "#2c8a57"
 STATUS_COLOUR: Final = {
@@ -26,17 +30,18 @@ STYLE: Final = f"""<style>
 .ladder li.done {{ border-color: {DONE}; }}
 .ladder li.later {{ opacity: 0.75; }}
 .ladder p {{ font-size: 14px; line-height: 1.4; margin: 6px 0 0; min-height: 2.8em; }}
+@media (max-width: 480px) {{ .ladder p {{ min-height: 5.6em; }} }}
 </style>"""
 
 
-def draw_ladder(rollout: Rollout, waiting: str = "") -> str:
+def draw_ladder(rollout: Rollout, check: CanaryCheck, waiting: str = "") -> str:
     """Return the steps with where the rollout stands, and a sentence about it.
 
-    `waiting` is why it asks nothing at the moment.
+    `check` is its evidence, `waiting` why it asks nothing at the moment.
     """
     colour = STATUS_COLOUR.get(rollout.status, UNKNOWN)
     steps = [_draw_step(rollout, place, colour) for place in range(len(rollout.plan.steps) + 1)]
-    text = rollout.reason or describe_progress(rollout, waiting)
+    text = describe_end(rollout) or f"{describe_progress(rollout, waiting)} {describe_guard(check)}"
     return (
         f'<div class="ladder"><ol aria-label="Steps of the rollout">{"".join(steps)}</ol>'
         f'<p><b role="status" style="color: {colour}">{describe_place(rollout)}</b> '
@@ -67,6 +72,35 @@ def describe_place(rollout: Rollout) -> str:
     if rollout.status is RolloutStatus.PROMOTED or rollout.step == steps:
         return f"{rollout.status}." if rollout.is_ended else f"{rollout.status}, promotion."
     return f"{rollout.status}, step {rollout.step + 1} of {steps}."
+
+
+def describe_end(rollout: Rollout) -> str:
+    """Describe why a rollout does not go on, and where the requests go then; empty while it does.
+
+    The verdict, or what the guard found, is in large type beside it.
+    """
+    back = f"All requests go to {rollout.setup.current.name}." if not rollout.is_overridden else ""
+    match rollout.status:
+        case RolloutStatus.RUNNING:
+            return ""
+        case RolloutStatus.PROMOTED:
+            return f"{rollout.setup.new.name} is the Current now."
+        case RolloutStatus.ROLLED_BACK:
+            return back
+        case RolloutStatus.ABORTED:
+            return f"{rollout.reason} {back}".strip()
+    return rollout.reason
+
+
+def describe_guard(check: CanaryCheck) -> str:
+    """Describe what the guard has seen of New at this split; empty if it has no limits, or seen nothing."""
+    guard, (failed, requests) = check.options.guard, check.error_rate(Role.NEW)
+    times, parts = check.latencies(Role.NEW), []
+    if guard.error_rate is not None and requests:
+        parts.append(f"{failed} of {requests:,} requests to New failed, limit {guard.error_rate * 100:g} %")
+    if guard.p95 is not None and times:
+        parts.append(f"p95 {find_percentiles(times)[1]:.0f} ms, limit {guard.p95:g} ms")
+    return f"Guard: {'; '.join(parts)}." if parts else ""
 
 
 def describe_progress(rollout: Rollout, waiting: str = "") -> str:

@@ -112,7 +112,7 @@ def _show_controls(dash: Dashboard, state: ControlState) -> None:
         with st.popover("Options", icon=":material/tune:", key="check-options"):
             _show_options(state.is_busy)
         rollout_controls.show_start(dash, _chosen_options, BUSY if state.is_busy else why_not)
-    if rollout and state.rolling:
+    if rollout:
         rollout_controls.show_buttons(dash, rollout)
 
 
@@ -173,7 +173,7 @@ def _show_check(dash: Dashboard, state: ControlState, page_dialog: object) -> No
         return
     rollout = rollout_controls.find_shown(dash, check)
     if rollout:
-        rollout_controls.show_ladder(dash, rollout)
+        rollout_controls.show_ladder(dash, rollout, check)
     figures = summarize(check)
     with st.container(key="check-result"):
         st.html(STYLE + figures_html.STYLE + figures_html.wrap(figures_html.draw_verdict(check)))

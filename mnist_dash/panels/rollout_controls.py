@@ -50,6 +50,7 @@ def find_choices(rollout: Rollout | None) -> tuple[object, ...]:
 
 def show_start(dash: Dashboard, choose_options: Callable[[], CheckOptions], why_not: str) -> None:
     """Show the button that starts a rollout, behind another one, with what is chosen before."""
+    _close_after_start()
     with st.popover("Roll out automatically", icon=":material/stairs:", key=START, on_change="rerun"):
         st.markdown(EXPLANATION)
         chosen: Any = DEFAULTS | session().check_choices
@@ -75,13 +76,20 @@ def show_start(dash: Dashboard, choose_options: Callable[[], CheckOptions], why_
         )
 
 
+def _close_after_start() -> None:
+    """Close the popover when a second click on its button can no longer meet what is beneath."""
+    state = session()
+    if state.rollout_started_at and time.monotonic() - state.rollout_started_at > DOUBLE_CLICK_SECONDS:
+        state.rollout_started_at, st.session_state[START] = 0.0, False
+
+
 def _start(dash: Dashboard, choose_options: Callable[[], CheckOptions]) -> None:
     chosen = st.session_state
 
     def start(dash: Dashboard) -> None:
         plan = RolloutPlan(parse_steps(chosen[STEPS]), chosen[REQUESTS], choose_options())
         dash.start_rollout(plan)
-        chosen[START] = False
+        session().rollout_started_at = time.monotonic()
 
     _call(dash, start)
 
@@ -94,7 +102,7 @@ def _call(dash: Dashboard, verb: Callable[[Dashboard], None]) -> None:
 
 
 def show_buttons(dash: Dashboard, rollout: Rollout) -> None:
-    """Show what can be done with a rollout that has not ended: no button appears where another one was."""
+    """Show what can be done with a rollout; the buttons stay after its end, so that nothing moves."""
     is_paused = rollout.status is RolloutStatus.PAUSED
     why_not_resume = rollout.why_not_resume(dash.snapshot()) if is_paused else ""
     returns = (
@@ -147,12 +155,12 @@ def _skip(dash: Dashboard) -> None:
         dash.skip_rollout_step()
 
 
-def show_ladder(dash: Dashboard, rollout: Rollout) -> None:
+def show_ladder(dash: Dashboard, rollout: Rollout, check: CanaryCheck) -> None:
     """Show the steps, and where the rollout stands."""
     is_running = rollout.status is RolloutStatus.RUNNING
     waiting = _find_wait(rollout, dash.snapshot()) if is_running else ""
     with st.container(key="rollout"):
-        st.html(rollout_html.STYLE + rollout_html.draw_ladder(rollout, waiting))
+        st.html(rollout_html.STYLE + rollout_html.draw_ladder(rollout, check, waiting))
 
 
 def _find_wait(rollout: Rollout, snapshot: Snapshot) -> str:

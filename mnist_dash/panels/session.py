@@ -155,6 +155,8 @@ class Session:
     """When Predict was pressed last, by the monotonic clock."""
     traffic_switched_at: float = float("-inf")
     """When the traffic was started or stopped from here, by the monotonic clock."""
+    rollout_started_at: float = 0.0
+    """When a rollout was started from here, by the monotonic clock, until the popover is closed."""
     skipped_at: float = float("-inf")
     """When a step of a rollout was skipped from here, by the monotonic clock."""
     wants_compare: bool = False

@@ -78,7 +78,7 @@ def describe_rollout(dash: Dashboard) -> str:
     rollout = dash.rollout
     if rollout is None or rollout.is_ended:
         return ""
-    return f":material/stairs: Automatic rollout: {describe_place(rollout).lower()}"
+    return f":material/stairs: Automatic rollout. {describe_place(rollout)}"
 
 
 def find_choice(snapshot: Snapshot) -> int | None:
@@ -176,7 +176,8 @@ def _show_note(
         elif why_not or unsent is None:
             st.caption(why_not or describe_pending(snapshot) or describe_rollout(dash))
         else:
-            st.caption(f"Not sent yet: {describe_split(unsent, snapshot)}.")
+            pauses = " It pauses the rollout." if describe_rollout(dash) else ""
+            st.caption(f"Not sent yet: {describe_split(unsent, snapshot)}.{pauses}")
 
 
 def _show_preview_button(unsent: int | None, why_not: str) -> None:

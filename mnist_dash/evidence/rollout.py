@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from mnist_dash.domain import Change, Promote, Release, Role, SetSplit, Snapshot
 from mnist_dash.errors import EngineError
-from mnist_dash.evidence.canary_check import CanaryCheck, CheckOptions, CheckSetup, Guard
+from mnist_dash.evidence.canary_check import CanaryCheck, CheckOptions, CheckSetup, Guard, why_not_check
 from mnist_dash.evidence.verdict import NOTHING_ASKED, Counts, Outcome, Terms, Verdict, judge
 from mnist_dash.served_models import ServedModel
 
@@ -64,6 +64,14 @@ class RolloutPlan:
             raise EngineError(
                 f"A step cannot take {self.requests} requests.", f"Choose from 1 to {MAX_REQUESTS:,}."
             )
+
+
+def why_not_roll_out(snapshot: Snapshot) -> str:
+    """Return why New cannot be rolled out now, or nothing."""
+    if reason := why_not_check(snapshot):
+        return reason
+    former = "Former was the Current before. Deploy a New model, or roll back to Former."
+    return former if snapshot.can_undo_promote else ""
 
 
 def parse_steps(text: str) -> tuple[int, ...]:
@@ -127,9 +135,9 @@ class Rollout:
     @classmethod
     def begin(cls, plan: RolloutPlan, snapshot: Snapshot, by: str, planned: int) -> Rollout:
         """Return a rollout of what is deployed; raises EngineError if both models cannot be asked now."""
+        if reason := why_not_roll_out(snapshot):
+            raise EngineError(reason)
         setup = CheckSetup.from_snapshot(snapshot)
-        if snapshot.can_undo_promote:
-            raise EngineError("Former was the Current before.", "Deploy a New model, or roll back to Former.")
         verdict = judge(NOTHING_ASKED, plan.options.terms)
         return cls(plan, setup, _etags(snapshot), by, time.time(), planned, verdict)
 

@@ -111,7 +111,7 @@ def _show_controls(dash: Dashboard, state: ControlState) -> None:
         )
         with st.popover("Options", icon=":material/tune:", key="check-options"):
             _show_options(state.is_busy)
-        rollout_controls.show_start(dash, _chosen_options, BUSY if state.is_busy else why_not)
+        rollout_controls.show_start(dash, _chosen_options, BUSY if state.is_busy else "")
     if rollout:
         rollout_controls.show_buttons(dash, rollout)
 

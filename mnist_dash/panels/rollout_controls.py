@@ -20,6 +20,7 @@ from mnist_dash.evidence.rollout import (
     RolloutPlan,
     RolloutStatus,
     parse_steps,
+    why_not_roll_out,
 )
 from mnist_dash.panels.session import session, signed_in_user
 from mnist_dash.rollout_status import GATEWAY_PENDING
@@ -48,8 +49,9 @@ def find_choices(rollout: Rollout | None) -> tuple[object, ...]:
     return rollout.status, rollout.can_pause, rollout.can_skip, rollout.can_abort, rollout.is_overridden
 
 
-def show_start(dash: Dashboard, choose_options: Callable[[], CheckOptions], why_not: str) -> None:
+def show_start(dash: Dashboard, choose_options: Callable[[], CheckOptions], obstacle: str) -> None:
     """Show the button that starts a rollout, behind another one, with what is chosen before."""
+    why_not = obstacle or why_not_roll_out(dash.snapshot())
     _close_after_start()
     with st.popover("Roll out automatically", icon=":material/stairs:", key=START, on_change="rerun"):
         st.markdown(EXPLANATION)

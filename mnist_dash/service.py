@@ -89,7 +89,6 @@ class Dashboard:
         self._rollouts = Rollouts(
             engine,
             self._checks,
-            engine.snapshot,
             lambda change, by, expected: self.on_behalf_of(by).apply(change, expected=expected),
             LEASE_SECONDS if engine.in_cluster else 0.0,  # no other dashboard has this local engine
         )

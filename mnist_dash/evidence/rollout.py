@@ -18,6 +18,7 @@ from mnist_dash.domain import Change, Promote, Release, Role, SetSplit, Snapshot
 from mnist_dash.errors import EngineError
 from mnist_dash.evidence.canary_check import CanaryCheck, CheckOptions, CheckSetup, Guard, why_not_check
 from mnist_dash.evidence.verdict import NOTHING_ASKED, Counts, Outcome, Terms, Verdict, judge
+from mnist_dash.rollout_status import GATEWAY_PENDING
 from mnist_dash.served_models import ServedModel
 
 DEFAULT_STEPS: Final = (5, 20, 50, 100)
@@ -183,6 +184,11 @@ class Rollout:
     def can_abort(self) -> bool:
         """Whether it can be ended now."""
         return not self.is_ended and not self.is_promoting
+
+    def find_wait(self, snapshot: Snapshot) -> str:
+        """Return what its step waits for before it can ask anything, as a sentence; empty if for nothing."""
+        is_in_force = snapshot.split_observed == snapshot.split_desired == self.target
+        return why_not_check(snapshot) or ("" if is_in_force else GATEWAY_PENDING)
 
     def why_not_resume(self, snapshot: Snapshot) -> str:
         """Return why a paused rollout cannot go on: its evidence is not about other models."""

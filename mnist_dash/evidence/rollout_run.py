@@ -9,14 +9,15 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
-from mnist_dash.domain import Change, Promote, Role, SetSplit, Snapshot
+from mnist_dash.domain import Change, Promote, Role, SetSplit
 from mnist_dash.errors import EngineError, MnistDashError
-from mnist_dash.evidence.canary_check import GUARD_ENDED, CanaryCheck, why_not_check
+from mnist_dash.evidence.canary_check import GUARD_ENDED, CanaryCheck
 from mnist_dash.evidence.rollout import Rollout, RolloutPlan, StepAnswers
 
 if TYPE_CHECKING:
+    from mnist_dash.engine import Engine
     from mnist_dash.evidence.check_run import CanaryChecks, CheckRun
 
 LOOK_SECONDS = 0.5
@@ -34,16 +35,6 @@ DAMAGED: Final = "The state of the automatic rollout cannot be read: it was drop
 log = logging.getLogger("mnist_dash")
 
 
-class NoteKeeper(Protocol):
-    """What keeps the note: an engine."""
-
-    def note(self) -> str:
-        """Return the note as last observed; empty if there is none."""
-
-    def keep_note(self, text: str, expected: str) -> bool:
-        """Replace the note if it is as expected; return whether it was. Raises EngineError."""
-
-
 class Rollouts:
     """The automatic rollout of an engine; safe to use from any thread.
 
@@ -53,16 +44,14 @@ class Rollouts:
 
     def __init__(
         self,
-        keeper: NoteKeeper,
+        engine: Engine,
         checks: CanaryChecks,
-        snapshot: Callable[[], Snapshot],
         apply: Callable[[Change, str, str], object],
         lease_seconds: float,
     ) -> None:
         """`apply` makes a change for a user, if New's etag is as expected."""
-        self._keeper = keeper
+        self._engine = engine
         self._checks = checks
-        self._snapshot = snapshot
         self._apply = apply
         self._lease_seconds = lease_seconds
         self._id = secrets.token_hex(6)
@@ -78,7 +67,7 @@ class Rollouts:
     def noted(self) -> Rollout | None:
         """The last rollout as it was noted; None before the first, and if the note is damaged."""
         with contextlib.suppress(ValueError):
-            return Rollout.from_json(text) if (text := self._keeper.note()) else None
+            return Rollout.from_json(text) if (text := self._engine.note()) else None
         return None
 
     @property
@@ -86,7 +75,7 @@ class Rollouts:
         """The same with the answers that have come since."""
         rollout, asking = self.noted, self._asking
         if rollout and asking and self._is_mine(rollout):
-            return rollout.record(_count_answers(*asking))
+            return rollout.record(_count(asking[0], asking[1].check))
         return rollout
 
     @property
@@ -98,7 +87,7 @@ class Rollouts:
     @property
     def problem(self) -> str:
         """What is wrong with the note; empty if nothing is."""
-        return DAMAGED if self._keeper.note() and not self.noted else ""
+        return DAMAGED if self._engine.note() and not self.noted else ""
 
     @property
     def check(self) -> CanaryCheck | None:
@@ -119,9 +108,9 @@ class Rollouts:
             raise EngineError("A rollout is under way already.", "Wait until it ends, or abort it.")
         if (check := self._checks.last) and check.is_running:
             raise EngineError("A check is running.", "Wait until it ends, or stop it.")
-        before = self._keeper.note()
-        rollout = Rollout.begin(plan, self._snapshot(), by, self._checks.count_digits())
-        if not self._keeper.keep_note(replace(rollout, driver=self._id).to_json(), before):
+        before = self._engine.note()
+        rollout = Rollout.begin(plan, self._engine.snapshot(), by, self._checks.count_digits())
+        if not self._engine.keep_note(replace(rollout, driver=self._id).to_json(), before):
             raise EngineError("Somebody else has started a rollout meanwhile.")
         self._wake.set()
 
@@ -131,7 +120,7 @@ class Rollouts:
 
     def resume(self) -> None:
         """Go on with a paused rollout; raises EngineError if other models are deployed now."""
-        snapshot = self._snapshot()
+        snapshot = self._engine.snapshot()
         if (rollout := self.noted) and (reason := rollout.why_not_resume(snapshot)) and not rollout.is_ended:
             raise EngineError(reason)
         self._take(lambda rollout: rollout.resume(snapshot))
@@ -162,28 +151,33 @@ class Rollouts:
     def _update(self, event: Callable[[Rollout], Rollout]) -> Rollout | None:
         """Replace the rollout by what an event makes of it; raises EngineError if it cannot be kept."""
         for _ in range(ATTEMPTS):
-            text, rollout = self._keeper.note(), self.noted
+            text, rollout = self._engine.note(), self.noted
             if not rollout:
                 return None
             changed = event(rollout)
-            if changed == rollout or self._keeper.keep_note(changed.to_json(), text):
+            if changed == rollout or self._engine.keep_note(changed.to_json(), text):
                 return changed
         raise EngineError("The rollout is being changed by others.", "Try again.")
 
     def _keep_looking(self) -> None:
         while not self._closing.is_set():
-            try:
-                self._look()
-            except MnistDashError:
-                pass  # the snapshot says what is wrong with the engine
-            except Exception:  # without this thread a rollout would stand still for ever
-                log.exception("the rollout continues after an unexpected error")
+            self._attempt(self._look)
             self._wake.wait(LOOK_SECONDS)
             self._wake.clear()
 
+    def _attempt(self, work: Callable[[], object]) -> bool:
+        """Do some work; what fails is tried again later, and without this a rollout would stand still."""
+        try:
+            return bool(work())
+        except MnistDashError:
+            return False  # the snapshot says what is wrong with the engine
+        except Exception:
+            log.exception("the rollout continues after an unexpected error")
+            return False
+
     def _look(self) -> None:
         """Carry out the rollout, if that is for this dashboard to do, and renew the note."""
-        rollout, now, note = self.noted, time.monotonic(), self._keeper.note()
+        rollout, now, note = self.noted, time.monotonic(), self._engine.note()
         if note != self._last_note:
             self._last_note, self._last_change = note, now
         if not rollout or (rollout.is_ended and not rollout.is_driven):
@@ -214,30 +208,24 @@ class Rollouts:
             return rollout
         if asking := self._asking:
             begun, run = asking
-            rollout = rollout.record(_count_answers(begun, run, confirmed=True))
+            rollout = rollout.record(_count(begun, run.confirmed))
         return replace(rollout, beat=rollout.beat + 1)
 
     def _observe(self, rollout: Rollout) -> Rollout:
-        return rollout.observe(self._snapshot()) if self._is_mine(rollout) else rollout
+        return rollout.observe(self._engine.snapshot()) if self._is_mine(rollout) else rollout
 
     def _drive(self) -> None:
-        try:
-            while not self._closing.is_set() and self._advance():
-                self._closing.wait(ROUND_SECONDS)
-        except MnistDashError:
-            pass  # it is tried again at the next look
-        except Exception:
-            log.exception("a round of the rollout has failed")
+        while not self._closing.is_set() and self._attempt(self._advance):
+            self._closing.wait(ROUND_SECONDS)
 
     def _advance(self) -> bool:
         """Do what is due now; return whether there is more to do here."""
         rollout = self._update(self._observe)
         if not rollout or not self._is_mine(rollout) or not rollout.is_driven:
             return False
-        snapshot = self._snapshot()
         if change := rollout.due:
             self._make(rollout, change)
-        elif not rollout.is_promoting and _is_in_force(rollout, snapshot):
+        elif not rollout.is_promoting and not rollout.find_wait(self._engine.snapshot()):
             self._ask(rollout)
         return True
 
@@ -274,7 +262,7 @@ class Rollouts:
         try:
             run.run()
             if not self._closing.is_set():
-                self._conclude(_count_answers(rollout, run), run.check.ended)
+                self._conclude(_count(rollout, run.check), run.check.ended)
         finally:
             self._asking = None
 
@@ -305,16 +293,6 @@ class Rollouts:
             ended="",
             alarm="",
         )
-
-
-def _is_in_force(rollout: Rollout, snapshot: Snapshot) -> bool:
-    """Whether both models can be asked through the split of the step."""
-    is_split = snapshot.split_observed == snapshot.split_desired == rollout.setup.split
-    return is_split and not why_not_check(snapshot)
-
-
-def _count_answers(rollout: Rollout, run: CheckRun, *, confirmed: bool = False) -> StepAnswers:
-    return _count(rollout, run.confirmed if confirmed else run.check)
 
 
 def _count(rollout: Rollout, check: CanaryCheck) -> StepAnswers:

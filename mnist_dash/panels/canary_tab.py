@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import streamlit as st
 
@@ -65,31 +64,31 @@ def show(dash: Dashboard) -> None:
         st.fragment(_show_check, run_every=every)(dash, state, session().dialog)
 
 
-@dataclass(frozen=True)
-class ControlState:
+class ControlState(NamedTuple):
     """What decides which controls can be used."""
 
-    running: bool
-    """Whether a check that was started by hand runs."""
-    rollout: tuple[object, ...]
-    rolling: bool
+    is_checking: bool
+    """Whether a check runs that was started by hand."""
+    is_rolling_out: bool
     """Whether a rollout is under way or paused."""
+    choices: tuple[object, ...]
+    """What can be done with the rollout."""
 
     @property
     def is_busy(self) -> bool:
-        return self.running or self.rolling
+        return self.is_checking or self.is_rolling_out
 
 
 def _find_state(dash: Dashboard) -> ControlState:
     check = dash.canary_check
     rollout = rollout_controls.find_shown(dash, check)
-    running = check is not None and check.is_running and not rollout
-    rolling = rollout is not None and (not rollout.is_ended or rollout.is_driven)
-    return ControlState(running, rollout_controls.find_choices(rollout), rolling)
+    is_checking = check is not None and check.is_running and not rollout
+    is_rolling_out = rollout is not None and (not rollout.is_ended or rollout.is_driven)
+    return ControlState(is_checking, is_rolling_out, rollout_controls.find_choices(rollout))
 
 
 def _show_controls(dash: Dashboard, state: ControlState) -> None:
-    running, why_not = state.running, why_not_check(dash.snapshot())
+    why_not = why_not_check(dash.snapshot())
     rollout = rollout_controls.find_shown(dash, dash.canary_check)
     with st.container(horizontal=True, vertical_alignment="center", key="check-controls"):
         # Two buttons rather than one, so that a double click does not stop what it has started.
@@ -107,7 +106,7 @@ def _show_controls(dash: Dashboard, state: ControlState) -> None:
             key="stop-check",
             icon=":material/stop:",
             on_click=lambda: dash.on_behalf_of(signed_in_user()).stop_check(),
-            disabled=not running,
+            disabled=not state.is_checking,
         )
         with st.popover("Options", icon=":material/tune:", key="check-options"):
             _show_options(state.is_busy)
@@ -165,7 +164,8 @@ def _start(dash: Dashboard) -> None:
 
 def _show_check(dash: Dashboard, state: ControlState, page_dialog: object) -> None:
     """Show the check as it is now; when the controls no longer fit it, the page is run again."""
-    if _find_state(dash) != state or session().dialog is not page_dialog:
+    has_changed = _find_state(dash) != state or session().dialog is not page_dialog
+    if has_changed or rollout_controls.has_to_close():
         st.rerun()
     check = dash.canary_check
     if check is None:
@@ -180,7 +180,7 @@ def _show_check(dash: Dashboard, state: ControlState, page_dialog: object) -> No
         with st.container(horizontal=True, vertical_alignment="center", key="check-progress"):
             if not rollout:
                 _show_progress(dash, check)
-            elif not state.rolling:
+            elif not state.is_rolling_out:
                 _show_end_of_rollout(dash, check, rollout)
         _show_figures(check, figures)
         _show_confusions(check, figures)

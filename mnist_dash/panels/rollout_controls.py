@@ -8,10 +8,9 @@ from typing import Any, Final
 
 import streamlit as st
 
-from mnist_dash.domain import Snapshot
 from mnist_dash.errors import MnistDashError
 from mnist_dash.evidence import rollout_html
-from mnist_dash.evidence.canary_check import CanaryCheck, CheckOptions, why_not_check
+from mnist_dash.evidence.canary_check import CanaryCheck, CheckOptions
 from mnist_dash.evidence.rollout import (
     DEFAULT_REQUESTS,
     DEFAULT_STEPS,
@@ -23,7 +22,6 @@ from mnist_dash.evidence.rollout import (
     why_not_roll_out,
 )
 from mnist_dash.panels.session import session, signed_in_user
-from mnist_dash.rollout_status import GATEWAY_PENDING
 from mnist_dash.service import Dashboard
 
 START, STEPS, REQUESTS = "rollout-options", "rollout-steps", "rollout-requests"
@@ -52,7 +50,8 @@ def find_choices(rollout: Rollout | None) -> tuple[object, ...]:
 def show_start(dash: Dashboard, choose_options: Callable[[], CheckOptions], obstacle: str) -> None:
     """Show the button that starts a rollout, behind another one, with what is chosen before."""
     why_not = obstacle or why_not_roll_out(dash.snapshot())
-    _close_after_start()
+    if has_to_close():
+        session().rollout_started_at, st.session_state[START] = 0.0, False
     with st.popover("Roll out automatically", icon=":material/stairs:", key=START, on_change="rerun"):
         st.markdown(EXPLANATION)
         chosen: Any = DEFAULTS | session().check_choices
@@ -78,11 +77,10 @@ def show_start(dash: Dashboard, choose_options: Callable[[], CheckOptions], obst
         )
 
 
-def _close_after_start() -> None:
-    """Close the popover when a second click on its button can no longer meet what is beneath."""
-    state = session()
-    if state.rollout_started_at and time.monotonic() - state.rollout_started_at > DOUBLE_CLICK_SECONDS:
-        state.rollout_started_at, st.session_state[START] = 0.0, False
+def has_to_close() -> bool:
+    """Whether the popover is open after a start, and a second click can no longer meet what is beneath."""
+    started_at = session().rollout_started_at
+    return started_at > 0 and time.monotonic() - started_at > DOUBLE_CLICK_SECONDS
 
 
 def _start(dash: Dashboard, choose_options: Callable[[], CheckOptions]) -> None:
@@ -159,12 +157,6 @@ def _skip(dash: Dashboard) -> None:
 
 def show_ladder(dash: Dashboard, rollout: Rollout, check: CanaryCheck) -> None:
     """Show the steps, and where the rollout stands."""
-    is_running = rollout.status is RolloutStatus.RUNNING
-    waiting = _find_wait(rollout, dash.snapshot()) if is_running else ""
     with st.container(key="rollout"):
-        st.html(rollout_html.STYLE + rollout_html.draw_ladder(rollout, check, waiting))
-
-
-def _find_wait(rollout: Rollout, snapshot: Snapshot) -> str:
-    is_in_force = snapshot.split_observed == snapshot.split_desired == rollout.target
-    return why_not_check(snapshot) or ("" if is_in_force else GATEWAY_PENDING)
+        ladder = rollout_html.draw_ladder(rollout, check, rollout.find_wait(dash.snapshot()))
+        st.html(rollout_html.STYLE + ladder)

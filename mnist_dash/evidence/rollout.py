@@ -48,9 +48,10 @@ class RolloutPlan:
     requests: int = DEFAULT_REQUESTS
     """How many requests New has to answer at each of them."""
     options: CheckOptions = field(default_factory=CheckOptions)
-    """Level, margin, guard, seed and concurrency; a number of digits is ignored."""
+    """Level, margin, guard, seed and concurrency; its digits are always all there are."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "options", replace(self.options, digits=None))
         steps = self.steps
         is_increasing = all(isinstance(step, int) and 1 <= step <= 100 for step in steps) and all(
             before < after for before, after in pairwise(steps)

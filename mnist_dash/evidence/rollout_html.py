@@ -79,12 +79,13 @@ def describe_end(rollout: Rollout) -> str:
 
     The verdict, or what the guard found, is in large type beside it.
     """
-    back = f"All requests go to {rollout.setup.current.name}." if not rollout.is_overridden else ""
+    verb = "go" if rollout.due else "went"
+    back = "" if rollout.is_overridden else f"All requests {verb} back to {rollout.setup.current.name}."
     match rollout.status:
         case RolloutStatus.RUNNING:
             return ""
         case RolloutStatus.PROMOTED:
-            return f"{rollout.setup.new.name} is the Current now."
+            return f"{rollout.setup.new.name} became the Current."
         case RolloutStatus.ROLLED_BACK:
             return back
         case RolloutStatus.ABORTED:

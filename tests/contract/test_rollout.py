@@ -6,7 +6,11 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+import pytest
+
+from mnist_dash import service
 from mnist_dash.domain import Image, ModelCheck, Role
+from mnist_dash.evidence import rollout_run
 from mnist_dash.evidence.canary_check import CheckOptions, Guard
 from mnist_dash.evidence.rollout import Rollout, RolloutPlan, RolloutStatus
 from mnist_dash.evidence.verdict import Outcome
@@ -16,6 +20,13 @@ from tests.load import constant_load
 
 PATIENCE = 180.0
 LONG = RolloutPlan((20, 50), 1000, CheckOptions(guard=Guard(error_rate=None), concurrency=2))
+
+
+@pytest.fixture(autouse=True)
+def short_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Renew the note often, and continue an abandoned rollout soon."""
+    monkeypatch.setattr(rollout_run, "RENEW_SECONDS", 0.5)
+    monkeypatch.setattr(service, "LEASE_SECONDS", 4.0)
 
 
 def wait_until(dash: Dashboard, reached: Callable[[Rollout], object]) -> Rollout:

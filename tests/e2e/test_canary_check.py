@@ -103,7 +103,7 @@ def test_a_rollout_from_the_click_to_the_promotion(visit: Visit, visitor: Visito
     phone.part("skip-step").get_by_role("button").dblclick()
     for each in (visitor, phone):
         expect(each.part("rollout")).to_contain_text(
-            "Promoted. cnn is the Current now.", timeout=9 * PATIENCE
+            "Promoted. cnn became the Current.", timeout=9 * PATIENCE
         )
         expect(verdict(each)).to_contain_text("New is better", timeout=PATIENCE)
         expect(each.part("rollout").get_by_role("listitem")).to_contain_text(["done"] * 4)

@@ -199,7 +199,7 @@ def test_a_rollout_goes_from_the_click_to_the_promotion(
     assert engine.changes == [SetSplit(10), SetSplit(50), Promote()]
     text = page.run().text
     assert '<ol aria-label="Steps of the rollout"><li class="done"><b>10 %</b>done</li>' in text
-    assert "Promoted. cnn is the Current now." in text
+    assert "Promoted. cnn became the Current." in text
     assert "New is better Of 7 digits that only one of them got right, New got 7." in text
     assert page.at.button("pause-rollout").disabled
     page.click("start-check")
@@ -229,7 +229,7 @@ def test_a_rollout_can_be_paused_resumed_skipped_and_aborted_by_all(
     other.run().click("abort-rollout")
     wait_for_rollout(dash, RolloutStatus.ABORTED)
     assert engine.changes[-1] == SetSplit(0)
-    assert "Aborted, step 2 of 4. Aborted by ada. All requests go to linear." in page.run().text
+    assert "Aborted, step 2 of 4. Aborted by ada. All requests went back to linear." in page.run().text
     assert "Automatic rollout" not in page.text
 
 

@@ -234,6 +234,7 @@ def test_a_refused_change_pauses_it(dash: Dashboard, engine: FakeEngine) -> None
 
 def test_it_goes_on_after_a_restart(engine: FakeEngine, models: LabelledServing) -> None:
     """With the counts and the verdict that it had: no digit counts twice."""
+    models.pause = 0.02
     with Dashboard(engine, models) as dash:
         dash.start_rollout(RolloutPlan((20, 50), 150))
         before = wait_until(

@@ -183,10 +183,10 @@ class CanaryCheck:
         new_only = sum(row.new_right and not row.current_right for row in self.rows)
         current_only = sum(row.current_right and not row.new_right for row in self.rows)
         before = self.before
-        return Counts(self.asked, before.new_only + new_only, before.current_only + current_only)
+        return Counts(self.digits_asked, before.new_only + new_only, before.current_only + current_only)
 
     @property
-    def asked(self) -> int:
+    def digits_asked(self) -> int:
         """Digits that both models were asked about: the place of the next one in the shuffled order."""
         return self.before.digits + len(self.rows)
 
@@ -200,7 +200,7 @@ class CanaryCheck:
         """Estimated seconds until it ends; None if that is unknown or it has ended."""
         if not self.is_running or not self.rate:
             return None
-        left, more = self.planned - self.asked, self.verdict.more_digits
+        left, more = self.planned - self.digits_asked, self.verdict.more_digits
         if self.options.digits is None and more is not None:
             left = min(left, more)
         return left / self.rate

@@ -59,7 +59,7 @@ def why_check_ends(check: CanaryCheck) -> str:
     """Return why a check has reached its end; empty if it has not."""
     if check.options.digits is None and check.verdict.is_decided:
         return "Ended with the verdict."
-    return f"All {check.planned:,} digits were asked." if check.asked >= check.planned else ""
+    return f"All {check.planned:,} digits were asked." if check.digits_asked >= check.planned else ""
 
 
 class CheckRun:
@@ -125,7 +125,7 @@ class CheckRun:
         """Ask about one batch after another; return why it ended."""
         order = np.random.default_rng(self.check.options.seed).permutation(len(self._digits))
         while not (ended := self._why_end()):
-            start, end = self.check.asked, self.check.planned
+            start, end = self.check.digits_asked, self.check.planned
             if start >= end:
                 start = len(self.check.repeats) % end
             ended = self._ask_batch(pool, order[start : min(start + BATCH, end)])
@@ -197,7 +197,7 @@ class CheckRun:
         check = self.check
         self._unconfirmed.append((time.time(), check))
         grown = replace(check, batches=check.batches + 1)
-        if check.asked < check.planned:
+        if check.digits_asked < check.planned:
             verdict = judge_in_order(rows, check.verdict)
             grown = replace(grown, rows=(*check.rows, *rows), verdict=verdict)
         else:

@@ -149,7 +149,7 @@ def describe_evidence(evidence: NDArray[np.float64], level: float) -> str:
 
 def describe_progress(check: CanaryCheck) -> str:
     """Describe how far a check is, or how it ended."""
-    done = f"{check.asked:,} of {check.planned:,} digits"
+    done = f"{check.digits_asked:,} of {check.planned:,} digits"
     if not check.is_running:
         return f"{check.ended} {done} in {check.seconds:.1f} s."
     if check.waiting_for:

@@ -137,6 +137,20 @@ def test_a_dialog_is_intact_at_every_width(visitor: Visitor, button: str) -> Non
     is_intact_at_every_width(visitor)
 
 
+def test_a_rollout_is_intact_at_every_width(visitor: Visitor) -> None:
+    """Paused at a step, with its ladder, its buttons and the evidence; then it is aborted."""
+    visitor.press("rollout-options")
+    visitor.press("start-rollout")
+    visitor.reads("rollout", "New has answered")
+    visitor.press("pause-rollout")
+    visitor.reads("rollout", "Paused, step 1 of 4.")
+    expect(visitor.part("start-rollout")).to_be_hidden(timeout=PATIENCE)
+    visitor.page.get_by_test_id("stMain").evaluate("it => it.scrollTo(0, 0)")
+    is_intact_at_every_width(visitor)
+    visitor.press("abort-rollout")
+    visitor.reads("rollout", "All requests went back to linear.")
+
+
 def test_a_redeploy_and_a_failure_are_intact_and_move_nothing(
     visitor: Visitor, dashboard: Server, tmp_path: Path
 ) -> None:

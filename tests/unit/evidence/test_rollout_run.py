@@ -76,7 +76,7 @@ def test_a_better_new_is_rolled_out(dash: Dashboard, engine: FakeEngine) -> None
     check = dash.canary_check
     assert check
     assert (check.verdict, check.counts) == (rollout.verdict, rollout.counts)
-    assert len(check.rows) == check.asked >= 150
+    assert len(check.rows) == check.digits_asked >= 150
     assert len({row.place for row in check.rows}) == len(check.rows)
 
 

@@ -95,8 +95,6 @@ class StepAnswers:
     """Requests that New has answered at the split of the step."""
     counts: Counts
     verdict: Verdict
-    alarm: str = ""
-    """What the guard found, as a sentence."""
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ class Rollouts:
     def last(self) -> Rollout | None:
         """The same with the answers that have come since."""
         rollout, asking = self.noted, self._asking
-        if rollout and asking and self._is_mine(rollout):
+        if rollout and asking and self._is_still(asking[0], rollout):
             return rollout.record(_count(asking[0], asking[1].check))
         return rollout
 
@@ -101,6 +101,10 @@ class Rollouts:
 
     def _is_mine(self, rollout: Rollout) -> bool:
         return rollout.driver == self._id
+
+    def _is_still(self, begun: Rollout, now: Rollout) -> bool:
+        """Whether this dashboard still carries out the rollout that it had begun to ask for."""
+        return self._is_mine(now) and now.started_at == begun.started_at
 
     def start(self, plan: RolloutPlan, by: str) -> None:
         """Start a rollout; raises EngineError if one is under way, or both models cannot be asked now."""
@@ -206,9 +210,8 @@ class Rollouts:
         """Note that it is being carried out, with the answers that are confirmed."""
         if not self._is_mine(rollout):
             return rollout
-        if asking := self._asking:
-            begun, run = asking
-            rollout = rollout.record(_count(begun, run.confirmed))
+        if (asking := self._asking) and self._is_still(asking[0], rollout):
+            rollout = rollout.record(_count(asking[0], asking[1].confirmed))
         return replace(rollout, beat=rollout.beat + 1)
 
     def _observe(self, rollout: Rollout) -> Rollout:
@@ -252,7 +255,7 @@ class Rollouts:
 
         def why_end(check: CanaryCheck) -> str:
             now = self.noted
-            if not now or not self._is_mine(now) or now.step != rollout.step or not now.can_pause:
+            if not now or not self._is_still(rollout, now) or now.step != rollout.step or not now.can_pause:
                 return STEP_ENDED
             after = now.record(_count(rollout, check)).decide()
             return "" if (after.step, after.status) == (now.step, now.status) else STEP_ENDED
@@ -262,18 +265,20 @@ class Rollouts:
         try:
             run.run()
             if not self._closing.is_set():
-                self._conclude(_count(rollout, run.check), run.check.ended)
+                self._conclude(rollout, run.check)
         finally:
             self._asking = None
 
-    def _conclude(self, answers: StepAnswers, ended: str) -> None:
+    def _conclude(self, begun: Rollout, check: CanaryCheck) -> None:
         """Draw the consequences of a step's answers; where they ended otherwise than planned, pause."""
 
-        def conclude(rollout: Rollout) -> Rollout:
-            if not self._is_mine(rollout):
-                return rollout
-            decided = rollout.record(answers).decide(answers.alarm)
-            return decided if ended in (STEP_ENDED, GUARD_ENDED) else self._observe(decided).pause(ended)
+        def conclude(now: Rollout) -> Rollout:
+            if not self._is_still(begun, now):
+                return now
+            decided = now.record(_count(begun, check)).decide(check.alarm)
+            if check.ended in (STEP_ENDED, GUARD_ENDED):
+                return decided
+            return self._observe(decided).pause(check.ended)
 
         self._update(conclude)
 
@@ -302,4 +307,4 @@ def _count(rollout: Rollout, check: CanaryCheck) -> StepAnswers:
     """
     unknown = len(check.latencies(None)) * check.setup.split // 100
     answered = rollout.answered + len(check.latencies(Role.NEW)) + unknown
-    return StepAnswers(rollout.step, answered, check.counts, check.verdict, check.alarm)
+    return StepAnswers(rollout.step, answered, check.counts, check.verdict)

@@ -81,7 +81,7 @@ def swapped() -> Snapshot:
 def answered(step: int, count: int, outcome: Outcome, alarm: str = "", digits: int = 500) -> Event:
     """Return the event that a step has brought answers."""
     counts = Counts(digits, 20, 10)
-    return lambda it: it.record(StepAnswers(step, count, counts, verdict(outcome), alarm)).decide(alarm)
+    return lambda it: it.record(StepAnswers(step, count, counts, verdict(outcome))).decide(alarm)
 
 
 Event = Callable[[Rollout], Rollout]

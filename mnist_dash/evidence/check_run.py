@@ -19,6 +19,7 @@ from mnist_dash.evidence.canary_check import (
     CanaryCheck,
     CheckOptions,
     CheckSetup,
+    DigitSource,
     FailedRequest,
     find_alarm,
     judge_in_order,
@@ -74,7 +75,7 @@ class CheckRun:
         """The check before each batch that no later observation confirms, with the time of its answers."""
         planned = min(options.digits or len(digits), len(digits))
         verdict = judge(Counts(), options.terms)
-        self.check = CanaryCheck(options, setup, by, time.time(), planned, verdict)
+        self.check = CanaryCheck(options, setup, by, time.time(), planned, verdict, asked=digits)
 
     def stop(self, reason: str = "Stopped.") -> None:
         """End the check soon; what was done is kept."""
@@ -230,12 +231,14 @@ class CanaryChecks:
 
     def __init__(
         self,
-        digits: Callable[[], Digits],
+        digits: Callable[[DigitSource], Digits],
         asking: Asking,
         snapshot: Callable[[], Snapshot],
         answers: AnswerStore,
+        on_end: Callable[[CanaryCheck], None] = lambda _: None,
     ) -> None:
         self._digits = digits
+        self._on_end = on_end
         self._asking = asking
         self._snapshot = snapshot
         self._answers = answers
@@ -255,10 +258,22 @@ class CanaryChecks:
                 raise EngineError("The dashboard has been closed.", "Start it again.")
             if self._run and self._run.check.is_running:
                 raise EngineError("A check is running already.", "Wait until it ends, or stop it.")
-            digits = self._digits()
+            digits = self._digits(options.source)
+            if not len(digits):
+                raise EngineError(
+                    "There is no labelled drawing yet.", "Predict a drawing, and say which digit it was."
+                )
             run = self._run = CheckRun(options, digits, self._asking, self._snapshot, self._answers, by)
-            threading.Thread(target=run.run, name="mnist-dash-check", daemon=True).start()
+            threading.Thread(
+                target=self._run_to_end, args=(run,), name="mnist-dash-check", daemon=True
+            ).start()
             return run
+
+    def _run_to_end(self, run: CheckRun) -> None:
+        try:
+            run.run()
+        finally:
+            self._on_end(run.check)
 
     def stop(self, by: str = "") -> None:
         """End the check under way, if any; what was done is kept."""

@@ -109,7 +109,8 @@ class CheckRun:
             places = order[start : min(start + BATCH, self.check.planned)]
             if problem := self._ask_batch(pool, places):
                 return problem
-        return self._why_end() or f"All {self.check.planned:,} digits were asked."
+        all_asked = f"All {self.check.planned:,} digits were asked."
+        return self._why_end() or (all_asked if self.check.planned > 1 else "The only digit was asked.")
 
     def _why_end(self) -> str:
         check = self.check

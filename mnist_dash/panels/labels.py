@@ -57,12 +57,12 @@ def _draw_tally(dash: Dashboard) -> str:
 
 def _show_buttons(dash: Dashboard, picture: Image) -> None:
     """Show a button for each digit; each drawing has its own, so that no click is about another drawing."""
-    known = dash.find_label(picture)
     key = f"label-{hash(picture.tobytes()):x}"
+    if st.session_state.get(key) != (known := dash.find_label(picture)):
+        st.session_state[key] = known  # it was not kept, or others have cleared or corrected it
     st.segmented_control(
         "Which digit was it?",
         range(DIGITS),
-        default=known,
         key=key,
         label_visibility="collapsed",
         on_change=_label,
@@ -84,8 +84,9 @@ def _label(dash: Dashboard, picture: Image, key: str) -> None:
 def show_menu(dash: Dashboard) -> None:
     """Show what is known of the labelled drawings, with their files and the button that deletes them."""
     count, tally = dash.count_drawings(), dash.tally
+    counted = f"{count:,} labelled drawing{'' if count == 1 else 's'}"
     with st.popover("Your drawings", icon=":material/draw:", key="drawings"):
-        st.markdown(f"**{count:,} labelled drawing{'' if count == 1 else 's'}**, of all visitors.")
+        st.markdown(f"**{counted}**, of all visitors.")
         if tally.drawings:
             st.markdown(f"{tally} {tally.meaning}")
         elif not count:
@@ -102,10 +103,10 @@ def show_menu(dash: Dashboard) -> None:
                 st.download_button(
                     label, make, name, mime, key=key, icon=icon, on_click="ignore", disabled=not count
                 )
-        _show_clear(dash, count)
+        _show_clear(dash, counted)
 
 
-def _show_clear(dash: Dashboard, count: int) -> None:
+def _show_clear(dash: Dashboard, counted: str) -> None:
     """Show the button that deletes, which asks first."""
     state = session()
     if not state.asks_to_clear:
@@ -117,7 +118,7 @@ def _show_clear(dash: Dashboard, count: int) -> None:
             args=(True,),
         )
         return
-    st.markdown(f"Delete all {count:,} labelled drawings, and all predictions in the History, for good?")
+    st.markdown(f"Delete {counted}, and all predictions in the History, for good?")
     with st.container(horizontal=True):
         st.button("Delete", key="clear-confirm", type="primary", on_click=_clear, args=(dash,))
         st.button("Keep", key="clear-cancel", on_click=_ask_to_clear, args=(False,))

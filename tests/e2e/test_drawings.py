@@ -90,7 +90,7 @@ def test_a_label_on_a_phone_and_the_files_of_all(visit: Visit, tmp_path: Path) -
         assert stored["images"].shape == (1, 28, 28)
         assert stored["labels"].tolist() == [3]
     phone.part("clear-drawings").get_by_role("button").click()
-    phone.shows(re.compile("Delete all 1 labelled drawings"))
+    phone.shows(re.compile("Delete 1 labelled drawing, and all"))
     phone.part("clear-confirm").get_by_role("button").click()
     phone.shows(re.compile("0 labelled drawings"))
     phone.page.keyboard.press("Escape")

@@ -88,6 +88,7 @@ def test_a_label_that_cannot_be_kept_is_said(drawn: Page, dash: Dashboard) -> No
     """In a toast and below the buttons; the next prediction works."""
     dash._drawings._db.execute("PRAGMA query_only = 1")
     choose(drawn, 7)
+    assert buttons(drawn)[0].value is None
     assert "Drawings are not kept: attempt to write a readonly database." in drawn.text
     assert "linear says 1" in drawn.click("predict").text
 
@@ -99,12 +100,13 @@ def test_clear_asks_first(drawn: Page, dash: Dashboard) -> None:
     assert [button.proto.disabled for button in drawn.at.get("download_button")] == [False, False]
     assert "1 labelled drawing**" in drawn.text
     drawn.click("clear-drawings")
-    assert "Delete all 1 labelled drawings" in drawn.text
+    assert "Delete 1 labelled drawing, and all predictions" in drawn.text
     drawn.click("clear-cancel").click("clear-drawings")
     assert dash.count_drawings() == 1
     drawn.click("clear-confirm")
     assert dash.count_drawings() == 0
     assert "0 labelled drawings**" in drawn.text
+    assert buttons(drawn.run())[0].value is None
     assert drawn.has("clear-drawings")
 
 
@@ -118,7 +120,7 @@ def test_a_check_asks_about_the_drawings_and_shows_them(drawn: Page, dash: Dashb
         assert time.monotonic() < deadline
         time.sleep(0.01)
     text = drawn.run().text
-    assert "All 1 digits were asked." in text
+    assert "The only digit was asked." in text
     assert "A digit of which a visitor says 7" in text
     assert "the order of the labelled drawings is always the same" in text
     picture = drawn.at.session_state["session"].picture

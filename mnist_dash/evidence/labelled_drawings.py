@@ -136,17 +136,20 @@ class DrawingTally:
     @property
     def odds(self) -> str:
         """What that says in short: `4.4 : 1 for New.`"""
-        if self.verdict.is_decided:
-            return f"{self.verdict.outcome}."
-        evidence = math.exp(statistics.log_e_value_equal(self.new_only, self.current_only))
-        if evidence < MENTIONED_ODDS:
-            return "No evidence yet."
-        return f"{evidence:.1f} : 1 for {'New' if self.new_only > self.current_only else 'Current'}."
+        return f"{self.verdict.outcome}." if self.verdict.is_decided else self._ahead or "No evidence yet."
 
     @property
     def meaning(self) -> str:
         """The same in full sentences."""
-        return str(self.verdict) if self.verdict.is_decided else f"{self.odds} {self.verdict}"
+        return str(self.verdict) if self.verdict.is_decided else f"{self._ahead} {self.verdict}".strip()
+
+    @property
+    def _ahead(self) -> str:
+        """How much speaks for the model that is ahead; empty if hardly anything does."""
+        evidence = math.exp(statistics.log_e_value_equal(self.new_only, self.current_only))
+        if evidence < MENTIONED_ODDS:
+            return ""
+        return f"{evidence:.1f} : 1 for {'New' if self.new_only > self.current_only else 'Current'}."
 
     def __str__(self) -> str:
         if not self.drawings:

@@ -73,7 +73,6 @@ def to_html(check: CanaryCheck) -> str:
             figures_html.draw_models(figures, names),
             figures_html.draw_difference(figures, check.options.terms.margin),
             figures_html.draw_notes(figures),
-            figures_html.draw_requests(check),
             "<h2>The check</h2>",
             _draw_terms(check),
             _draw_details(check, figures),

@@ -14,7 +14,7 @@ from mnist_dash.panels.session import session
 from mnist_dash.panels.theme import plain
 from mnist_dash.service import Dashboard
 
-REFRESH_SECONDS: Final = 2.0
+REFRESH_SECONDS: Final = 5.0
 """How soon the tally shows what others have labelled."""
 ASKED: Final = "asks-digit"
 """The class of the question: the buttons are visible where it is on the page."""
@@ -80,12 +80,15 @@ def _label(dash: Dashboard, picture: Image, key: str) -> None:
         background.is_done(answered, background.AT_ONCE_SECONDS)
 
 
-@st.fragment(run_every=REFRESH_SECONDS)
+@st.fragment
 def show_menu(dash: Dashboard) -> None:
-    """Show what is known of the labelled drawings, with their files and the button that deletes them."""
+    """Show what is known of the labelled drawings, with their files and the button that deletes them.
+
+    Opening it reads that anew.
+    """
     count, tally = dash.count_drawings(), dash.tally
     counted = f"{count:,} labelled drawing{'' if count == 1 else 's'}"
-    with st.popover("Your drawings", icon=":material/draw:", key="drawings"):
+    with st.popover("Your drawings", icon=":material/draw:", key="drawings", on_change="rerun"):
         st.markdown(f"**{counted}**, of all visitors.")
         if tally.drawings:
             st.markdown(f"{tally} {tally.meaning}")

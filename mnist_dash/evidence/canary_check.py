@@ -6,10 +6,12 @@ import csv
 import io
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
 from mnist_dash import preconditions
+from mnist_dash.dataset import Digits, load_digits
 from mnist_dash.domain import Role, Route, Snapshot, State
 from mnist_dash.errors import EngineError
 from mnist_dash.evidence import statistics
@@ -22,6 +24,23 @@ GUARDED_FROM: Final = 20
 """Requests to New from which on the guard is in force."""
 SEED: Final = 28
 GUARD_ENDED: Final = "The guard ended the check."
+
+
+class DigitSource(StrEnum):
+    """Whose digits a check asks about; the values are words on the page."""
+
+    MNIST = "MNIST's 2,000"
+    DRAWINGS = "Your drawings"
+
+    @property
+    def noun(self) -> str:
+        """What they are called in a sentence."""
+        return "digits" if self is DigitSource.MNIST else "labelled drawings"
+
+    @property
+    def labeller(self) -> str:
+        """Who says which digit it is."""
+        return "MNIST" if self is DigitSource.MNIST else "a visitor"
 
 
 @dataclass(frozen=True)
@@ -46,6 +65,8 @@ class CheckOptions:
     """Requests under way at once."""
     seed: int = SEED
     """Of the order of the digits: always the same, so that repeating a check cannot fish for luck."""
+    source: DigitSource = DigitSource.MNIST
+    """Whose digits it asks about."""
 
     def __post_init__(self) -> None:
         limits = (
@@ -176,6 +197,8 @@ class CanaryCheck:
     """Why it ended, as a sentence; empty while it runs."""
     alarm: str = ""
     """What the guard found, as a sentence; empty if it found nothing."""
+    asked: Digits = field(default_factory=load_digits)
+    """The digits that it is about, each at the `place` that its row names."""
 
     @property
     def counts(self) -> Counts:
@@ -204,6 +227,13 @@ class CanaryCheck:
         if self.options.digits is None and more is not None:
             left = min(left, more)
         return left / self.rate
+
+    @property
+    def summary(self) -> str:
+        """Who was compared on what, and what came of it, as sentences."""
+        result = f"New fails its guard: {self.alarm}" if self.alarm else str(self.verdict)
+        digits = f"{len(self.rows):,} {self.options.source.noun}"
+        return f"{self.setup.new} as New against {self.setup.current} as Current, {digits}. {result}"
 
     def latencies(self, role: Role | None) -> list[float]:
         """Return the latencies in milliseconds of the requests that the split gave to a role.

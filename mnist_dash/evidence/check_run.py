@@ -20,6 +20,7 @@ from mnist_dash.evidence.canary_check import (
     CanaryCheck,
     CheckOptions,
     CheckSetup,
+    DigitSource,
     FailedRequest,
     find_alarm,
     judge_in_order,
@@ -49,17 +50,20 @@ RETRY_SECONDS: Final = 0.2
 FAILED: Final = "The check failed. The traceback is in the terminal that runs the dashboard."
 
 
-def start_check(options: CheckOptions, snapshot: Snapshot, digits: int, by: str) -> CanaryCheck:
+def start_check(options: CheckOptions, snapshot: Snapshot, digits: Digits, by: str) -> CanaryCheck:
     """Return a check of what is deployed; raises EngineError if both models cannot be asked now."""
     setup, verdict = CheckSetup.from_snapshot(snapshot), judge(Counts(), options.terms)
-    return CanaryCheck(options, setup, by, time.time(), min(options.digits or digits, digits), verdict)
+    planned = min(options.digits or len(digits), len(digits))
+    return CanaryCheck(options, setup, by, time.time(), planned, verdict, asked=digits)
 
 
 def why_check_ends(check: CanaryCheck) -> str:
     """Return why a check has reached its end; empty if it has not."""
     if check.options.digits is None and check.verdict.is_decided:
         return "Ended with the verdict."
-    return f"All {check.planned:,} digits were asked." if check.digits_asked >= check.planned else ""
+    if check.digits_asked < check.planned:
+        return ""
+    return f"All {check.planned:,} digits were asked." if check.planned > 1 else "The only digit was asked."
 
 
 class CheckRun:
@@ -72,7 +76,6 @@ class CheckRun:
     def __init__(
         self,
         check: CanaryCheck,
-        digits: Digits,
         asking: Asking,
         snapshot: Callable[[], Snapshot],
         answers: AnswerStore,
@@ -80,7 +83,7 @@ class CheckRun:
     ) -> None:
         self.check = check
         self._why_end_reached = why_end
-        self._digits = digits
+        self._digits = check.asked
         self._asking = asking
         self._reader = PairReader(asking, check.setup)
         self._snapshot = snapshot
@@ -252,12 +255,14 @@ class CanaryChecks:
 
     def __init__(
         self,
-        digits: Callable[[], Digits],
+        digits: Callable[[DigitSource], Digits],
         asking: Asking,
         snapshot: Callable[[], Snapshot],
         answers: AnswerStore,
+        on_end: Callable[[CanaryCheck], None] = lambda _: None,
     ) -> None:
         self._digits = digits
+        self._on_end = on_end
         self._asking = asking
         self._snapshot = snapshot
         self._answers = answers
@@ -272,8 +277,12 @@ class CanaryChecks:
 
     def start(self, options: CheckOptions, by: str) -> CheckRun:
         """Start a check; raises EngineError if one is running, or if both models cannot be asked now."""
-        run = self.prepare(start_check(options, self._snapshot(), len(self._digits()), by))
-        threading.Thread(target=run.run, name="mnist-dash-check", daemon=True).start()
+        digits = self._digits(options.source)
+        if not len(digits):
+            problem = "There is no labelled drawing yet."
+            raise EngineError(problem, "Predict a drawing, and say which digit it was.")
+        run = self.prepare(start_check(options, self._snapshot(), digits, by))
+        threading.Thread(target=self._run_to_end, args=(run,), name="mnist-dash-check", daemon=True).start()
         return run
 
     def prepare(self, check: CanaryCheck, why_end: Callable[[CanaryCheck], str] = why_check_ends) -> CheckRun:
@@ -283,13 +292,14 @@ class CanaryChecks:
                 raise EngineError("The dashboard has been closed.", "Start it again.")
             if self._run and self._run.check.is_running:
                 raise EngineError("A check is running already.", "Wait until it ends, or stop it.")
-            digits = self._digits()
-            self._run = CheckRun(check, digits, self._asking, self._snapshot, self._answers, why_end)
+            self._run = CheckRun(check, self._asking, self._snapshot, self._answers, why_end)
             return self._run
 
-    def count_digits(self) -> int:
-        """Return the number of digits that can be asked."""
-        return len(self._digits())
+    def _run_to_end(self, run: CheckRun) -> None:
+        try:
+            run.run()
+        finally:
+            self._on_end(run.check)
 
     def stop(self, by: str = "") -> None:
         """End the check under way, if any; what was done is kept."""

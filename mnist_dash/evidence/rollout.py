@@ -16,7 +16,14 @@ from typing import Any, Final
 
 from mnist_dash.domain import Change, Promote, Release, Role, SetSplit, Snapshot
 from mnist_dash.errors import EngineError
-from mnist_dash.evidence.canary_check import CanaryCheck, CheckOptions, CheckSetup, Guard, why_not_check
+from mnist_dash.evidence.canary_check import (
+    CanaryCheck,
+    CheckOptions,
+    CheckSetup,
+    DigitSource,
+    Guard,
+    why_not_check,
+)
 from mnist_dash.evidence.verdict import NOTHING_ASKED, Counts, Outcome, Terms, Verdict, judge
 from mnist_dash.rollout_status import GATEWAY_PENDING
 from mnist_dash.served_models import ServedModel
@@ -48,10 +55,10 @@ class RolloutPlan:
     requests: int = DEFAULT_REQUESTS
     """How many requests New has to answer at each of them."""
     options: CheckOptions = field(default_factory=CheckOptions)
-    """Level, margin, guard, seed and concurrency; its digits are always all there are."""
+    """Level, margin, guard, seed and concurrency; it always asks about all of MNIST's digits."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "options", replace(self.options, digits=None))
+        object.__setattr__(self, "options", replace(self.options, digits=None, source=DigitSource.MNIST))
         steps = self.steps
         is_increasing = all(isinstance(step, int) and 1 <= step <= 100 for step in steps) and all(
             before < after for before, after in pairwise(steps)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Final
 
-from mnist_dash.charts import COLOUR, UNKNOWN
+from mnist_dash.charts import COLOUR, ERROR, UNKNOWN
 from mnist_dash.domain import Role
-from mnist_dash.evidence.figures_html import ERROR
 from mnist_dash.evidence.rollout import Rollout, RolloutStatus
 from mnist_dash.evidence.statistics import find_percentiles
 

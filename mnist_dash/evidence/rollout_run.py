@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from mnist_dash.dataset import load_digits
 from mnist_dash.domain import Change, Promote, Role, SetSplit
 from mnist_dash.errors import EngineError, MnistDashError
 from mnist_dash.evidence.canary_check import GUARD_ENDED, CanaryCheck
@@ -113,7 +114,7 @@ class Rollouts:
         if (check := self._checks.last) and check.is_running:
             raise EngineError("A check is running.", "Wait until it ends, or stop it.")
         before = self._engine.note()
-        rollout = Rollout.begin(plan, self._engine.snapshot(), by, self._checks.count_digits())
+        rollout = Rollout.begin(plan, self._engine.snapshot(), by, len(load_digits()))
         if not self._engine.keep_note(replace(rollout, driver=self._id).to_json(), before):
             raise EngineError("Somebody else has started a rollout meanwhile.")
         self._wake.set()

@@ -18,13 +18,14 @@ from mnist_dash.evidence.canary_check import (
     CheckedDigit,
     CheckOptions,
     CheckSetup,
+    DigitSource,
     Guard,
     why_not_check,
 )
 from mnist_dash.evidence.figures import CheckFigures, rank_disagreements, summarize
 from mnist_dash.evidence.rollout import Rollout, RolloutStatus
 from mnist_dash.evidence.verdict import Outcome, Terms
-from mnist_dash.panels import actions, drawing, rollout_controls
+from mnist_dash.panels import actions, drawing, labels, rollout_controls
 from mnist_dash.panels.session import session, signed_in_user
 from mnist_dash.panels.theme import plain, shortened
 from mnist_dash.service import Dashboard
@@ -36,9 +37,18 @@ IDLE_SECONDS: Final = 3.0
 """How soon the page shows that others have started a check."""
 KINDS: Final = ("Until there is a verdict", "A fixed number of digits")
 ADAPTIVE, FIXED = KINDS
-KIND, DIGITS, LEVEL, MARGIN = "check-kind", "check-digits", "check-level", "check-margin"
+SOURCE, KIND, DIGITS = "check-source", "check-kind", "check-digits"
+LEVEL, MARGIN = "check-level", "check-margin"
 ERRORS, P95 = "check-errors", "check-p95"
-DEFAULTS: Final[dict[str, object]] = {KIND: ADAPTIVE, DIGITS: 500, LEVEL: 5, MARGIN: 2.0, ERRORS: 1.0, P95: 0}
+DEFAULTS: Final[dict[str, object]] = {
+    SOURCE: DigitSource.MNIST,
+    KIND: ADAPTIVE,
+    DIGITS: 500,
+    LEVEL: 5,
+    MARGIN: 2.0,
+    ERRORS: 1.0,
+    P95: 0,
+}
 LEVELS: Final = (1, 5, 10)
 BUSY: Final = "Wait until the check or the rollout ends."
 GALLERY: Final = 12
@@ -48,6 +58,10 @@ STYLE: Final = """<style>
   flex: 1 1 420px; min-width: min(420px, 100%);
 }
 .st-key-check-progress { min-height: 3.5rem; }
+/* The button below a picture covers the picture too. */
+[class*="st-key-differing-"] { position: relative; }
+[class*="st-key-differing-"] :is([data-testid], button) { position: static; }
+[class*="st-key-differing-"] button::after { content: ""; position: absolute; inset: 0; }
 </style>"""
 INTRODUCTION: Final = (
     "The check asks both models about the same labelled digits, through the gateway, until the evidence tells"
@@ -111,6 +125,7 @@ def _show_controls(dash: Dashboard, state: ControlState) -> None:
         with st.popover("Options", icon=":material/tune:", key="check-options"):
             _show_options(state.is_busy)
         rollout_controls.show_start(dash, _chosen_options, BUSY if state.is_busy else "")
+        labels.show_menu(dash)
     if rollout:
         rollout_controls.show_buttons(dash, rollout)
 
@@ -118,6 +133,8 @@ def _show_controls(dash: Dashboard, state: ControlState) -> None:
 def _show_options(running: bool) -> None:
     """Show what is chosen before a check; the choices outlive a closed tab, which forgets its widgets."""
     chosen: Any = DEFAULTS | session().check_choices
+    sources = list(DigitSource)
+    st.radio("Ask about", sources, sources.index(chosen[SOURCE]), key=SOURCE, disabled=running)
     kind = st.radio("Ask", KINDS, KINDS.index(chosen[KIND]), key=KIND, disabled=running)
     st.number_input(
         "Digits",
@@ -152,6 +169,7 @@ def _chosen_options() -> CheckOptions:
         digits=chosen[DIGITS] if chosen[KIND] == FIXED else None,
         terms=Terms(chosen[LEVEL] / 100, chosen[MARGIN] / 100),
         guard=Guard(chosen[ERRORS] / 100, chosen[P95] or None),
+        source=chosen[SOURCE],
     )
 
 
@@ -285,6 +303,7 @@ def _show_figures(check: CanaryCheck, figures: CheckFigures) -> None:
                     figures_html.draw_notes(figures),
                 )
             )
+    st.html(figures_html.wrap(figures_html.draw_requests(check)))
     st.caption(plain(figures_html.describe_terms(check)))
 
 
@@ -307,19 +326,22 @@ def _show_gallery(check: CanaryCheck, *, is_growing: bool) -> None:
         return
     st.markdown(f"**Where they differ**: {len(differing)} of {len(check.rows):,} digits")
     with st.container(horizontal=True, gap="small", key="check-gallery"):
-        _show_digits(differing[:GALLERY], check.setup)
+        _show_digits(check, differing[:GALLERY])
 
 
-def _show_digits(rows: Sequence[CheckedDigit], setup: CheckSetup) -> None:
-    names = {role: shortened(setup.name_of(role), NAME_LENGTH) for role in Role}
+def _show_digits(check: CanaryCheck, rows: Sequence[CheckedDigit]) -> None:
+    names = {role: shortened(check.setup.name_of(role), NAME_LENGTH) for role in Role}
     for row in rows:
         with st.container(width=132, gap="xsmall", key=f"differing-{row.place}"):
-            st.html(figures_html.wrap(figures_html.draw_digit(row, names)))
+            st.html(figures_html.wrap(figures_html.draw_digit(check, row, names)))
             label, key = f"Show no. {row.place}", f"try-{row.place}"
-            if st.button(label, key=key, type="tertiary", on_click=_put_on_canvas, args=(row.place,)):
+            if st.button(label, key=key, type="tertiary", on_click=_put_on_canvas, args=(check, row.place)):
                 st.rerun()  # the canvas is not in this fragment
 
 
-def _put_on_canvas(place: int) -> None:
-    drawing.put_sample(session(), place)
+def _put_on_canvas(check: CanaryCheck, place: int) -> None:
+    if check.options.source is DigitSource.MNIST:
+        drawing.put_sample(session(), place)
+    else:
+        drawing.put_drawing(session(), check.asked.images[place])
     session().wants_compare = True

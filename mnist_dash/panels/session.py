@@ -178,7 +178,9 @@ class Session:
     split_is_restored: bool = False
     """Whether the controls were set to the choice from before a reload, and have not been shown since."""
     history_from: float | None = None
-    """The time at which the page of the history begins; None for the newest entries."""
+    """The time, or the prediction's number, at which the page of the history begins; None for the newest."""
+    asks_to_clear: bool = False
+    """Whether to ask if all labelled drawings are to be deleted."""
     findings: tuple[Finding, ...] = ()
     """The result of this visitor's last route test."""
     errors: list[str] = field(default_factory=list)

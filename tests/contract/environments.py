@@ -113,11 +113,11 @@ class Buckets:
         self._storage.delete(f"{base}/model/{version}/saved_model.pb")
 
 
-def in_cluster(bed: Bed, namespace: str, router: RouterKind, *, announced: bool) -> Ground:
+def in_cluster(bed: Bed, namespace: str, router: RouterKind, state_dir: Path, *, announced: bool) -> Ground:
     """The Kubernetes engine in a namespace of its own."""
     if announced:
         bed.kubelet.announce(namespace)
-    settings = cluster_settings(bed, namespace, router)
+    settings = cluster_settings(bed, namespace, router, state_dir=state_dir)
     dash = open_dashboard(settings)
 
     def send(replica: EngineObject, number: Signals) -> None:

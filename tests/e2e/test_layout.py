@@ -113,10 +113,12 @@ def is_intact_at_every_width(visitor: Visitor) -> None:
 
 
 def test_an_answer_is_intact_at_every_width(visitor: Visitor) -> None:
-    """One model's answer, with its chart, between the canvas and the roll-out."""
+    """One model's answer, with its chart, between canvas and roll-out; and its label, with the tally."""
     visitor.draw(7)
     visitor.press("predict")
     visitor.reads("answer", "says 7")
+    visitor.part("label").get_by_role("radio", name="7").click()
+    visitor.reads("label", "On your drawing: New 1, Current 1.")
     is_intact_at_every_width(visitor)
 
 

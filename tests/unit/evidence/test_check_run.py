@@ -63,8 +63,8 @@ class Bench(LabelledServing):
 
     def start(self, options: CheckOptions | None = None) -> CheckRun:
         digits, look = load_digits(), self.engine.snapshot
-        check = start_check(options or CheckOptions(), look(), len(digits), "ann")
-        return CheckRun(check, digits, self, look, self.traffic)
+        check = start_check(options or CheckOptions(), look(), digits, "ann")
+        return CheckRun(check, self, look, self.traffic)
 
     def run(self, options: CheckOptions | None = None) -> CanaryCheck:
         run = self.start(options)

@@ -9,9 +9,9 @@ from mnist_dash.panels import (
     dialogs,
     history,
     lifecycle,
+    models,
     objects,
     predict,
-    rollout,
     theme,
 )
 
@@ -29,7 +29,7 @@ else:
         with st.container(key="main"):
             predict.draw_and_ask(dash, snapshot)
         with st.container(key="side"):
-            rollout.show(dash, snapshot)
+            models.show(dash, snapshot)
 
     below = st.tabs(["Canary check", "History", "Objects", "Call it"], key="below", on_change="rerun")
     for tab, panel in zip(below, (canary_tab, history, objects, api_tab), strict=True):

@@ -30,7 +30,14 @@ if TYPE_CHECKING:
         ServingError,
         SettingsError,
     )
-    from mnist_dash.evidence.canary_check import CanaryCheck, CheckedDigit, CheckOptions, Guard
+    from mnist_dash.evidence.canary_check import CanaryCheck, CheckedDigit, CheckOptions, DigitSource, Guard
+    from mnist_dash.evidence.labelled_drawings import (
+        DrawingTally,
+        LabelledDrawing,
+        LabelledDrawings,
+        RecordedPrediction,
+    )
+    from mnist_dash.evidence.rollout import Rollout, RolloutPlan, RolloutStatus
     from mnist_dash.evidence.verdict import Outcome, Terms, Verdict
     from mnist_dash.preprocessing import prepare
     from mnist_dash.promotion_review import PromotionReview
@@ -41,10 +48,12 @@ if TYPE_CHECKING:
 # fmt: off
 __all__ = [
     "Answer", "CanaryCheck", "CheckOptions", "CheckedDigit", "Comparison", "Dashboard", "Deployment",
-    "Disagreements", "DrawingError", "Engine", "EngineError", "EngineKind", "EngineObject", "Guard",
-    "MnistDashError", "ModelCheck", "ModelError", "Outcome", "Prediction", "PromotionReview", "Release",
-    "Role", "Route", "ServingError", "Settings", "SettingsError", "Snapshot", "State", "Strategy",
-    "Suggestion", "Terms", "Traffic", "Verdict", "open_dashboard", "prepare",
+    "DigitSource", "Disagreements", "DrawingError", "DrawingTally", "Engine", "EngineError", "EngineKind",
+    "EngineObject", "Guard", "LabelledDrawing", "LabelledDrawings", "MnistDashError", "ModelCheck",
+    "ModelError", "Outcome", "Prediction", "PromotionReview", "RecordedPrediction", "Release", "Role",
+    "Rollout", "RolloutPlan", "RolloutStatus", "Route", "ServingError", "Settings", "SettingsError",
+    "Snapshot", "State", "Strategy", "Suggestion", "Terms", "Traffic", "Verdict", "open_dashboard",
+    "prepare",
 ]
 # fmt: on
 
@@ -58,6 +67,8 @@ _HOMES = (
     "promotion_review",
     "evidence.verdict",
     "evidence.canary_check",
+    "evidence.rollout",
+    "evidence.labelled_drawings",
     "engine",
     "service",
 )
@@ -68,6 +79,7 @@ def open_dashboard(settings: Settings) -> Dashboard:
 
     Raises SettingsError if the settings cannot work here, EngineError if the engine cannot start.
     """
+    from mnist_dash.evidence.drawings import DrawingStore
     from mnist_dash.service import Dashboard
     from mnist_dash.serving.client import ServingClient
     from mnist_dash.settings import EngineKind
@@ -81,7 +93,7 @@ def open_dashboard(settings: Settings) -> Dashboard:
         from mnist_dash.local.engine import LocalEngine
 
         engine = LocalEngine.start(settings)
-    return Dashboard(engine, ServingClient(engine.gateway))
+    return Dashboard(engine, ServingClient(engine.gateway), DrawingStore(settings.state_dir / "drawings.db"))
 
 
 def __getattr__(name: str) -> Any:

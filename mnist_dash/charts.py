@@ -1,9 +1,10 @@
-"""Plotly figures of predictions, and their descriptions; pure functions of values."""
+"""Figures of predictions and dots of answers, with their descriptions; pure functions of values."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cache
+from html import escape
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -35,6 +36,30 @@ LABELLED_FROM: Final = 0.01
 SMALL: Final = "< 1 %"
 PAIR_LABEL: Final = 120
 """Width of the longest label of a pair, in CSS pixels."""
+
+
+ERROR: Final = "#d9362b"
+DOT_STYLE: Final = f"""<style>
+.dots {{ display: grid; grid-template-columns: repeat(auto-fill, 14px); }}
+i.dot {{ display: block; max-width: 14px; height: 15px; padding: 2px 2px 1px; }}
+i.dot.mine {{ border-bottom: 2px solid; padding-bottom: 0; }}
+i.dot::before {{ content: ""; display: block; max-width: 10px; aspect-ratio: 1; background: {UNKNOWN}; }}
+i.dot.empty::before {{ width: 3px; height: 3px; margin: 3px; opacity: 0.4; border-radius: 50%; }}
+i.dot.current::before {{ background: {COLOUR[Role.CURRENT]}; border-radius: 50%; }}
+i.dot.current.wrong::before {{ background: none; border: 2px solid {COLOUR[Role.CURRENT]}; }}
+i.dot.new::before {{ background: {COLOUR[Role.NEW]}; clip-path: polygon(50% 0, 100% 100%, 0 100%); }}
+i.dot.new.wrong::before {{
+  clip-path: polygon(evenodd, 50% 0, 100% 100%, 0 100%, 50% 0, 50% 40%, 28% 84%, 72% 84%, 50% 40%);
+}}
+i.dot.unknown.wrong::before {{ background: none; border: 2px solid {UNKNOWN}; }}
+i.dot.unlabelled::before {{ opacity: 0.5; }}
+i.dot.error::before {{
+  background: {ERROR};
+  clip-path: polygon(20% 0, 50% 30%, 80% 0, 100% 20%, 70% 50%, 100% 80%, 80% 100%, 50% 70%,
+    20% 100%, 0 80%, 30% 50%, 0 20%);
+}}
+</style>"""
+"""Draws with boxes, because `st.html` removes SVG, and a new picture every second would flicker."""
 
 
 def percent(share: float) -> str:
@@ -217,3 +242,22 @@ def _share_axis(ink: str) -> Figure:
         "zeroline": False,
         "fixedrange": True,
     }
+
+
+def classify_dot(role: Role | None, *, is_right: bool | None) -> str:
+    """Return the classes of an answer's dot: who gave it, and whether it is right (None: unknown)."""
+    outcome = {True: "", False: " wrong", None: " unlabelled"}[is_right]
+    return f"{role or 'unknown'}{outcome}"
+
+
+def draw_dots(dots: Sequence[str], total: int, cells: int, label: str) -> str:
+    """Return the last dots by their classes, in rows: the newest replaces the oldest, so that no dot moves.
+
+    `total` counts all dots so far, of which `dots` are the last; there are more `cells` than these, so that
+    a gap follows the newest.
+    """
+    places = ["empty"] * cells
+    for number, classes in enumerate(dots, start=total - len(dots)):
+        places[number % cells] = classes
+    drawn = "".join(f'<i class="dot {classes}"></i>' for classes in places)
+    return f'<div class="dots" role="img" aria-label="{escape(label)}">{drawn}</div>'

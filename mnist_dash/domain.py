@@ -344,6 +344,7 @@ class EventKind(StrEnum):
     HELD = "Split held"
     SPLIT = "Split in force"
     LOST = "Requests lost"
+    CHECKED = "Canary check"
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,15 @@ class Engine(Protocol):
     def diagnose_route(self, probes: Sequence[Probe]) -> tuple[Finding, ...]:
         """Return what the answers to probes say about the gateway, and faults of the applied objects."""
 
+    def note(self) -> str:
+        """Return the note that `keep_note` left, as last observed; empty if there is none."""
+
+    def keep_note(self, text: str, expected: str, /) -> bool:
+        """Keep a short text for all dashboards, over restarts; returns False if the note is not as expected.
+
+        The engine knows nothing of its content. Raises EngineError if it cannot be kept.
+        """
+
     def suggestions(self) -> tuple[Suggestion, ...]:
         """List model bases to offer for a deployment."""
 

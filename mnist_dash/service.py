@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Self, TypeVar
 
 from mnist_dash import preconditions, route_check
-from mnist_dash.dataset import load_digits
+from mnist_dash.dataset import Digits, load_digits
 from mnist_dash.disagreements import Disagreements, DisagreementSearch
 from mnist_dash.domain import (
+    DIGITS,
     MAX_REPLICAS,
     MIN_REPLICAS,
     Change,
@@ -41,8 +42,13 @@ from mnist_dash.domain import (
 )
 from mnist_dash.engine import Engine
 from mnist_dash.errors import EngineError
-from mnist_dash.evidence.canary_check import CanaryCheck, CheckOptions, Guard
-from mnist_dash.evidence.check_run import CanaryChecks
+from mnist_dash.evidence.canary_check import CanaryCheck, CheckOptions, DigitSource, Guard
+from mnist_dash.evidence.check_run import CanaryChecks, CheckRun
+from mnist_dash.evidence.drawing_answers import DrawingAnswers
+from mnist_dash.evidence.drawings import DrawingStore
+from mnist_dash.evidence.labelled_drawings import DrawingTally, LabelledDrawings, RecordedPrediction
+from mnist_dash.evidence.rollout import DEFAULT_REQUESTS, DEFAULT_STEPS, Rollout, RolloutPlan
+from mnist_dash.evidence.rollout_run import LEASE_SECONDS, Rollouts
 from mnist_dash.evidence.verdict import Terms
 from mnist_dash.promotion_review import PromotionReview
 from mnist_dash.served_models import ModelPair
@@ -71,7 +77,7 @@ Result = TypeVar("Result")
 class Dashboard:
     """All that a data scientist does, on either engine; a context manager, usable from any thread."""
 
-    def __init__(self, engine: Engine, serving: ServingClient) -> None:
+    def __init__(self, engine: Engine, serving: ServingClient, drawings: DrawingStore | None = None) -> None:
         self._engine = engine
         self._serving = serving
         self._context = ChangeContext()
@@ -83,7 +89,18 @@ class Dashboard:
         """What no engine knows: refused changes and lost requests."""
         self._client = RecordingClient(serving, engine.snapshot, self._pool, self._answers, self._events)
         self._generator = TrafficGenerator(self._client.send, load_digits, self._background.submit)
-        self._checks = CanaryChecks(load_digits, serving, engine.snapshot, self._answers)
+        self._drawings = drawings or DrawingStore()
+        self._drawing_answers = DrawingAnswers(self._drawings, serving, engine.snapshot, self._pool)
+        self._drawing_calls = ThreadPoolExecutor(1, thread_name_prefix="mnist-dash-drawings")
+        self._checks = CanaryChecks(
+            self._load_digits, serving, engine.snapshot, self._answers, self._record_check
+        )
+        self._rollouts = Rollouts(
+            engine,
+            self._checks,
+            lambda change, by, expected: self.on_behalf_of(by).apply(change, expected=expected),
+            LEASE_SECONDS if engine.in_cluster else 0.0,  # no other dashboard has this local engine
+        )
         self._search = DisagreementSearch(
             serving.predict_batch, engine.snapshot, load_digits, self._background.submit
         )
@@ -106,9 +123,11 @@ class Dashboard:
     def close(self) -> None:
         """Stop the models (local engine) or disconnect (cluster); may be called twice."""
         self._generator.close()
+        self._rollouts.close()
         self._checks.close()
-        for pool in (self._background, self._calls, self._pool):
+        for pool in (self._background, self._calls, self._drawing_calls, self._pool):
             pool.shutdown(wait=False, cancel_futures=True)
+        self._drawings.close()
         self._serving.close()
         self._engine.close()
 
@@ -124,7 +143,9 @@ class Dashboard:
 
     def snapshot(self) -> Snapshot:
         """Return the latest observation; cheap, and never waits for the network."""
-        return self._engine.snapshot()
+        snapshot, drawings = self._engine.snapshot(), self._drawings.notices
+        notices = (*drawings, *filter(None, [self._rollouts.problem]))
+        return replace(snapshot, notices=(*snapshot.notices, *notices)) if notices else snapshot
 
     def check(self, base: str, progress: Progress | None = None) -> ModelCheck:
         """Load and try the model of a base, changing nothing; raises ModelError if it is unfit.
@@ -242,7 +263,9 @@ class Dashboard:
         A request that meets a dying replica is repeated once. The answer appears in `traffic()`; `truth` is
         the digit's label, if it has one.
         """
-        return self._client.predict(image, route, truth)
+        prediction = self._client.predict(image, route, truth)
+        self._record(image, route, truth, prediction)
+        return prediction
 
     def compare(self, image: Image, *, truth: int | None = None) -> Comparison:
         """Ask both models about one digit at the same time; raises ServingError if one does not answer.
@@ -250,7 +273,67 @@ class Dashboard:
         A request that meets a dying replica is repeated once. Both outcomes appear in `traffic()`; `truth` is
         the digit's label, if it has one.
         """
-        return self._client.compare(image, truth)
+        comparison = self._client.compare(image, truth)
+        self._record(image, Route.CURRENT, truth, comparison.current)
+        self._record(image, Route.NEW, truth, comparison.new)
+        return comparison
+
+    def _record(self, image: Image, route: Route, truth: int | None, prediction: Prediction) -> None:
+        model = self.snapshot().of(prediction.role) if prediction.role else None
+        self._drawings.add_prediction(image, route, prediction, model.name if model else "", truth)
+
+    def predictions(self, count: int = 20, newest: int | None = None) -> list[RecordedPrediction]:
+        """Return up to `count` answers of `predict` and `compare`, newest first; the last 100,000 are kept.
+
+        They begin with the number `newest` or, by default, with the last one.
+        """
+        return self._drawings.find_predictions(newest, count)
+
+    @property
+    def prediction_numbers(self) -> tuple[int, int]:
+        """The numbers of the oldest and the newest of `predictions`, without a gap; (1, 0) without any."""
+        return self._drawings.find_ends()
+
+    def label(self, image: Image, truth: int | None) -> Future[None]:
+        """Say which digit a drawing is, (28, 28) in [0, 1], or take that back with None.
+
+        Both models are then asked about it in the background: the result is done once they have answered, or
+        cannot. Raises EngineError for another digit, and if the label cannot be kept.
+        """
+        if truth not in (None, *range(DIGITS)):
+            raise EngineError(f"{truth} is not a digit.", "Choose from 0 to 9, or None.")
+        if not self._drawings.label(image, truth):
+            raise EngineError(self._drawings.problem or "The label was lost.", "Try again.")
+        try:
+            return self._drawing_calls.submit(self._drawing_answers.ask)
+        except RuntimeError:
+            raise EngineError("The dashboard has been closed.", "Start it again.") from None
+
+    def find_label(self, image: Image) -> int | None:
+        """Return which digit a visitor has said that a drawing is, or None."""
+        return self._drawings.find_label(image)
+
+    def drawings(self) -> LabelledDrawings:
+        """Return all labelled drawings with both models' answers, in the order in which they got a label."""
+        return self._drawings.load()
+
+    def count_drawings(self) -> int:
+        """Return the number of labelled drawings."""
+        return self._drawings.count()
+
+    def clear_drawings(self) -> None:
+        """Delete all labelled drawings, and all predictions of the history, whoever made them."""
+        self._drawings.clear()
+
+    @property
+    def tally(self) -> DrawingTally:
+        """How the two deployed models did on the labelled drawings that both have answered."""
+        return self._drawings.read_tally(self.snapshot())
+
+    @property
+    def drawings_problem(self) -> str:
+        """Why the last drawing was not kept, as a sentence; empty if it was."""
+        return self._drawings.problem
 
     def start_traffic(self, rate: int = DEFAULT_RATE) -> None:
         """Send the bundled labelled digits through the gateway, 1 to 50 per second, or change the rate.
@@ -302,13 +385,25 @@ class Dashboard:
             count_unknown_errors(answers, models),
         )
 
+    def _load_digits(self, source: DigitSource) -> Digits:
+        return load_digits() if source is DigitSource.MNIST else self._drawings.load_digits()
+
+    def _record_check(self, check: CanaryCheck) -> None:
+        by = check.by or self._engine.user
+        self._events.add(HistoryEntry(time.time(), by, check.summary, EventKind.CHECKED))
+
     def start_check(self, options: CheckOptions | None = None) -> None:
         """Start a canary check in the background, which asks both models until there is a verdict.
 
         It runs until it ends or `stop_check` is called; read its state from `canary_check`. Raises
         EngineError if another check is running, or if one of the models cannot be asked.
         """
-        self._checks.start(options or CheckOptions(), self._context.by)
+        self._start_check(options or CheckOptions())
+
+    def _start_check(self, options: CheckOptions) -> CheckRun:
+        if self._rollouts.is_active:
+            raise EngineError("A rollout is under way.", "Wait until it ends, or abort it.")
+        return self._checks.start(options, self._context.by)
 
     def stop_check(self) -> None:
         """End the check under way, if any; what was done is kept and counts."""
@@ -316,8 +411,8 @@ class Dashboard:
 
     @property
     def canary_check(self) -> CanaryCheck | None:
-        """The check under way, or else the last one; None before the first."""
-        return self._checks.last
+        """The check or rollout under way, or else the last one; None before the first."""
+        return self._rollouts.check
 
     def check_canary(
         self,
@@ -326,16 +421,18 @@ class Dashboard:
         level: float = 0.05,
         margin: float = 0.02,
         guard: Guard | None = None,
+        source: DigitSource = DigitSource.MNIST,
         progress: Callable[[CanaryCheck], None] | None = None,
     ) -> CanaryCheck:
         """Ask both models until there is a verdict, or about 50 to 2,000 `digits`; return how it ended.
 
         `level` bounds the probability of calling one of two equally good models better; a difference of the
-        accuracies below `margin`, 0 to 1, does not matter. `progress` is called with the check as it grows.
+        accuracies below `margin`, 0 to 1, does not matter. `source` may be the labelled drawings. `progress`
+        is called with the check as it grows.
         An interrupt (Ctrl-C) stops the check. Raises EngineError as `start_check` does.
         """
-        options = CheckOptions(digits, Terms(level, margin), guard or Guard())
-        run = self._checks.start(options, self._context.by)
+        options = CheckOptions(digits, Terms(level, margin), guard or Guard(), source=source)
+        run = self._start_check(options)
         check = run.check
         try:
             while check.is_running:
@@ -346,6 +443,70 @@ class Dashboard:
             run.stop()
             raise
         return check
+
+    def start_rollout(self, plan: RolloutPlan | None = None) -> None:
+        """Start an automatic rollout of New in the background: step by step, and promotion in the end.
+
+        It survives a restart, and on a cluster another dashboard continues it. Raises EngineError if a check
+        or another rollout is under way, or if one of the models cannot be asked.
+        """
+        self._rollouts.start(plan or RolloutPlan(), self._context.by or self._engine.user)
+
+    @property
+    def rollout(self) -> Rollout | None:
+        """The rollout under way, or else the last one; None before the first."""
+        return self._rollouts.last
+
+    def pause_rollout(self) -> None:
+        """Ask no further digits; the split stays as it is. Does nothing if no rollout runs."""
+        self._rollouts.pause(f"Paused by {self._context.by or self._engine.user}.")
+
+    def resume_rollout(self) -> None:
+        """Go on with the paused step; raises EngineError if other models are deployed now."""
+        self._rollouts.resume()
+
+    def skip_rollout_step(self) -> None:
+        """Go on to the next step at once; after the last one, to the promotion, if the verdict allows it."""
+        self._rollouts.skip()
+
+    def abort_rollout(self) -> None:
+        """End the rollout, with all requests to Current; a split that was set by hand stays as it is."""
+        self._rollouts.abort(f"Aborted by {self._context.by or self._engine.user}.")
+
+    def roll_out(
+        self,
+        steps: Sequence[int] = DEFAULT_STEPS,
+        *,
+        requests: int = DEFAULT_REQUESTS,
+        level: float = 0.05,
+        margin: float = 0.02,
+        guard: Guard | None = None,
+        progress: Callable[[Rollout], None] | None = None,
+    ) -> Rollout:
+        """Roll New out automatically; return the rollout once it has ended or was paused.
+
+        At each of the steps, splits in percent, New has to answer so many `requests`. In the end it becomes
+        the Current if it is better, or if there is no difference that matters. `progress` is called with the
+        rollout as it goes on. An interrupt (Ctrl-C) pauses it: `resume_rollout` goes on with it, and
+        `abort_rollout` sends all requests to Current. Raises EngineError as `start_rollout` does.
+        """
+        options = CheckOptions(None, Terms(level, margin), guard or Guard())
+        self.start_rollout(RolloutPlan(tuple(steps), requests, options))
+        last = None
+        try:
+            while (rollout := self.rollout) and rollout.is_driven:
+                if progress and rollout != last:
+                    progress(rollout)
+                last = rollout
+                time.sleep(POLL_SECONDS)
+        except BaseException:
+            self.pause_rollout()
+            raise
+        if rollout is None:
+            raise EngineError("The state of the rollout was lost.", "Check what is deployed now.")
+        if progress:
+            progress(rollout)
+        return rollout
 
     def objects(self) -> tuple[EngineObject, ...]:
         """Return everything that the engine runs, with the last log lines of each."""

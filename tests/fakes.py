@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -98,6 +99,8 @@ class FakeEngine:
     held: bool = False
     closed: bool = False
     split_before: int = 0
+    kept: str = ""
+    lock: threading.Lock = field(default_factory=threading.Lock)
     changes: list[Change] = field(default_factory=list)
     contexts: list[ChangeContext] = field(default_factory=list)
     checked: list[str] = field(default_factory=list)
@@ -172,6 +175,17 @@ class FakeEngine:
         """Return `findings`; the probes are recorded."""
         self.probed.extend(probes)
         return self.findings
+
+    def note(self) -> str:
+        return self.kept
+
+    def keep_note(self, text: str, expected: str) -> bool:
+        """Keep the note, unless it is not as expected."""
+        with self.lock:
+            if self.kept != expected:
+                return False
+            self.kept = text
+            return True
 
     def suggestions(self) -> tuple[Suggestion, ...]:
         """Return `offered`: the two bundled models."""

@@ -109,7 +109,13 @@ class KubernetesClient:
                 return found
 
     def apply(
-        self, manifest: Object, *, live: Object | None, take_over: bool = False, dry_run: bool = False
+        self,
+        manifest: Object,
+        *,
+        live: Object | None,
+        take_over: bool = False,
+        dry_run: bool = False,
+        manager: str = resources.FIELD_MANAGER,
     ) -> Object:
         """Apply a manifest on the server's side, and return the resulting object.
 
@@ -122,7 +128,7 @@ class KubernetesClient:
         """
         kind, name = resources.kind_of(manifest), manifest["metadata"]["name"]
         request = ApiRequest("patch", kind, self.namespace, name)
-        query = {"fieldManager": resources.FIELD_MANAGER, "force": str(take_over).lower()}
+        query = {"fieldManager": manager, "force": str(take_over).lower()}
         query |= {"dryRun": "All"} if dry_run else {}
 
         def attempt() -> Object:

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from mnist_dash.cluster.resources import CONTAINER, FIELD_MANAGER, Object, describe_field, join_fields
+from mnist_dash.cluster.resources import (
+    CONTAINER,
+    FIELD_MANAGER,
+    NOTE_MANAGER,
+    Object,
+    describe_field,
+    join_fields,
+)
 
 _APPLIED: Final = (
     ".metadata.labels.app.kubernetes.io/",
@@ -43,7 +50,7 @@ def _drift_of(live: Object) -> Iterator[str]:
     ours = [path for manager in managers if manager.name == FIELD_MANAGER for path in manager.fields]
     name = f"{live['kind']} {live['metadata']['name']}"
     for manager in managers:
-        fields = [] if manager.name == FIELD_MANAGER else _changed_fields(manager, ours)
+        fields = [] if manager.name in (FIELD_MANAGER, NOTE_MANAGER) else _changed_fields(manager, ours)
         at = f" at {datetime.fromisoformat(manager.time):%Y-%m-%d %H:%M} UTC" if manager.time else ""
         if fields and not ours:
             yield f"{manager.name} applied {name}{at}, not the dashboard."

@@ -11,7 +11,7 @@ from dataclasses import replace
 from kubernetes.utils import is_conflict, retry_on_conflict
 
 from mnist_dash import domain, preconditions
-from mnist_dash.cluster import operations, polling, promotion
+from mnist_dash.cluster import operations, polling, promotion, resources
 from mnist_dash.cluster.api_client import KubernetesClient
 from mnist_dash.cluster.drift import find_drift
 from mnist_dash.cluster.http_route import GatewayRoutes
@@ -88,6 +88,7 @@ class KubernetesEngine:
         self._problem = ""
         self._poll_began: float | None = None
         """When the poll under way began; None between two."""
+        self._note = ""
         self._details_until = 0.0
         self._snapshot = domain.Snapshot(time.time(), trouble="The cluster has not answered yet.")
         self._thread = threading.Thread(target=self._keep_reconciling, name="cluster", daemon=True)
@@ -249,6 +250,31 @@ class KubernetesEngine:
         live = [*observation.routes, *polling.list_neighbours(api, self._settings)]
         return diagnose(probes, self._snapshot, self._routes, live)
 
+    def note(self) -> str:
+        return self._note
+
+    def keep_note(self, text: str, expected: str) -> bool:
+        with self._lock:
+            api = self._connection()
+            is_kept = retry_on_conflict(lambda: self._keep_note(api, text, expected))
+            self._publish_snapshot()
+            return is_kept
+
+    def _keep_note(self, api: KubernetesClient, text: str, expected: str) -> bool:
+        """Write the note on the route if it is as expected; what is read and written is observed, too."""
+        live = api.get(self._routes.kinds[0], self._routes.state_name)
+        if live is None:
+            raise EngineError("There is no route to keep the rollout on.", "Deploy both models first.")
+        is_expected = resources.note_of(live) == expected
+        if is_expected:
+            note = resources.with_note(live, text)
+            live = api.apply(note, live=live, take_over=True, manager=resources.NOTE_MANAGER)
+        others = [item for item in self._observation.objects if not resources.is_same(item, live)]
+        observation = observe([live, *others], self._routes, reasons=self._observation)
+        # All else is as old as before.
+        self._replace_observation(replace(observation, taken_at=self._observation.taken_at))
+        return is_expected
+
     def suggestions(self) -> tuple[domain.Suggestion, ...]:
         try:
             client = client_for(self._settings.google_app_creds)
@@ -371,6 +397,8 @@ class KubernetesEngine:
     def _publish_snapshot(self) -> None:
         """Make the snapshot of the last observation; sends no request."""
         observation = self._observation
+        route = observation.live(self._routes.kinds[0], self._routes.state_name)
+        self._note = resources.note_of(route)
         self._snapshot = snapshot_of(
             observation,
             self._monitor.record_applied(observation),

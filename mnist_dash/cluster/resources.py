@@ -61,6 +61,8 @@ def kind_of(manifest: Object) -> Kind:
 
 FIELD_MANAGER: Final = "mnist-dash"
 """The owner of the fields that the dashboard applies."""
+NOTE_MANAGER: Final = "mnist-dash-note"
+"""The owner of the note alone: writing it must not adopt what others changed in the route."""
 APP: Final = "mnist-dash"
 MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 SELECTOR: Final = f"{MANAGED_BY}={APP}"
@@ -73,6 +75,7 @@ SWAP: Final = "mnist-dash/swap"
 CAN_UNDO: Final = "mnist-dash/can-undo"
 SPLIT_BEFORE: Final = "mnist-dash/split-before-promotion"
 HISTORY: Final = "mnist-dash/history"
+NOTE: Final = "mnist-dash/note"
 DEPLOYED_AT: Final = "mnist-dash/deployed-at"
 CHECKED: Final = "mnist-dash/checked"
 CREDENTIALS_HASH: Final = "mnist-dash/credentials"
@@ -102,6 +105,23 @@ def head(kind: Kind, name: str, namespace: str, component: str) -> Object:
     """The start of a manifest, with the recommended labels."""
     metadata = {"name": name, "namespace": namespace, "labels": labels(component)}
     return {"apiVersion": kind.api, "kind": kind.name, "metadata": metadata}
+
+
+def is_same(first: Object, second: Object) -> bool:
+    """Whether both are states of one object of the namespace."""
+    return (first["kind"], name_of(first)) == (second["kind"], name_of(second))
+
+
+def note_of(live: Object | None) -> str:
+    """The note on the object that keeps the state; empty if there is none."""
+    return annotations_of(live).get(NOTE, "") if live else ""
+
+
+def with_note(live: Object, text: str) -> Object:
+    """What to apply as `NOTE_MANAGER` to an object, if that has not changed meanwhile."""
+    metadata = {name: live["metadata"][name] for name in ("name", "namespace", "resourceVersion")}
+    head = {"apiVersion": live["apiVersion"], "kind": live["kind"]}
+    return {**head, "metadata": {**metadata, "annotations": {NOTE: text}}}
 
 
 def deployment_name(release: Release) -> str:

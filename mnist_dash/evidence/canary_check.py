@@ -6,14 +6,16 @@ import csv
 import io
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
 from mnist_dash import preconditions
+from mnist_dash.dataset import Digits, load_digits
 from mnist_dash.domain import Role, Route, Snapshot, State
 from mnist_dash.errors import EngineError
 from mnist_dash.evidence import statistics
-from mnist_dash.evidence.verdict import Terms, Verdict, judge
+from mnist_dash.evidence.verdict import NOTHING_ASKED, Counts, Terms, Verdict, judge
 from mnist_dash.served_models import ServedModel
 
 MIN_DIGITS, MAX_DIGITS = 50, 2000
@@ -21,6 +23,24 @@ MAX_CONCURRENCY: Final = 16
 GUARDED_FROM: Final = 20
 """Requests to New from which on the guard is in force."""
 SEED: Final = 28
+GUARD_ENDED: Final = "The guard ended the check."
+
+
+class DigitSource(StrEnum):
+    """Whose digits a check asks about; the values are words on the page."""
+
+    MNIST = "MNIST's 2,000"
+    DRAWINGS = "Your drawings"
+
+    @property
+    def noun(self) -> str:
+        """What they are called in a sentence."""
+        return "digits" if self is DigitSource.MNIST else "labelled drawings"
+
+    @property
+    def labeller(self) -> str:
+        """Who says which digit it is."""
+        return "MNIST" if self is DigitSource.MNIST else "a visitor"
 
 
 @dataclass(frozen=True)
@@ -45,6 +65,8 @@ class CheckOptions:
     """Requests under way at once."""
     seed: int = SEED
     """Of the order of the digits: always the same, so that repeating a check cannot fish for luck."""
+    source: DigitSource = DigitSource.MNIST
+    """Whose digits it asks about."""
 
     def __post_init__(self) -> None:
         limits = (
@@ -87,20 +109,20 @@ class CheckSetup:
         name = self.of(role).name
         return f"{name} ({role.label})" if self.current.name == self.new.name else name
 
-    def describe_model_change(self, snapshot: Snapshot) -> str:
+    def describe_model_change(self, snapshot: Snapshot, during: str = "check") -> str:
         """Return which model is another one in a later snapshot, as a sentence; empty if none is."""
         for role in Role:
             before, model = self.of(role), snapshot.of(role)
             if model is None:
-                return f"{role.label} was removed during the check."
+                return f"{role.label} was removed during the {during}."
             if before.is_replaced_by(after := ServedModel.from_deployment(model)):
-                return f"{role.label} was changed during the check, from {before} to {after}."
+                return f"{role.label} was changed during the {during}, from {before} to {after}."
         return ""
 
-    def describe_split_change(self, snapshot: Snapshot) -> str:
+    def describe_split_change(self, snapshot: Snapshot, during: str = "check") -> str:
         """Return how the split was changed in a later snapshot, as a sentence; empty if it was not."""
         if (split := snapshot.split_desired) != self.split:
-            return f"The split was changed during the check, from {self.split} to {split} %."
+            return f"The split was changed during the {during}, from {self.split} to {split} %."
         return ""
 
 
@@ -159,6 +181,12 @@ class CanaryCheck:
     """How long it has taken."""
     rows: tuple[CheckedDigit, ...] = ()
     """In the order in which they were asked."""
+    before: Counts = NOTHING_ASKED
+    """The digits of a rollout that were asked before the first row, by a dashboard that has ended."""
+    first_at_split: int = 0
+    """The first row that was asked at this split: a rollout has others."""
+    repeats: tuple[CheckedDigit, ...] = ()
+    """Digits of a rollout that were asked again, for their requests at this split: they are no evidence."""
     batches: int = 0
     """Requests to each model by the route header; one is about many digits."""
     failures: tuple[FailedRequest, ...] = ()
@@ -169,6 +197,21 @@ class CanaryCheck:
     """Why it ended, as a sentence; empty while it runs."""
     alarm: str = ""
     """What the guard found, as a sentence; empty if it found nothing."""
+    asked: Digits = field(default_factory=load_digits)
+    """The digits that it is about, each at the `place` that its row names."""
+
+    @property
+    def counts(self) -> Counts:
+        """All paired answers so far."""
+        new_only = sum(row.new_right and not row.current_right for row in self.rows)
+        current_only = sum(row.current_right and not row.new_right for row in self.rows)
+        before = self.before
+        return Counts(self.digits_asked, before.new_only + new_only, before.current_only + current_only)
+
+    @property
+    def digits_asked(self) -> int:
+        """Digits that both models were asked about: the place of the next one in the shuffled order."""
+        return self.before.digits + len(self.rows)
 
     @property
     def rate(self) -> float:
@@ -180,16 +223,25 @@ class CanaryCheck:
         """Estimated seconds until it ends; None if that is unknown or it has ended."""
         if not self.is_running or not self.rate:
             return None
-        left, more = self.planned - len(self.rows), self.verdict.more_digits
+        left, more = self.planned - self.digits_asked, self.verdict.more_digits
         if self.options.digits is None and more is not None:
             left = min(left, more)
         return left / self.rate
 
-    def latencies(self, role: Role) -> list[float]:
-        """Return the latencies in milliseconds of the requests that the split gave to a role."""
-        return [
-            row.milliseconds for row in self.rows if row.answered_by is role and row.milliseconds is not None
-        ]
+    @property
+    def summary(self) -> str:
+        """Who was compared on what, and what came of it, as sentences."""
+        result = f"New fails its guard: {self.alarm}" if self.alarm else str(self.verdict)
+        digits = f"{len(self.rows):,} {self.options.source.noun}"
+        return f"{self.setup.new} as New against {self.setup.current} as Current, {digits}. {result}"
+
+    def latencies(self, role: Role | None) -> list[float]:
+        """Return the latencies in milliseconds of the requests that the split gave to a role.
+
+        None is for those of which nothing tells the role.
+        """
+        rows = (*self.rows[self.first_at_split :], *self.repeats)
+        return [row.milliseconds for row in rows if row.answered_by is role and row.milliseconds is not None]
 
     def report(self, path: str | Path) -> None:
         """Write a report to a file: an HTML page, or every answer as CSV if its name ends with .csv."""

@@ -1,4 +1,4 @@
-"""Run a canary check: ask about labelled digits, by the split and each model, until there is a verdict."""
+"""Run a canary check, or a step of a rollout: ask about labelled digits, by the split and each model."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from mnist_dash.dataset import Digits
 from mnist_dash.domain import Image, Role, Snapshot
 from mnist_dash.errors import EngineError, MnistDashError
 from mnist_dash.evidence.canary_check import (
+    GUARD_ENDED,
     CanaryCheck,
     CheckOptions,
     CheckSetup,
+    DigitSource,
     FailedRequest,
     find_alarm,
     judge_in_order,
@@ -48,33 +50,56 @@ RETRY_SECONDS: Final = 0.2
 FAILED: Final = "The check failed. The traceback is in the terminal that runs the dashboard."
 
 
+def start_check(options: CheckOptions, snapshot: Snapshot, digits: Digits, by: str) -> CanaryCheck:
+    """Return a check of what is deployed; raises EngineError if both models cannot be asked now."""
+    setup, verdict = CheckSetup.from_snapshot(snapshot), judge(Counts(), options.terms)
+    planned = min(options.digits or len(digits), len(digits))
+    return CanaryCheck(options, setup, by, time.time(), planned, verdict, asked=digits)
+
+
+def why_check_ends(check: CanaryCheck) -> str:
+    """Return why a check has reached its end; empty if it has not."""
+    if check.options.digits is None and check.verdict.is_decided:
+        return "Ended with the verdict."
+    if check.digits_asked < check.planned:
+        return ""
+    return f"All {check.planned:,} digits were asked." if check.planned > 1 else "The only digit was asked."
+
+
 class CheckRun:
-    """One check: `run` blocks until it ends; `check` may be read, and `stop` called, from any thread."""
+    """One check: `run` blocks until it ends; `check` may be read, and `stop` called, from any thread.
+
+    `why_end` returns why it has reached its end. Until then, digits are asked again once all were asked, for
+    the sake of their requests.
+    """
 
     def __init__(
         self,
-        options: CheckOptions,
-        digits: Digits,
+        check: CanaryCheck,
         asking: Asking,
         snapshot: Callable[[], Snapshot],
         answers: AnswerStore,
-        by: str = "",
+        why_end: Callable[[CanaryCheck], str] = why_check_ends,
     ) -> None:
-        setup = CheckSetup.from_snapshot(snapshot())
-        self._digits = digits
+        self.check = check
+        self._why_end_reached = why_end
+        self._digits = check.asked
         self._asking = asking
-        self._reader = PairReader(asking, setup)
+        self._reader = PairReader(asking, check.setup)
         self._snapshot = snapshot
         self._answers = answers
         self._stopping = threading.Event()
         self._stopped = ""
         self._changed = threading.Condition()
-        self._started = time.monotonic()
+        self._started = time.monotonic() - check.seconds
         self._unconfirmed: list[tuple[float, CanaryCheck]] = []
         """The check before each batch that no later observation confirms, with the time of its answers."""
-        planned = min(options.digits or len(digits), len(digits))
-        verdict = judge(Counts(), options.terms)
-        self.check = CanaryCheck(options, setup, by, time.time(), planned, verdict)
+
+    @property
+    def confirmed(self) -> CanaryCheck:
+        """The check without the answers that no later observation has confirmed."""
+        check = self.check  # first, because a batch is noted as unconfirmed before it is added
+        return next((before for _, before in self._unconfirmed), check)
 
     def stop(self, reason: str = "Stopped.") -> None:
         """End the check soon; what was done is kept."""
@@ -102,23 +127,19 @@ class CheckRun:
     def _ask_all(self, pool: ThreadPoolExecutor) -> str:
         """Ask about one batch after another; return why it ended."""
         order = np.random.default_rng(self.check.options.seed).permutation(len(self._digits))
-        for start in range(0, self.check.planned, BATCH):
-            if reason := self._why_end():
-                return reason
-            places = order[start : min(start + BATCH, self.check.planned)]
-            if problem := self._ask_batch(pool, places):
-                return problem
-        return self._why_end() or f"All {self.check.planned:,} digits were asked."
+        while not (ended := self._why_end()):
+            start, end = self.check.digits_asked, self.check.planned
+            if start >= end:
+                start = len(self.check.repeats) % end
+            ended = self._ask_batch(pool, order[start : min(start + BATCH, end)])
+            if ended:
+                break
+        return ended
 
     def _why_end(self) -> str:
-        check = self.check
         if change := self._confirm():
             return change
-        if check.alarm:
-            return "The guard ended the check."
-        if check.options.digits is None and check.verdict.is_decided:
-            return "Ended with the verdict."
-        return self._stopped
+        return (self.check.alarm and GUARD_ENDED) or self._why_end_reached(self.check) or self._stopped
 
     def _ask_batch(self, pool: ThreadPoolExecutor, places: NDArray[np.int64]) -> str:
         """Ask about some digits, and add what came; return why the check cannot go on, or nothing."""
@@ -178,8 +199,12 @@ class CheckRun:
         ]
         check = self.check
         self._unconfirmed.append((time.time(), check))
-        verdict = judge_in_order(rows, check.verdict)
-        grown = replace(check, rows=(*check.rows, *rows), batches=check.batches + 1, verdict=verdict)
+        grown = replace(check, batches=check.batches + 1)
+        if check.digits_asked < check.planned:
+            verdict = judge_in_order(rows, check.verdict)
+            grown = replace(grown, rows=(*check.rows, *rows), verdict=verdict)
+        else:
+            grown = replace(grown, repeats=(*check.repeats, *rows))
         self._publish(grown, alarm=find_alarm(grown))
 
     def _only_role(self) -> Role | None:
@@ -230,12 +255,14 @@ class CanaryChecks:
 
     def __init__(
         self,
-        digits: Callable[[], Digits],
+        digits: Callable[[DigitSource], Digits],
         asking: Asking,
         snapshot: Callable[[], Snapshot],
         answers: AnswerStore,
+        on_end: Callable[[CanaryCheck], None] = lambda _: None,
     ) -> None:
         self._digits = digits
+        self._on_end = on_end
         self._asking = asking
         self._snapshot = snapshot
         self._answers = answers
@@ -250,15 +277,29 @@ class CanaryChecks:
 
     def start(self, options: CheckOptions, by: str) -> CheckRun:
         """Start a check; raises EngineError if one is running, or if both models cannot be asked now."""
+        digits = self._digits(options.source)
+        if not len(digits):
+            problem = "There is no labelled drawing yet."
+            raise EngineError(problem, "Predict a drawing, and say which digit it was.")
+        run = self.prepare(start_check(options, self._snapshot(), digits, by))
+        threading.Thread(target=self._run_to_end, args=(run,), name="mnist-dash-check", daemon=True).start()
+        return run
+
+    def prepare(self, check: CanaryCheck, why_end: Callable[[CanaryCheck], str] = why_check_ends) -> CheckRun:
+        """Return a run that the caller has to start; raises EngineError if a check is running."""
         with self._lock:
             if self._closed:
                 raise EngineError("The dashboard has been closed.", "Start it again.")
             if self._run and self._run.check.is_running:
                 raise EngineError("A check is running already.", "Wait until it ends, or stop it.")
-            digits = self._digits()
-            run = self._run = CheckRun(options, digits, self._asking, self._snapshot, self._answers, by)
-            threading.Thread(target=run.run, name="mnist-dash-check", daemon=True).start()
-            return run
+            self._run = CheckRun(check, self._asking, self._snapshot, self._answers, why_end)
+            return self._run
+
+    def _run_to_end(self, run: CheckRun) -> None:
+        try:
+            run.run()
+        finally:
+            self._on_end(run.check)
 
     def stop(self, by: str = "") -> None:
         """End the check under way, if any; what was done is kept."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from mnist_dash.evidence.statistics import Interval
 
 if TYPE_CHECKING:
     from mnist_dash.evidence.canary_check import CanaryCheck, CheckedDigit
+    from mnist_dash.evidence.verdict import Counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,13 +81,12 @@ class CheckFigures:
 @lru_cache(maxsize=1)
 def summarize(check: CanaryCheck) -> CheckFigures:
     """Return the figures of a check so far; all browsers that show the same state share them."""
-    rows, level = check.rows, check.options.terms.level
-    new_only, current_only = _count_alone_right(rows)
-    digits = len(rows)
+    counts, level = check.counts, check.options.terms.level
+    new_only, current_only, digits = counts.new_only, counts.current_only, counts.digits
     is_at_end = check.options.digits is not None and digits == check.planned
     latencies = [check.latencies(role) for role in Role]
     return CheckFigures(
-        evidence=trace_evidence(rows),
+        evidence=trace_evidence(check.rows, check.before),
         models={role: _summarize_model(check, role) for role in Role},
         difference=(new_only - current_only) / digits if digits else 0.0,
         interval=statistics.find_difference_interval(new_only, current_only, digits, level),
@@ -97,27 +97,24 @@ def summarize(check: CanaryCheck) -> CheckFigures:
     )
 
 
-def trace_evidence(rows: Sequence[CheckedDigit]) -> NDArray[np.float64]:
+def trace_evidence(rows: Sequence[CheckedDigit], before: Counts | None = None) -> NDArray[np.float64]:
     """Return the log e-value after each digit: positive where New is ahead, negative where Current is.
 
-    It is 0 while the answers rather speak for equally good models.
+    It is 0 while the answers rather speak for equally good models, and for the digits before the rows, of
+    which only the counts are known.
     """
     new = np.array([row.new_right for row in rows], bool)
     current = np.array([row.current_right for row in rows], bool)
-    b, c = np.cumsum(new & ~current), np.cumsum(current & ~new)
+    digits, new_only, current_only = astuple(before) if before else (0, 0, 0)
+    b, c = new_only + np.cumsum(new & ~current), current_only + np.cumsum(current & ~new)
     trace: NDArray[np.float64] = np.maximum(statistics.log_e_value_equal(b, c), 0) * np.sign(b - c)
-    return trace
+    return np.concatenate([np.zeros(digits), trace])
 
 
 def rank_disagreements(rows: Sequence[CheckedDigit]) -> list[CheckedDigit]:
     """Return the digits that the models answered differently: first those that only one of them got right."""
     differing = [row for row in rows if row.current != row.new]
     return sorted(differing, key=lambda row: not (row.current_right or row.new_right))
-
-
-def _count_alone_right(rows: Sequence[CheckedDigit]) -> tuple[int, int]:
-    new_only = sum(row.new_right and not row.current_right for row in rows)
-    return new_only, sum(row.current_right and not row.new_right for row in rows)
 
 
 def _summarize_model(check: CanaryCheck, role: Role) -> ModelFigures:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_dash import charts
 from mnist_dash.charts import COLOUR, UNKNOWN, percent
-from mnist_dash.dataset import load_digits
 from mnist_dash.domain import Role
 from mnist_dash.evidence.figures import CheckFigures, ModelFigures, SplitFigures
 from mnist_dash.evidence.statistics import Interval, find_threshold
@@ -21,7 +21,6 @@ from mnist_dash.preprocessing import to_data_url
 if TYPE_CHECKING:
     from mnist_dash.evidence.canary_check import CanaryCheck, CheckedDigit
 
-ERROR: Final = "#d9362b"
 SPAN: Final = 0.15
 """The least difference at either end of the scale, 0 to 1."""
 VERDICT_COLOUR: Final = {
@@ -30,13 +29,15 @@ VERDICT_COLOUR: Final = {
     Outcome.NO_DIFFERENCE: "#2c8a57",
     Outcome.NOT_ENOUGH: UNKNOWN,
 }
+DOTS, CELLS = 200, 216
+"""The last requests through the split that are drawn as dots, and the cells for them, which leave a gap."""
 LEAST_DIGITS: Final = 100
 """The least width of the line of evidence, so that its beginning does not jump."""
 LEAST_HEIGHT, MOST_HEIGHT = 1.25, 2.5
 """Of the line of evidence above and below its middle, in thresholds."""
 MOST_LOG_ODDS: Final = 50.0
 SCOPE: Final = ".check-figures"
-STYLE: Final = f"""<style>
+STYLE: Final = f"""{charts.DOT_STYLE}<style>
 {SCOPE} .verdict {{ border-left: 8px solid; padding: 2px 0 2px 14px; min-height: 92px; }}
 {SCOPE} .verdict b {{ display: block; font-size: clamp(26px, 4vw, 40px); line-height: 1.15; }}
 {SCOPE} .verdict span {{ font-size: clamp(16px, 2vw, 20px); line-height: 1.35; }}
@@ -47,9 +48,9 @@ STYLE: Final = f"""<style>
 }}
 {SCOPE} th:first-child {{ text-align: left; padding-left: 0; }}
 {SCOPE} p {{ font-size: 14px; margin: 4px 0 0; }}
-{SCOPE} i.current, {SCOPE} i.new {{ display: inline-block; width: 10px; height: 10px; flex: none; }}
-{SCOPE} i.current {{ background: {COLOUR[Role.CURRENT]}; border-radius: 50%; }}
-{SCOPE} i.new {{ background: {COLOUR[Role.NEW]}; clip-path: polygon(50% 0, 100% 100%, 0 100%); }}
+{SCOPE} i.key {{ display: inline-block; width: 10px; height: 10px; flex: none; }}
+{SCOPE} i.key.current {{ background: {COLOUR[Role.CURRENT]}; border-radius: 50%; }}
+{SCOPE} i.key.new {{ background: {COLOUR[Role.NEW]}; clip-path: polygon(50% 0, 100% 100%, 0 100%); }}
 {SCOPE} .evidence {{ position: relative; height: 260px; overflow: hidden; }}
 {SCOPE} .evidence > * {{ position: absolute; left: 0; right: 0; box-sizing: border-box; }}
 {SCOPE} .evidence div {{
@@ -74,7 +75,7 @@ STYLE: Final = f"""<style>
 {SCOPE} .ends {{ display: flex; justify-content: space-between; font-size: 13px; }}
 {SCOPE} .confusion {{ max-width: 330px; table-layout: fixed; }}
 {SCOPE} .confusion td, {SCOPE} .confusion th {{ text-align: center; padding: 1px 0; font-size: 12px; }}
-{SCOPE} .confusion td.wrong {{ background: {ERROR}55; font-weight: 700; }}
+{SCOPE} .confusion td.wrong {{ background: {charts.ERROR}55; font-weight: 700; }}
 {SCOPE} .confusion td.right {{ opacity: 0.55; }}
 </style>"""
 
@@ -88,7 +89,7 @@ def draw_verdict(check: CanaryCheck) -> str:
     """Return the verdict in large type; a screen reader speaks it when it changes, but no estimate."""
     verdict = check.verdict
     if check.alarm:
-        return _draw_status(ERROR, "New fails its guard", escape(check.alarm, quote=False))
+        return _draw_status(charts.ERROR, "New fails its guard", escape(check.alarm, quote=False))
     colour = VERDICT_COLOUR[verdict.outcome]
     if verdict.is_decided:
         return _draw_status(colour, verdict.outcome, escape(_capitalize(verdict.reason), quote=False))
@@ -117,7 +118,7 @@ def draw_evidence(evidence: NDArray[np.float64], level: float) -> str:
     top = threshold * min(max(LEAST_HEIGHT, float(np.abs(evidence).max(initial=0)) / threshold), MOST_HEIGHT)
     distance = 50 - 50 * threshold / top
     labels = "".join(
-        f'<span class="{role}" style="{edge}: 0; height: {distance:.1f}%"><i class="{role}"></i>'
+        f'<span class="{role}" style="{edge}: 0; height: {distance:.1f}%"><i class="key {role}"></i>'
         f"{role.label} is better<b>{1 / level:.0f} : 1</b></span>"
         for role, edge in ((Role.NEW, "top"), (Role.CURRENT, "bottom"))
     )
@@ -149,7 +150,7 @@ def describe_evidence(evidence: NDArray[np.float64], level: float) -> str:
 
 def describe_progress(check: CanaryCheck) -> str:
     """Describe how far a check is, or how it ended."""
-    done = f"{len(check.rows):,} of {check.planned:,} digits"
+    done = f"{check.digits_asked:,} of {check.planned:,} digits"
     if not check.is_running:
         return f"{check.ended} {done} in {check.seconds:.1f} s."
     if check.waiting_for:
@@ -164,8 +165,8 @@ def describe_terms(check: CanaryCheck) -> str:
     who = f" Started by {check.by}." if check.by else ""
     return (
         f"{setup.new} as New against {setup.current} as Current. Level {terms.level * 100:g} %, margin "
-        f"{terms.margin * 100:g} points, seed {check.options.seed}: the order of the digits is always the "
-        f"same.{who}"
+        f"{terms.margin * 100:g} points, seed {check.options.seed}: the order of the "
+        f"{check.options.source.noun} is always the same.{who}"
     )
 
 
@@ -194,7 +195,7 @@ def _list_latency(model: ModelFigures) -> list[str]:
 def _draw_table(heads: Sequence[str], cells: dict[Role, list[str]], names: dict[Role, str]) -> str:
     head = "".join(f'<th scope="col">{text}</th>' for text in ("", *heads))
     rows = "".join(
-        f'<tr><th scope="row"><i class="{role}"></i> {role.label} '
+        f'<tr><th scope="row"><i class="key {role}"></i> {role.label} '
         f"{escape(names[role], quote=False)}</th>"
         + "".join(f"<td>{cell}</td>" for cell in cells[role])
         + "</tr>"
@@ -234,6 +235,23 @@ def _points(difference: float) -> str:
 
 def _range(interval: Interval) -> str:
     return f"{_points(interval.low)} to {_points(interval.high)}"
+
+
+def draw_requests(check: CanaryCheck) -> str:
+    """Return a dot for each of the last requests through the split: which model took it, right or wrong."""
+    asked = [row for row in check.rows if row.answered_by or row.milliseconds is not None or row.error]
+    last = [(row.error and "error") or _classify(row) for row in asked[-DOTS:]]
+    shares = ", ".join(f"{len(check.latencies(role)):,} by {role.label}" for role in Role)
+    label = f"Requests through the split, answered: {shares}"
+    return f"<p>{label}</p>{charts.draw_dots(last, len(asked), CELLS, label)}" if asked else ""
+
+
+def _classify(row: CheckedDigit) -> str:
+    if not row.answered_by:
+        return charts.classify_dot(None, is_right=None)
+    return charts.classify_dot(
+        row.answered_by, is_right=row.new_right if row.answered_by is Role.NEW else row.current_right
+    )
 
 
 def draw_notes(figures: CheckFigures) -> str:
@@ -285,15 +303,15 @@ def _draw_cell(count: int, is_right: bool) -> str:
     return f'<td class="{"right" if is_right else "wrong"}">{count}</td>'
 
 
-def draw_digit(row: CheckedDigit, names: dict[Role, str]) -> str:
-    """Return a digit's picture with what MNIST and both models say."""
-    source = to_data_url(load_digits().images[row.place])
+def draw_digit(check: CanaryCheck, row: CheckedDigit, names: dict[Role, str]) -> str:
+    """Return a digit's picture with its label and what both models say."""
+    source, labeller = to_data_url(check.asked.images[row.place]), check.options.source.labeller
     answers = {Role.CURRENT: (row.current, row.current_probability), Role.NEW: (row.new, row.new_probability)}
     lines = [
         f"{escape(names[role], quote=False)}: <b>{digit}</b>, {percent(probability)}"
         for role, (digit, probability) in answers.items()
     ]
     return (
-        f'<div class="digit"><img src="{source}" alt="A digit of which MNIST says {row.truth}">'
-        f"{'<br>'.join([f'MNIST: <b>{row.truth}</b>', *lines])}</div>"
+        f'<div class="digit"><img src="{source}" alt="A digit of which {labeller} says {row.truth}">'
+        f"{'<br>'.join([f'{_capitalize(labeller)}: <b>{row.truth}</b>', *lines])}</div>"
     )

@@ -40,11 +40,11 @@ pre { background: #f3f4f7; padding: 8px; font-size: 12px; white-space: pre-wrap;
   .details { break-before: page; }
 }
 </style>"""
-REPEAT: Final = """from mnist_dash import Settings, open_dashboard
+REPEAT: Final = """from mnist_dash import {imported}, open_dashboard
 
 with open_dashboard(Settings()) as dash:  # with these two models deployed
     dash.wait_settled()
-    check = dash.check_canary({digits}level={level:g}, margin={margin:g})
+    check = dash.check_canary({digits}level={level:g}, margin={margin:g}{source})
     print(check.verdict)"""
 METHOD: Final = (
     "Both models answered the same digits. If they are equally good, each digit that only one of them gets"
@@ -97,7 +97,8 @@ def _draw_terms(check: CanaryCheck) -> str:
             for role in Role
         },
         "Split": f"{setup.split} % of the requests to New",
-        "Digits": f"{'until there is a verdict' if options.digits is None else 'a fixed number'}, "
+        "Digits": f"{options.source.value}, "
+        f"{'until there is a verdict' if options.digits is None else 'a fixed number'}, "
         f"at most {check.planned:,}, in the order of seed {options.seed}, {options.concurrency} at a time",
         "Level, margin": f"{terms.level * 100:g} %, {terms.margin * 100:g} points",
         "Guard": f"ends the check if more than {limit}" if limit else "off",
@@ -116,10 +117,15 @@ def _draw_details(check: CanaryCheck, figures: CheckFigures) -> str:
     )
     differing = rank_disagreements(check.rows)
     names = {role: check.setup.of(role).name for role in Role}
-    pictures = "".join(figures_html.draw_digit(row, names) for row in differing[:GALLERY])
+    pictures = "".join(figures_html.draw_digit(check, row, names) for row in differing[:GALLERY])
     terms = check.options.terms
     digits = f"{check.options.digits}, " if check.options.digits else ""
-    repeat = REPEAT.format(digits=digits, level=terms.level, margin=terms.margin)
+    source, imported = "", "Settings"
+    if (kind := check.options.source) is not type(kind).MNIST:
+        source, imported = f", source=DigitSource.{kind.name}", "DigitSource, Settings"
+    repeat = REPEAT.format(
+        digits=digits, level=terms.level, margin=terms.margin, source=source, imported=imported
+    )
     return (
         '<div class="details"><h2>Which digits each model takes for which</h2>'
         f'<div class="columns">{confusions}</div>'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from mnist_dash.evidence import statistics
 
@@ -40,6 +41,9 @@ class Counts:
             self.new_only + (new_right and not current_right),
             self.current_only + (current_right and not new_right),
         )
+
+
+NOTHING_ASKED: Final = Counts()
 
 
 @dataclass(frozen=True)

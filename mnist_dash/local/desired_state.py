@@ -48,6 +48,8 @@ class DesiredState:
     """The highest in use so far."""
     history: tuple[HistoryEntry, ...] = ()
     """The last changes, newest last."""
+    note: str = ""
+    """What the dashboard wants to be kept."""
 
     def release(self, role: Role) -> Release:
         """Return the release that a role points at."""
@@ -193,6 +195,7 @@ def _decode(document: dict[str, Any]) -> DesiredState:
         specs=_decode_specs(document.pop("specs")),
         fallbacks=_decode_specs(document.pop("fallbacks")),
         history=load_changes(document.pop("history", ())),
+        note=str(document.pop("note", "")),
         **document,
     )
     # The file is on a disk that anybody may write to, and a wrong value would fail much later.

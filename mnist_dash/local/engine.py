@@ -141,6 +141,19 @@ class LocalEngine:
         with self._lock:
             return engine_objects_of(self._desired, self._supervisor, self.gateway.url)
 
+    def note(self) -> str:
+        return self._desired.note
+
+    def keep_note(self, text: str, expected: str) -> bool:
+        with self._lock:
+            if self._closing.is_set():
+                raise EngineError("The dashboard has been closed.", "Start it again.")
+            if self._desired.note != expected:
+                return False
+            self._desired = replace(self._desired, note=text)
+            self._state.save(self._desired)
+            return True
+
     def suggestions(self) -> tuple[domain.Suggestion, ...]:
         bases = sorted(BUNDLED.iterdir())
         return tuple(domain.Suggestion(f"Bundled: {base.name}", str(base)) for base in bases)

@@ -13,6 +13,7 @@ from mnist_dash import charts
 from mnist_dash.charts import COLOUR, FAINT, HEIGHT, TOP, UNKNOWN, WIDTH, percent
 from mnist_dash.domain import DIGITS, Comparison, Prediction, Role, Snapshot
 from mnist_dash.errors import MnistDashError, ServingError
+from mnist_dash.panels import labels
 from mnist_dash.panels.background import POLL_SECONDS
 from mnist_dash.panels.samples import judge
 from mnist_dash.panels.session import Awaited, LastAnswer, Outcome
@@ -131,14 +132,19 @@ def _show_error(error: MnistDashError) -> None:
 
 
 def _draw_note(answer: LastAnswer | None, outdated: bool) -> str:
-    """Return that the drawing has changed, or which model is right about a sample."""
+    """Return that the drawing has changed, which model is right about a sample, or who is asked for that.
+
+    Where it asks, the page has its ten buttons visible.
+    """
     if not answer or isinstance(answer.outcome, Awaited):
         return "&nbsp;"
     if outdated:
         return "<small>The drawing has changed since this answer: press Predict again.</small>"
     if answer.truth is not None:
         return f"<strong>{escape(judge(answer.outcome, answer.truth, answer.snapshot))}</strong>"
-    return "&nbsp;"
+    if isinstance(answer.outcome, MnistDashError):
+        return "&nbsp;"
+    return f'<small class="{labels.ASKED}">Which digit was it?</small>'
 
 
 def describe(prediction: Prediction, snapshot: Snapshot) -> str:

@@ -1,4 +1,7 @@
-"""What the canvas lacks: Undo stroke with Ctrl+Z, a hint while it is empty, and no toolbar over it."""
+"""What the canvas lacks: Undo stroke with Ctrl+Z, a hint while it is empty, and no toolbar over it.
+
+Its keyboard also has the keys 0 to 9, which say which digit a drawing was.
+"""
 
 from __future__ import annotations
 
@@ -85,11 +88,19 @@ function connect(parent) {
       update();
     }
   }
+  function pressLabel(digit) {
+    const button = document.querySelectorAll(".st-key-label button")[digit];
+    const isShown = button && getComputedStyle(button).visibility === "visible";
+    if (isShown && button.ariaChecked !== "true") button.click();
+  }
   function onKey(event) {
     const key = event.key.toLowerCase();
     const name = key === "y" || (key === "z" && event.shiftKey) ? "Redo" : key === "z" ? "Undo" : null;
     const typing = event.composedPath()[0].matches?.(IN_TEXT) || document.querySelector("[role=dialog]");
-    if (!name || typing || !(event.ctrlKey || event.metaKey) || event.altKey) return;
+    if (typing || event.altKey) return;
+    const isCommand = event.ctrlKey || event.metaKey;
+    if (/^[0-9]$/.test(key) && !isCommand && !event.repeat) pressLabel(key);
+    if (!name || !isCommand) return;
     event.preventDefault();
     if (name === "Undo") undo();
     else tool(name)?.click();

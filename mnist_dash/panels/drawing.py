@@ -15,7 +15,7 @@ from mnist_dash.dataset import load_digits
 from mnist_dash.domain import Image
 from mnist_dash.errors import DrawingError
 from mnist_dash.panels import canvas_controls
-from mnist_dash.panels.session import Sample, Session
+from mnist_dash.panels.session import KeptDrawing, Sample, Session
 from mnist_dash.preprocessing import enlarge, has_far_dot, prepare, to_data_url
 
 SIDE: Final = 280
@@ -135,6 +135,12 @@ def put_sample(state: Session, place: int | None = None) -> None:
     image = digits.images[place]
     drawn = prepare(np.asarray(enlarge(image, SIDE)))
     state.start_sheet(Sample(place, image, int(digits.labels[place]), drawn))
+    state.asked_at = time.monotonic()
+
+
+def put_drawing(state: Session, image: Image) -> None:
+    """Put a drawing, (28, 28) in [0, 1], on a new sheet, and ask about it at once."""
+    state.start_sheet(kept=KeptDrawing(image, to_data_url(image, SIDE)))
     state.asked_at = time.monotonic()
 
 

@@ -11,6 +11,8 @@ from zoneinfo import ZoneInfo
 import streamlit as st
 
 from mnist_dash.domain import EventKind, HistoryEntry
+from mnist_dash.evidence.labelled_drawings import RecordedPrediction
+from mnist_dash.panels import predictions
 from mnist_dash.panels.session import session
 from mnist_dash.panels.theme import plain, role_badge
 from mnist_dash.service import Dashboard
@@ -34,71 +36,88 @@ MARK: Final = {
     EventKind.HELD: ("yellow", ":material/front_hand:"),
     EventKind.SPLIT: ("green", ":material/call_split:"),
     EventKind.LOST: ("red", ":material/link_off:"),
+    EventKind.CHECKED: ("blue", ":material/science:"),
 }
 """The colour and the icon of each kind."""
-FILTERS: Final = ("All", "Changes", "Events")
+PREDICTIONS: Final = "Predictions"
+FILTERS: Final = ("Timeline", "Changes", "Events", PREDICTIONS)
+NOTHING: Final = "Nothing has happened yet. Deploy a model or set the strategy to see it here."
+NO_PREDICTION: Final = "Nobody has asked a model yet. Draw a digit and press Predict to see it here."
 
 
 @st.fragment(run_every=2.0)
 def show(dash: Dashboard) -> None:
     """Show the entries, newest first and 20 at a time; it refreshes by itself while the tab is open."""
-    entries = dash.timeline()
-    if not entries:
-        st.caption("Nothing has happened yet. Deploy a model or set the strategy to see it here.")
-        return
-    st.html(STYLE)
-    zone = viewer_zone()
+    st.html(STYLE + predictions.STYLE)
+    zone, now = viewer_zone(), time.time()
     with st.container(key="history"):
-        page = _choose_page(entries, zone)
-        now = time.time()
-        rows = [
-            {"When": time_of_day(entry.at, now, zone), "What": describe_entry(entry, now, zone)}
-            for entry in page
-        ]
-        st.table(rows, border="horizontal", hide_index=True, alt="What was asked for, and what happened")
+        with st.container(horizontal=True, vertical_alignment="center", key="history-pages"):
+            chosen = st.segmented_control(
+                "Show",
+                FILTERS,
+                default=FILTERS[0],
+                required=True,
+                key="history-filter",
+                label_visibility="collapsed",
+                on_change=_turn_to,
+                args=(None,),
+            )
+            if chosen == PREDICTIONS:
+                asked = _choose_predictions(dash, zone)
+            else:
+                entries = [entry for entry in dash.timeline() if is_chosen(entry, chosen)]
+                page = _choose_page(entries, zone)
+        if chosen == PREDICTIONS:
+            st.html(predictions.draw(asked, lambda at: time_of_day(at, now, zone)))
+        elif page:
+            rows = [
+                {"When": time_of_day(entry.at, now, zone), "What": describe_entry(entry, now, zone)}
+                for entry in page
+            ]
+            st.table(rows, border="horizontal", hide_index=True, alt="What was asked for, and what happened")
 
 
 def _choose_page(entries: Sequence[HistoryEntry], zone: tzinfo) -> Sequence[HistoryEntry]:
-    """Show the filter and the buttons that turn pages, above what grows; return the entries of the page.
+    """Show the buttons that turn pages, above what grows; return the entries of the page.
 
     A page of older entries begins at a time and not at a number, so that new entries do not move it.
     """
-    with st.container(horizontal=True, vertical_alignment="center", key="history-pages"):
-        chosen = st.segmented_control(
-            "Show",
-            FILTERS,
-            default=FILTERS[0],
-            required=True,
-            key="history-filter",
-            label_visibility="collapsed",
-            on_change=_turn_to,
-            args=(None,),
-        )
-        entries = [entry for entry in entries if is_chosen(entry, chosen)]
-        start = first_index(entries, session().history_from)
-        page = entries[start : start + PER_PAGE]
-        newer, older = entries[max(start - PER_PAGE, 0) : start], entries[start + PER_PAGE :]
-        first = newer[0].at if start > PER_PAGE else None
-        st.button("Newer", key="history-newer", disabled=not newer, on_click=_turn_to, args=(first,))
-        st.button(
-            "Older",
-            key="history-older",
-            disabled=not older,
-            on_click=_turn_to,
-            args=(older[0].at if older else None,),
-        )
-        numbers = f"{start + 1} to {start + len(page)} of {len(entries)}" if entries else "None"
-        st.caption(f"{numbers}, newest first. Times are {zone}.")
+    start = first_index(entries, session().history_from)
+    page = entries[start : start + PER_PAGE]
+    newer, older = entries[max(start - PER_PAGE, 0) : start], entries[start + PER_PAGE :]
+    first = newer[0].at if start > PER_PAGE else None
+    _show_pager(bool(newer), first, older[0].at if older else None)
+    numbers = f"{start + 1} to {start + len(page)} of {len(entries)}, newest first. Times are {zone}."
+    st.caption(numbers if entries else NOTHING)
     return page
 
 
-def _turn_to(at: float | None) -> None:
-    """Begin the page at an entry's time; None is the newest page, which new entries join."""
-    session().history_from = at
+def _choose_predictions(dash: Dashboard, zone: tzinfo) -> Sequence[RecordedPrediction]:
+    """Show the same for the predictions, of which only those of the page are read."""
+    first, last = dash.prediction_numbers
+    start = session().history_from
+    newest = last if start is None else min(int(start), last)
+    page = dash.predictions(PER_PAGE, newest)
+    newer = newest + PER_PAGE if newest + PER_PAGE < last else None
+    _show_pager(newest < last, newer, newest - PER_PAGE if newest - PER_PAGE >= first else None)
+    places = f"{last - newest + 1:,} to {last - newest + len(page):,} of {last - first + 1:,}"
+    st.caption(f"{places}, newest first. Times are {zone}." if page else NO_PREDICTION)
+    return page
+
+
+def _show_pager(has_newer: bool, newer: float | None, older: float | None) -> None:
+    """Show the buttons that turn pages; each page has its beginning, None for the newest."""
+    st.button("Newer", key="history-newer", disabled=not has_newer, on_click=_turn_to, args=(newer,))
+    st.button("Older", key="history-older", disabled=older is None, on_click=_turn_to, args=(older,))
+
+
+def _turn_to(start: float | None) -> None:
+    """Begin the page at an entry's time or a prediction's number; None is the newest, which others join."""
+    session().history_from = start
 
 
 def is_chosen(entry: HistoryEntry, chosen: str) -> bool:
-    """Whether the filter shows an entry."""
+    """Whether the filter shows an entry of the timeline."""
     is_change = entry.kind in (EventKind.CHANGE, EventKind.REFUSED)
     return chosen == FILTERS[0] or is_change == (chosen == FILTERS[1])
 

@@ -12,7 +12,7 @@ from streamlit.delta_generator import DeltaGenerator
 from mnist_dash import preconditions
 from mnist_dash.domain import Comparison, Image, Prediction, Release, Role, Route, Snapshot
 from mnist_dash.errors import DrawingError, MnistDashError, ServingError
-from mnist_dash.panels import address, answer, background, drawing, samples, traffic_strip
+from mnist_dash.panels import address, answer, background, drawing, labels, samples, traffic_strip
 from mnist_dash.panels.session import FIRST_STROKE_SECONDS, Awaited, LastAnswer, Session, session
 from mnist_dash.service import Dashboard
 
@@ -57,7 +57,9 @@ def draw_and_ask(dash: Dashboard, snapshot: Snapshot) -> None:
     with row.container(key="answering", gap="xsmall"):
         st.html(answer.STYLE)
         st.header("Answer", anchor=False)
-        room_for_answer, room_for_traffic = st.container(gap="xsmall"), st.container()
+        room_for_answer = st.container(gap="xsmall")
+        labels.show(dash)
+        room_for_traffic = st.container()
     with room_for_button:
         _ask(dash, snapshot, drawn, live, compare, room_for_answer)
     with room_for_traffic:

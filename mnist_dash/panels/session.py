@@ -155,6 +155,10 @@ class Session:
     """When Predict was pressed last, by the monotonic clock."""
     traffic_switched_at: float = float("-inf")
     """When the traffic was started or stopped from here, by the monotonic clock."""
+    rollout_started_at: float = 0.0
+    """When a rollout was started from here, by the monotonic clock, until the popover is closed."""
+    skipped_at: float = float("-inf")
+    """When a step of a rollout was skipped from here, by the monotonic clock."""
     wants_compare: bool = False
     """Whether the next run of the page is to switch Compare on."""
     check_choices: dict[str, object] = field(default_factory=dict)
@@ -174,12 +178,14 @@ class Session:
     split_is_restored: bool = False
     """Whether the controls were set to the choice from before a reload, and have not been shown since."""
     history_from: float | None = None
-    """The time at which the page of the history begins; None for the newest entries."""
+    """The time, or the prediction's number, at which the page of the history begins; None for the newest."""
+    asks_to_clear: bool = False
+    """Whether to ask if all labelled drawings are to be deleted."""
     findings: tuple[Finding, ...] = ()
     """The result of this visitor's last route test."""
     errors: list[str] = field(default_factory=list)
     """Errors without a place of their own, for the next run: a callback cannot show them."""
-    shown: tuple[Snapshot, str] | None = None
+    shown: tuple[object, ...] | None = None
     """What the page was drawn from, to notice a change; never a source of what to draw."""
 
     def start_sheet(self, sample: Sample | None = None, kept: KeptDrawing | None = None) -> None:

@@ -10,6 +10,7 @@ import streamlit as st
 from mnist_dash import preconditions
 from mnist_dash.domain import DEFAULT_CANARY, MAX_CANARY, MIN_CANARY, Role, SetSplit, Snapshot, Strategy
 from mnist_dash.errors import MnistDashError
+from mnist_dash.evidence.rollout_html import describe_place
 from mnist_dash.panels import actions, diff
 from mnist_dash.panels.session import session
 from mnist_dash.panels.theme import describe_split, plain, role_badge, shorten
@@ -70,6 +71,14 @@ def describe_pending(snapshot: Snapshot) -> str:
     reason = snapshot.waiting_for or GATEWAY_PENDING
     desired = describe_split(snapshot.split_desired, snapshot)
     return f":material/hourglass_top: Desired: {desired}. {plain(reason)}"
+
+
+def describe_rollout(dash: Dashboard) -> str:
+    """Describe the automatic rollout under way; empty if there is none."""
+    rollout = dash.rollout
+    if rollout is None or rollout.is_ended:
+        return ""
+    return f":material/stairs: Automatic rollout. {describe_place(rollout)}"
 
 
 def find_choice(snapshot: Snapshot) -> int | None:
@@ -152,20 +161,23 @@ def _show_buttons(dash: Dashboard, snapshot: Snapshot, obstacle: str) -> None:
             elif dash.in_cluster:
                 _show_preview_button(unsent, why_not)
             if not dash.in_cluster:
-                _show_note(snapshot, unsent, why_not, refusal)
+                _show_note(dash, snapshot, unsent, why_not, refusal)
         if dash.in_cluster:
-            _show_note(snapshot, unsent, why_not, refusal)
+            _show_note(dash, snapshot, unsent, why_not, refusal)
 
 
-def _show_note(snapshot: Snapshot, unsent: int | None, why_not: str, refusal: MnistDashError | None) -> None:
+def _show_note(
+    dash: Dashboard, snapshot: Snapshot, unsent: int | None, why_not: str, refusal: MnistDashError | None
+) -> None:
     with st.container(key="note-unsent" if unsent is not None else "note-sent"):
         if refusal:
             text, whole = shorten(str(refusal), NOTE_LENGTH)
             st.caption(f":red[{plain(text)}]", help=whole and plain(whole))
         elif why_not or unsent is None:
-            st.caption(why_not or describe_pending(snapshot))
+            st.caption(why_not or describe_pending(snapshot) or describe_rollout(dash))
         else:
-            st.caption(f"Not sent yet: {describe_split(unsent, snapshot)}.")
+            pauses = " It pauses the rollout." if describe_rollout(dash) else ""
+            st.caption(f"Not sent yet: {describe_split(unsent, snapshot)}.{pauses}")
 
 
 def _show_preview_button(unsent: int | None, why_not: str) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 
 import streamlit as st
 
-from mnist_dash.charts import COLOUR, UNKNOWN
+from mnist_dash import charts
 from mnist_dash.domain import Role, Snapshot
 from mnist_dash.errors import MnistDashError
 from mnist_dash.panels.session import session
@@ -24,32 +24,10 @@ IDLE_SECONDS: Final = 2.0
 """How soon the page shows what others did while no traffic runs."""
 COLUMNS, CELLS = 26, 104
 """The grid of dots; it has a few cells more than dots, so that a gap follows the newest."""
-ERROR: Final = "#d9362b"
-ERRORS: Final = '<i class="error" title="errors" role="img" aria-label="errors"></i>'
+ERRORS: Final = '<i class="dot error" title="errors" role="img" aria-label="errors"></i>'
 STYLE: Final = f"""<style>
 .st-key-traffic {{ container-type: inline-size; }}
-.st-key-traffic .dots {{ display: grid; grid-template-columns: repeat({COLUMNS}, minmax(0, 14px)); }}
-.st-key-traffic i {{ display: block; max-width: 14px; height: 15px; padding: 2px 2px 1px; }}
-.st-key-traffic i.mine {{ border-bottom: 2px solid; padding-bottom: 0; }}
-.st-key-traffic i::before {{
-  content: ""; display: block; max-width: 10px; aspect-ratio: 1; background: {UNKNOWN};
-}}
-.st-key-traffic i.empty::before {{ width: 3px; height: 3px; margin: 3px; opacity: 0.4; border-radius: 50%; }}
-.st-key-traffic i.current::before {{ background: {COLOUR[Role.CURRENT]}; border-radius: 50%; }}
-.st-key-traffic i.current.wrong::before {{ background: none; border: 2px solid {COLOUR[Role.CURRENT]}; }}
-.st-key-traffic i.new::before {{
-  background: {COLOUR[Role.NEW]}; clip-path: polygon(50% 0, 100% 100%, 0 100%);
-}}
-.st-key-traffic i.new.wrong::before {{
-  clip-path: polygon(evenodd, 50% 0, 100% 100%, 0 100%, 50% 0, 50% 40%, 28% 84%, 72% 84%, 50% 40%);
-}}
-.st-key-traffic i.unknown.wrong::before {{ background: none; border: 2px solid {UNKNOWN}; }}
-.st-key-traffic i.unlabelled::before {{ opacity: 0.5; }}
-.st-key-traffic i.error::before {{
-  background: {ERROR};
-  clip-path: polygon(20% 0, 50% 30%, 80% 0, 100% 20%, 70% 50%, 100% 80%, 80% 100%, 50% 70%,
-    20% 100%, 0 80%, 30% 50%, 0 20%);
-}}
+.st-key-traffic .dots {{ grid-template-columns: repeat({COLUMNS}, minmax(0, 14px)); }}
 .st-key-traffic table {{ width: 100%; max-width: 460px; border-collapse: collapse; margin: 4px 0 0; }}
 .st-key-traffic td, .st-key-traffic th {{
   padding: 0 0 0 6px; border: none; font-size: 13px; line-height: 19px; font-weight: 400;
@@ -65,14 +43,13 @@ STYLE: Final = f"""<style>
 }}
 .st-key-traffic p {{ margin: 0; font-size: 13px; line-height: 19px; }}
 </style>"""
-"""Draws with boxes, because `st.html` removes SVG, and a new picture every second would flicker."""
 
 
 def show(dash: Dashboard, why_not: str = "") -> None:
     """Show the button that sends traffic, and the answers of all visitors; `why_not` disables the button."""
     running = dash.is_sending_traffic
     with st.container(key="traffic", gap="xsmall"):
-        st.html(STYLE)
+        st.html(charts.DOT_STYLE + STYLE)
         _show_controls(dash, running, why_not)
         strip = st.fragment(_show_strip, run_every=REFRESH_SECONDS if running else IDLE_SECONDS)
         strip(dash, running)
@@ -140,12 +117,8 @@ def _show_strip(dash: Dashboard, running: bool) -> None:
 
 def draw_dots(traffic: Traffic, snapshot: Snapshot) -> str:
     """Return a dot for each answer, in rows: the newest replaces the oldest, so that no dot moves."""
-    cells = ["empty"] * CELLS
-    first = traffic.total - len(traffic.answers)
-    for number, answer in enumerate(traffic.answers, start=first):
-        cells[number % CELLS] = _classes(answer)
-    dots = "".join(f'<i class="{classes}"></i>' for classes in cells)
-    return f'<div class="dots" role="img" aria-label="{describe(traffic, snapshot)}">{dots}</div>'
+    classes = [_classes(answer) for answer in traffic.answers]
+    return charts.draw_dots(classes, traffic.total, CELLS, describe(traffic, snapshot))
 
 
 def _classes(answer: Answer) -> str:
@@ -153,8 +126,7 @@ def _classes(answer: Answer) -> str:
     mine = " mine" if answer.by_visitor else ""
     if not answer.prediction:
         return f"error{mine}"
-    outcome = {True: "", False: " wrong", None: " unlabelled"}[answer.is_right]
-    return f"{answer.role or 'unknown'}{outcome}{mine}"
+    return f"{charts.classify_dot(answer.role, is_right=answer.is_right)}{mine}"
 
 
 def describe(traffic: Traffic, snapshot: Snapshot) -> str:
@@ -192,7 +164,7 @@ def _draw_row(role: Role, title: str, traffic: Traffic) -> str:
         _milliseconds(figures.p50),
         _milliseconds(figures.p95),
     )
-    name = f'<i class="{role}"></i> {title}'
+    name = f'<i class="dot {role}"></i> {title}'
     return f'<tr><th scope="row">{name}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
 
 

@@ -15,6 +15,7 @@ import orjson
 import requests
 from numpy.typing import NDArray
 from requests.adapters import BaseAdapter, HTTPAdapter
+from urllib3.connectionpool import ConnectionPool
 
 from mnist_dash import domain
 from mnist_dash.domain import Gateway, Image, Prediction, Release, Role, Route
@@ -44,6 +45,13 @@ class AddressAdapter(HTTPAdapter):
     def __init__(self, gateway: Gateway) -> None:
         super().__init__(pool_maxsize=CONNECTIONS)
         self._address = urlsplit(f"//{gateway.address}")
+        self._connections: ConnectionPool | None = None
+
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> ConnectionPool:
+        """Return the gateway's connections; requests itself would look for them anew for each request."""
+        if self._connections is None:
+            self._connections = super().get_connection_with_tls_context(*args, **kwargs)
+        return self._connections
 
     def build_connection_pool_key_attributes(
         self, request: requests.PreparedRequest, verify: bool | str, cert: Any = None
@@ -64,17 +72,14 @@ class ServingClient:
 
     def __init__(self, gateway: Gateway, *, transport: BaseAdapter | None = None) -> None:
         self._gateway = gateway
-        self._session = requests.Session()
-        self._session.trust_env = False  # the gateway is not behind the environment's proxy
-        self._session.verify = gateway.ca_file or True
-        self._session.mount(gateway.url, transport or AddressAdapter(gateway))
-        if gateway.address:  # else the Host header would name the address
-            self._session.headers["Host"] = urlsplit(gateway.url).netloc
+        # Not a session: it would double the time of a request, use the environment's proxy, and send
+        # cookies that keep all requests at one model.
+        self._transport = transport or AddressAdapter(gateway)
         self._adapters: dict[Route, Adapter] = {}
 
     def close(self) -> None:
         """Close the kept-alive connections."""
-        self._session.close()
+        self._transport.close()
 
     def predict(
         self, image: Image, route: Route = Route.SPLIT, *, seconds: float = READ_SECONDS
@@ -142,15 +147,20 @@ class ServingClient:
     def _send(
         self, method: str, verb: str, route: Route, body: bytes | None = None, seconds: float = READ_SECONDS
     ) -> requests.Response:
+        request = requests.PreparedRequest()
+        request.method, request.body = method, body
+        request.url = f"{self._gateway.url}/v1/models/{domain.MODEL_NAME}{verb}"
+        headers = {"Accept": "application/json", **route.headers}
+        if body is not None:
+            headers["Content-Length"] = str(len(body))
+        if self._gateway.address:  # else the Host header would name the address
+            headers["Host"] = urlsplit(self._gateway.url).netloc
+        request.headers = requests.structures.CaseInsensitiveDict(headers)
+        timeout = (min(seconds, CONNECT_SECONDS), seconds)
         try:
-            return self._session.request(
-                method,
-                f"{self._gateway.url}/v1/models/{domain.MODEL_NAME}{verb}",
-                data=body,
-                headers=route.headers,
-                timeout=(min(seconds, CONNECT_SECONDS), seconds),
-                allow_redirects=False,
-            )
+            response = self._transport.send(request, timeout=timeout, verify=self._gateway.ca_file or True)
+            _ = response.content  # read here, because that may fail too
+            return response
         except OSError as error:  # requests' errors are OSErrors, and so is that of a missing --ca-file
             raise translate_network_error(error, self._gateway) from error
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from mnist_dash.cluster import polling, traffic_probe
+from mnist_dash.cluster.resources import NOTE
 from mnist_dash.domain import ModelCheck, Role, name_of
 from mnist_dash.errors import EngineError
+from mnist_dash.evidence.canary_check import CheckOptions, Guard
+from mnist_dash.evidence.rollout import Rollout as Automatic
+from mnist_dash.evidence.rollout import RolloutPlan, RolloutStatus
 from mnist_dash.service import Dashboard
 from tests.cluster.bed.bed import Bed
-from tests.cluster.rollout import APPS, NETWORKING, Rollout, await_snapshot
+from tests.cluster.rollout import APPS, NETWORKING, PATIENCE, Rollout, await_snapshot
 from tests.contract.environments import RULES
 
 WEIGHT = "nginx.ingress.kubernetes.io/canary-weight"
@@ -314,3 +319,43 @@ def test_of_two_dashboards_that_deploy_at_once_one_is_refused(rollout: Rollout, 
     assert refusal.problem == "Somebody else deployed to New meanwhile."
     entries = [entry.what for entry in both.history() if "as New" in entry.what]
     assert len(entries) == 2  # the first deployment, and one of these
+
+
+# The automatic rollout
+
+
+def await_rollout(dash: Dashboard, reached: Callable[[Automatic], object]) -> Automatic:
+    """Wait for a property of the automatic rollout, and return it."""
+    deadline = time.monotonic() + 2 * PATIENCE
+    while not ((found := dash.rollout) and reached(found)):
+        assert time.monotonic() < deadline, found
+        time.sleep(0.02)
+    return found
+
+
+def test_two_dashboards_share_an_automatic_rollout(rollout: Rollout, both: Dashboard) -> None:
+    """Each sees and steers it; the note of it is no drift, and does not adopt what kubectl has changed."""
+    other = rollout.open()
+    both.start_rollout(RolloutPlan((20, 50), 2000, CheckOptions(guard=Guard(error_rate=None))))
+    driver = await_rollout(other, lambda it: it.counts.digits and it.setup.split == 20).driver
+    other.on_behalf_of("bob").pause_rollout()
+    paused = await_rollout(both, lambda it: it.status is RolloutStatus.PAUSED)
+    assert paused.reason == "Paused by bob."
+    other.resume_rollout()
+    taken = await_rollout(both, lambda it: it.status is RolloutStatus.RUNNING and it.beat > paused.beat)
+    assert taken.driver != driver
+    assert (both.snapshot().drift, other.snapshot().drift) == ((), ())
+    assert other.history()[0].by.endswith("(automatic rollout)")
+
+    rollout.kubectl("annotate", "ingress", "mnist-canary", f"{WEIGHT}=70", "--overwrite")
+    paused = await_rollout(both, lambda it: it.status is RolloutStatus.PAUSED)
+    assert paused.reason == "The split was changed during the rollout, from 20 to 70 %."
+    shown = await_snapshot(both, lambda snapshot: snapshot.drift)
+    assert "kubectl-annotate changed annotation" in shown.drift[0]
+    both.abort_rollout()
+    assert await_rollout(other, lambda it: it.is_ended).status is RolloutStatus.ABORTED
+    assert weight(rollout) == "70"
+
+    rollout.kubectl("annotate", "ingress", "mnist-canary", f"{NOTE}={{", "--overwrite")
+    await_snapshot(both, lambda snapshot: "was dropped" in " ".join(snapshot.notices))
+    assert both.rollout is None

@@ -30,7 +30,8 @@ def ground(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ground]:
         ground = on_this_machine(tmp_path)
     else:
         bed, namespace = request.getfixturevalue("bed"), request.getfixturevalue("namespace")
-        ground = in_cluster(bed, namespace, RouterKind(request.param), announced=request.param == GATEWAY)
+        router = RouterKind(request.param)
+        ground = in_cluster(bed, namespace, router, tmp_path, announced=request.param == GATEWAY)
     with ground.dash:
         yield ground
 

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from signal import Signals
 from typing import Protocol
@@ -49,6 +50,8 @@ class Ground:
     """Whether an answer tells which replica gave it."""
     signal: Callable[[EngineObject, Signals], None]
     """Sends a signal to the process of a replica."""
+    reopen: Callable[[], Dashboard]
+    """Opens another dashboard on the same state."""
 
 
 def version_folder(model: str) -> Path:
@@ -80,12 +83,14 @@ class Folders:
 
 def on_this_machine(tmp_path: Path) -> Ground:
     """The local engine."""
-    dash = open_dashboard(Settings(gateway_port=0, state_dir=tmp_path / "state", empty=True))
+    settings = Settings(gateway_port=0, state_dir=tmp_path / "state", empty=True)
+    dash = open_dashboard(settings)
 
     def send(replica: EngineObject, number: Signals) -> None:
         os.kill(int(replica.details["Process"]), number)
 
-    return Ground(dash, Folders(tmp_path / "models"), names_replicas=True, signal=send)
+    again = partial(open_dashboard, replace(settings, empty=False))
+    return Ground(dash, Folders(tmp_path / "models"), names_replicas=True, signal=send, reopen=again)
 
 
 class Buckets:
@@ -108,16 +113,18 @@ class Buckets:
         self._storage.delete(f"{base}/model/{version}/saved_model.pb")
 
 
-def in_cluster(bed: Bed, namespace: str, router: RouterKind, *, announced: bool) -> Ground:
+def in_cluster(bed: Bed, namespace: str, router: RouterKind, state_dir: Path, *, announced: bool) -> Ground:
     """The Kubernetes engine in a namespace of its own."""
     if announced:
         bed.kubelet.announce(namespace)
-    dash = open_dashboard(cluster_settings(bed, namespace, router))
+    settings = cluster_settings(bed, namespace, router, state_dir=state_dir)
+    dash = open_dashboard(settings)
 
     def send(replica: EngineObject, number: Signals) -> None:
         bed.kubelet.signal(namespace, replica.name, number)
 
-    return Ground(dash, Buckets(bed.storage, namespace), names_replicas=announced, signal=send)
+    shelf, again = Buckets(bed.storage, namespace), partial(open_dashboard, settings)
+    return Ground(dash, shelf, names_replicas=announced, signal=send, reopen=again)
 
 
 def cluster_settings(bed: Bed, namespace: str, router: RouterKind, **changes: object) -> Settings:

@@ -8,7 +8,7 @@ from signal import SIGKILL
 
 from mnist_dash.dataset import load_digits
 from mnist_dash.domain import Role
-from mnist_dash.evidence.canary_check import CanaryCheck, CheckOptions, Guard
+from mnist_dash.evidence.canary_check import CanaryCheck, CheckOptions, DigitSource, Guard
 from mnist_dash.evidence.verdict import Outcome
 from mnist_dash.service import Dashboard
 from tests.contract.environments import Ground
@@ -45,6 +45,28 @@ def test_a_check_finds_that_new_is_better(both: Dashboard) -> None:
     labels = load_digits().labels
     assert all(row.truth == labels[row.place] for row in check.rows)
     assert sum(row.new_right for row in check.rows) >= 0.95 * len(check.rows)
+
+
+def test_labelled_drawings_are_asked_of_both_models(both: Dashboard) -> None:
+    """The tally is about the deployed models, a promotion swaps it, and a check asks about them."""
+    digits = load_digits().sample(60)
+    for image, truth in zip(digits.images, digits.labels, strict=True):
+        asked = both.label(image, int(truth))
+    asked.result(PATIENCE)
+    both.label(digits.images[0], int(digits.labels[0])).result(PATIENCE)
+    tally = both.tally
+    assert (tally.drawings, both.count_drawings()) == (60, 60)
+    assert tally.new_right - tally.current_right == tally.new_only - tally.current_only > 0
+    both.promote()
+    both.wait_settled()
+    assert (both.tally.current_right, both.tally.new_right) == (tally.new_right, tally.current_right)
+    both.undo_promote()
+    both.wait_settled()
+    check = both.check_canary(60, source=DigitSource.DRAWINGS)
+    assert (len(check.rows), check.failures) == (60, ())
+    assert sum(row.new_right for row in check.rows) == tally.new_right
+    assert sum(row.current_right for row in check.rows) == tally.current_right
+    assert "60 labelled drawings" in both.timeline()[0].what
 
 
 def test_a_stopped_check_keeps_what_it_had(both: Dashboard) -> None:

@@ -76,3 +76,37 @@ def test_a_report_opens_from_disk_and_prints_on_two_pages(
             page.get_by_alt_text("A digit of which MNIST says").first.evaluate("it => it.naturalWidth") == 28
         )
         assert len(re.findall(rb"/Type /Page\b", page.pdf())) == 2
+
+
+def test_a_rollout_from_the_click_to_the_promotion(visit: Visit, visitor: Visitor) -> None:
+    """The ladder shows where it stands to all browsers, on a phone too; a double click does nothing twice."""
+    phone = visit(320, 800)
+    visitor.press("rollout-options")
+    steps = visitor.page.get_by_role("textbox", name="Steps in percent")
+    steps.fill("10, 40, 100")
+    steps.press("Enter")
+    requests = visitor.page.get_by_role("spinbutton", name="Requests that New answers")
+    requests.fill("400")
+    requests.press("Enter")
+    visitor.part("start-rollout").get_by_role("button").dblclick()
+    visitor.reads("rollout", "Rolling out, step 1 of 3.")
+    expect(visitor.part("start-rollout")).to_be_hidden(timeout=PATIENCE)
+    visitor.reads("strategy-card", "Automatic rollout. Rolling out, step")
+    phone.reads("rollout", re.compile(r"New has answered \d+ of 400 requests at \d+ %"))
+    visitor.press("pause-rollout")
+    phone.reads("rollout", re.compile(r"Paused, step \d of 3"))
+    now = phone.part("rollout").locator("[aria-current=step]")
+    expect(now).to_contain_text("of 400", timeout=PATIENCE)
+    fits = "it => it.scrollWidth <= document.documentElement.clientWidth"
+    assert phone.part("canary-check").evaluate(fits)
+    phone.press("resume-rollout")
+    phone.part("skip-step").get_by_role("button").dblclick()
+    for each in (visitor, phone):
+        expect(each.part("rollout")).to_contain_text(
+            "Promoted. cnn became the Current.", timeout=9 * PATIENCE
+        )
+        expect(verdict(each)).to_contain_text("New is better", timeout=PATIENCE)
+        expect(each.part("rollout").get_by_role("listitem")).to_contain_text(["done"] * 4)
+    visitor.reads("card-current", "cnn")
+    visitor.press("undo-promote")
+    visitor.reads("card-current", "linear")

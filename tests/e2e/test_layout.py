@@ -54,6 +54,7 @@ DAMAGED: Final = """() => {
     const x = (box.left + box.right) / 2, y = (box.top + box.bottom) / 2;
     const top = hit(x, y);
     if (!top || holds(it, top) || holds(top, it) || it.closest("svg")?.contains(top)) return;
+    if (it.closest("[class*=st-key-differing-]")?.contains(top)) return;  // its button may cover a picture
     found.push(`${name} is covered by ${top.cloneNode().outerHTML}${at}`);
   };
   const visit = (root) => {
@@ -113,10 +114,12 @@ def is_intact_at_every_width(visitor: Visitor) -> None:
 
 
 def test_an_answer_is_intact_at_every_width(visitor: Visitor) -> None:
-    """One model's answer, with its chart, between the canvas and the roll-out."""
+    """One model's answer, with its chart, between canvas and roll-out; and its label, with the tally."""
     visitor.draw(7)
     visitor.press("predict")
     visitor.reads("answer", "says 7")
+    visitor.part("label").get_by_role("radio", name="7").click()
+    visitor.reads("label", "On your drawing: New 1, Current 1.")
     is_intact_at_every_width(visitor)
 
 
@@ -135,6 +138,20 @@ def test_a_dialog_is_intact_at_every_width(visitor: Visitor, button: str) -> Non
     visitor.press(button)
     expect(visitor.dialog).to_be_visible(timeout=PATIENCE)
     is_intact_at_every_width(visitor)
+
+
+def test_a_rollout_is_intact_at_every_width(visitor: Visitor) -> None:
+    """Paused at a step, with its ladder, its buttons and the evidence; then it is aborted."""
+    visitor.press("rollout-options")
+    visitor.press("start-rollout")
+    visitor.reads("rollout", "New has answered")
+    visitor.press("pause-rollout")
+    visitor.reads("rollout", "Paused, step 1 of 4.")
+    expect(visitor.part("start-rollout")).to_be_hidden(timeout=PATIENCE)
+    visitor.page.get_by_test_id("stMain").evaluate("it => it.scrollTo(0, 0)")
+    is_intact_at_every_width(visitor)
+    visitor.press("abort-rollout")
+    visitor.reads("rollout", "All requests went back to linear.")
 
 
 def test_a_redeploy_and_a_failure_are_intact_and_move_nothing(

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from mnist_dash.domain import Promote, Role, SetSplit, Snapshot, UndoPromote
+from mnist_dash.domain import Promote, Role, SetSplit, Snapshot, Strategy, UndoPromote
+from mnist_dash.evidence import rollout_run
 from mnist_dash.evidence.canary_check import CanaryCheck, CheckOptions, Guard
+from mnist_dash.evidence.rollout import Rollout, RolloutStatus
 from mnist_dash.panels import lifecycle
 from mnist_dash.service import Dashboard
 from mnist_dash.settings import Settings
@@ -166,3 +168,105 @@ def test_without_two_ready_models_no_check_can_be_started(page: Page, engine: Fa
     button = page.run().at.button("start-check")
     assert button.disabled
     assert "Deploy a New model first" in button.help
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a rollout go on at once."""
+    monkeypatch.setattr(rollout_run, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(rollout_run, "ROUND_SECONDS", 0.01)
+
+
+def wait_for_rollout(dash: Dashboard, *states: RolloutStatus) -> Rollout:
+    """Wait until the rollout is in one of these states, with nothing left to do, and return it."""
+    deadline = time.monotonic() + 30
+    while not (rollout := dash.rollout) or rollout.is_driven or rollout.status not in states:
+        assert time.monotonic() < deadline, rollout
+        time.sleep(0.01)
+    return rollout
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_rollout_goes_from_the_click_to_the_promotion(
+    page: Page, dash: Dashboard, engine: FakeEngine
+) -> None:
+    """With the chosen steps as a ladder, and the verdict and the evidence of a check."""
+    page.at.text_input("rollout-steps").set_value("10, 50 %")
+    page.at.number_input("rollout-requests").set_value(20)
+    page.click("start-rollout")
+    rollout = wait_for_rollout(dash, RolloutStatus.PROMOTED)
+    assert (rollout.plan.steps, rollout.plan.requests) == ((10, 50), 20)
+    assert engine.changes == [SetSplit(10), SetSplit(50), Promote()]
+    text = page.run().text
+    assert '<ol aria-label="Steps of the rollout"><li class="done"><b>10 %</b>done</li>' in text
+    assert "Promoted. cnn became the Current." in text
+    assert "New is better Of 7 digits that only one of them got right, New got 7." in text
+    assert page.at.button("pause-rollout").disabled
+    page.click("start-check")
+    wait_for_end(dash)
+    assert "Steps of the rollout" not in page.run().text
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_rollout_can_be_paused_resumed_skipped_and_aborted_by_all(
+    page: Page, dash: Dashboard, engine: FakeEngine, models: LabelledServing
+) -> None:
+    """A double click on Skip step skips one; the strategy's card says that a rollout is under way."""
+    models.pause = 0.05
+    page.at.number_input("rollout-requests").set_value(2000)
+    page.click("start-rollout")
+    other = Page()
+    assert "Automatic rollout. Rolling out, step 1 of 4." in other.text
+    for key in ("start-check", "stop-check", "start-rollout", "resume-rollout"):
+        assert other.at.button(key).disabled
+    other.click("pause-rollout")
+    assert dash.rollout
+    assert dash.rollout.status is RolloutStatus.PAUSED
+    assert "Paused, step 1 of 4. Paused by ada." in page.run().text
+    page.click("resume-rollout")
+    page.click("skip-step").click("skip-step")
+    assert dash.rollout.step == 1
+    other.run().click("abort-rollout")
+    wait_for_rollout(dash, RolloutStatus.ABORTED)
+    assert engine.changes[-1] == SetSplit(0)
+    assert "Aborted, step 2 of 4. Aborted by ada. All requests went back to linear." in page.run().text
+    assert "Automatic rollout" not in page.text
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_change_by_hand_pauses_a_rollout(page: Page, dash: Dashboard, models: LabelledServing) -> None:
+    """The page says so before it is sent and afterwards; then it may be resumed."""
+    models.pause = 0.05
+    page.at.number_input("rollout-requests").set_value(2000)
+    page.click("start-rollout")
+    page.choose(Strategy.CANARY, 70)
+    assert "Not sent yet: Canary, 70 % to New. It pauses the rollout." in page.text
+    page.click("set-strategy")
+    wait_for_rollout(dash, RolloutStatus.PAUSED)
+    text = page.run().text
+    assert "The split was changed during the rollout, from " in text
+    assert "to 70 %." in text
+    assert not page.at.button("resume-rollout").disabled
+    page.click("abort-rollout")
+    assert "Aborted by ada." in page.run().text
+    assert dash.snapshot().split_desired == 70
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_rollout_that_cannot_decide_asks(page: Page, dash: Dashboard, models: LabelledServing) -> None:
+    """With both ways on."""
+    models.wrong = {Role.CURRENT: 30, Role.NEW: 29}
+    page.click("start-rollout")
+    wait_for_rollout(dash, RolloutStatus.UNDECIDED)
+    text = page.run().text
+    assert "All 2,000 digits were asked, and the evidence does not tell. Decide yourself." in text
+    assert page.has("check-promote")
+    assert page.has("check-back")
+
+
+def test_impossible_steps_are_explained(page: Page, engine: FakeEngine) -> None:
+    """And nothing changes."""
+    page.at.text_input("rollout-steps").set_value("50, 20")
+    page.click("start-rollout")
+    assert "A rollout cannot have 50, 20 % as its steps." in page.text
+    assert engine.changes == []

@@ -19,7 +19,9 @@ from tests.page.conftest import Canvas, Page
 def dots(page: Page) -> list[str]:
     """Return the classes of all dots."""
     html = "".join(element.proto.body for element in page.at.get("html"))
-    shown = re.findall(r'<i class="([^"]*)"></i>', html.partition('class="dots"')[2].partition("</div>")[0])
+    shown = re.findall(
+        r'<i class="dot ([^"]*)"></i>', html.partition('class="dots"')[2].partition("</div>")[0]
+    )
     return [classes for classes in shown if classes != "empty"]
 
 

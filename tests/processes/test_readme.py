@@ -14,7 +14,7 @@ from mnist_dash import CanaryCheck, Outcome, Settings
 README = Path(__file__).parents[2] / "README.md"
 
 
-def test_the_example_of_a_notebook_prints_the_verdict(
+def test_the_example_of_a_notebook_prints_the_verdict_and_rolls_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """As on the first start, with a state directory and a port of its own; the rows fit pandas."""
@@ -24,7 +24,9 @@ def test_the_example_of_a_notebook_prints_the_verdict(
     (example,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     names: dict[str, object] = {}
     exec(example, names)
-    assert capsys.readouterr().out.startswith("New is better: of ")
+    verdict, status = capsys.readouterr().out.splitlines()
+    assert verdict.startswith("New is better: of ")
+    assert status == "Promoted"
     check = names["check"]
     assert isinstance(check, CanaryCheck)
     assert check.verdict.outcome is Outcome.NEW_IS_BETTER

@@ -17,7 +17,7 @@ from mnist_dash.domain import Image, Prediction, Role, Route, Snapshot, State
 from mnist_dash.errors import EngineError, ServingError
 from mnist_dash.evidence import check_run
 from mnist_dash.evidence.canary_check import CanaryCheck, CheckOptions, Guard
-from mnist_dash.evidence.check_run import BATCH, CheckRun
+from mnist_dash.evidence.check_run import BATCH, CheckRun, start_check
 from mnist_dash.evidence.verdict import Counts, Outcome, Terms
 from mnist_dash.service import Dashboard
 from mnist_dash.traffic import AnswerStore
@@ -62,8 +62,9 @@ class Bench(LabelledServing):
         return super().predict_batch(images, route, seconds=seconds)
 
     def start(self, options: CheckOptions | None = None) -> CheckRun:
-        options = options or CheckOptions()
-        return CheckRun(options, load_digits(), self, self.engine.snapshot, self.traffic, "ann")
+        digits, look = load_digits(), self.engine.snapshot
+        check = start_check(options or CheckOptions(), look(), digits, "ann")
+        return CheckRun(check, self, look, self.traffic)
 
     def run(self, options: CheckOptions | None = None) -> CanaryCheck:
         run = self.start(options)

@@ -40,7 +40,7 @@ def _show_panel(dash: Dashboard, page_snapshot: Snapshot, page_dialog: Dialog | 
     before = predict.basis(page_snapshot, in_cluster=in_cluster)
     if predict.basis(snapshot, in_cluster=in_cluster) != before or session().dialog is not page_dialog:
         st.rerun()
-    session().shown = _visible_part(snapshot)
+    session().shown = _visible_part(dash, snapshot)
     actions.receive_result()
     outcomes.show_toasts(snapshot)
     with st.container(gap="xsmall", key="roll-out"):
@@ -72,10 +72,10 @@ def _show_controls(dash: Dashboard, snapshot: Snapshot) -> None:
 @st.fragment(run_every=REFRESH_SECONDS)
 def _watch(dash: Dashboard) -> None:
     """Rerun the page when it would look different; draws nothing itself, so that watching costs little."""
-    if _visible_part(dash.snapshot()) != session().shown:
+    if _visible_part(dash, dash.snapshot()) != session().shown:
         st.rerun()
 
 
-def _visible_part(snapshot: Snapshot) -> tuple[Snapshot, str]:
-    """Return what the page is drawn from: the snapshot without its time, and the colour of text."""
-    return replace(snapshot, taken_at=0), ink()
+def _visible_part(dash: Dashboard, snapshot: Snapshot) -> tuple[object, ...]:
+    """Return what the page is drawn from: the snapshot without its time, the rollout, the colour of text."""
+    return replace(snapshot, taken_at=0), strategy.describe_rollout(dash), ink()

@@ -270,7 +270,7 @@ def test_every_yaml_file_holds_objects_and_is_applied(path: Path) -> None:
 
 def test_the_command_that_removes_everything_selects_the_dashboards_objects() -> None:
     """By the label that all of them carry."""
-    assert EVERYTHING.count(f"--namespace {CLUSTER.namespace} -l {resources.SELECTOR}\n") == 2
+    assert EVERYTHING.count(f"--namespace {CLUSTER.namespace} -l {resources.SELECTOR}\n") == 3
 
 
 def test_the_ingress_class_is_the_default_one() -> None:

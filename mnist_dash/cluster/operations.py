@@ -166,8 +166,8 @@ def _remove(role: Role, observation: Observation, site: Site, state: RouteState)
     else:
         yield from route_operations(observation, site, state)
     name = resources.deployment_name(observation.release(role))
-    yield Operation(resources.DEPLOYMENT, name)
     yield Operation(resources.DISRUPTION_BUDGET, name)
+    yield Operation(resources.DEPLOYMENT, name)
 
 
 def _promotion(

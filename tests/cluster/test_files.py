@@ -54,7 +54,8 @@ def test_the_file_is_what_is_there_and_makes_it_anew_elsewhere(
     text = dash.manifests()
     kinds = [item["kind"] for item in yaml.safe_load_all(text) if item]
     routes = ["HTTPRoute"] if router is RouterKind.GATEWAY else ["Ingress"] * 2
-    assert kinds == ["Namespace", "Service", "Service", *routes, "Deployment", "Deployment"]
+    models = ["PodDisruptionBudget"] * 2 + ["Deployment"] * 2
+    assert kinds == ["Namespace", "Service", "Service", *routes, *models]
     assert "private_key" not in text
     assert "kubectl create secret generic mnist-gcs-credentials" in text
 

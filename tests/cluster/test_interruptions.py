@@ -148,7 +148,7 @@ def test_a_first_deployment_killed_anywhere_succeeds_when_it_is_repeated(
         for dash in begun:
             dash.wait_settled(PATIENCE)
             assert dash.predict(image).role is Role.CURRENT
-        assert len(begun) == 5
+        assert len(begun) == 6
 
 
 def test_other_changes_killed_anywhere_succeed_when_they_are_repeated(

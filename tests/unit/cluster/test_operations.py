@@ -77,15 +77,15 @@ def test_deploying_again_keeps_the_split_ends_the_undo_and_rolls_the_pods(both: 
     assert both.objects["Deployment", "mnist-green"]["spec"]["template"] != before
 
 
-@pytest.mark.parametrize("count", range(3))
+@pytest.mark.parametrize("count", range(4))
 def test_removing_new_sends_no_request_to_it_at_any_step(both: InMemoryCluster, count: int) -> None:
     """The routes let go of it before it is deleted."""
     operations = operations_for(Remove(Role.NEW), both.observe(), SITE, "ann")
     assert names(operations) == [
         "Ingress/mnist",
         "Ingress/mnist-canary",
-        "-Deployment/mnist-green",
         "-PodDisruptionBudget/mnist-green",
+        "-Deployment/mnist-green",
     ]
     both.write(operations[:count])
     assert "503" not in both.answers()

@@ -18,7 +18,7 @@ from mnist_dash.traffic_generator import DEFAULT_RATE, MAX_RATE, MIN_RATE
 BUTTON, RATE = "send-traffic", "traffic-rate"
 BUTTON_WIDTH: Final = 148
 """In px: both labels fit, so that the button never changes its size."""
-DOUBLE_CLICK_SECONDS: Final = 0.7
+DOUBLE_CLICK_SECONDS: Final = 1.0
 REFRESH_SECONDS: Final = 1.0
 IDLE_SECONDS: Final = 2.0
 """How soon the page shows what others did while no traffic runs."""

@@ -6,7 +6,8 @@ import re
 
 from playwright.sync_api import Locator, expect
 
-from tests.e2e.browser import PATIENCE, Visitor
+from mnist_dash.panels.traffic_strip import DOUBLE_CLICK_SECONDS
+from tests.e2e.browser import PATIENCE, SECONDS, Visitor
 from tests.e2e.conftest import Visit
 
 
@@ -47,6 +48,7 @@ def test_the_dialog_that_promotes_keeps_its_height_while_figures_arrive(visitor:
         assert open_promotion(visitor, r"Agreement[\d\s.]+ %of 2,000 digits(?! so far)") == before
         visitor.press("send-traffic")
         assert open_promotion(visitor, r"New answered \d+ requests, none failed") == before
+        visitor.page.wait_for_timeout(DOUBLE_CLICK_SECONDS * SECONDS)  # sooner, it is a double click
         visitor.press("send-traffic")
         visitor.reads("send-traffic", "Send traffic")
 

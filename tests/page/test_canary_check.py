@@ -11,7 +11,7 @@ from mnist_dash.domain import Promote, Role, SetSplit, Snapshot, Strategy, UndoP
 from mnist_dash.evidence import rollout_run
 from mnist_dash.evidence.canary_check import CanaryCheck, CheckOptions, Guard
 from mnist_dash.evidence.rollout import Rollout, RolloutStatus
-from mnist_dash.panels import lifecycle
+from mnist_dash.panels import lifecycle, rollout_controls
 from mnist_dash.service import Dashboard
 from mnist_dash.settings import Settings
 from tests.fakes import FakeEngine, LabelledServing, deployment, snapshot
@@ -209,9 +209,14 @@ def test_a_rollout_goes_from_the_click_to_the_promotion(
 
 @pytest.mark.usefixtures("quick")
 def test_a_rollout_can_be_paused_resumed_skipped_and_aborted_by_all(
-    page: Page, dash: Dashboard, engine: FakeEngine, models: LabelledServing
+    page: Page,
+    dash: Dashboard,
+    engine: FakeEngine,
+    models: LabelledServing,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A double click on Skip step skips one; the strategy's card says that a rollout is under way."""
+    monkeypatch.setattr(rollout_controls, "DOUBLE_CLICK_SECONDS", 60.0)
     models.pause = 0.05
     page.at.number_input("rollout-requests").set_value(2000)
     page.click("start-rollout")

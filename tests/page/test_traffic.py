@@ -10,6 +10,7 @@ from streamlit.testing.v1.element_tree import Button
 
 from mnist_dash.domain import Role, Snapshot
 from mnist_dash.errors import ServingError
+from mnist_dash.panels import traffic_strip
 from mnist_dash.panels.traffic_strip import draw_note
 from mnist_dash.service import Dashboard
 from tests.fakes import FakeEngine, FakeServing
@@ -58,8 +59,11 @@ def test_the_button_sends_labelled_digits_until_it_is_pressed_again(page: Page, 
     assert "0 errors" in page.text
 
 
-def test_a_double_click_starts_the_traffic_once(page: Page, dash: Dashboard) -> None:
+def test_a_double_click_starts_the_traffic_once(
+    page: Page, dash: Dashboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its second half does not stop it."""
+    monkeypatch.setattr(traffic_strip, "DOUBLE_CLICK_SECONDS", 60.0)
     page.click("send-traffic").click("send-traffic")
     assert dash.traffic().running
 

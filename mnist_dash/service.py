@@ -462,11 +462,11 @@ class Dashboard:
         self._rollouts.pause(f"Paused by {self._context.by or self._engine.user}.")
 
     def resume_rollout(self) -> None:
-        """Go on with the paused step; raises EngineError if other models are deployed now."""
+        """Continue the paused step; raises EngineError if other models are deployed now."""
         self._rollouts.resume()
 
     def skip_rollout_step(self) -> None:
-        """Go on to the next step at once; after the last one, to the promotion, if the verdict allows it."""
+        """Continue with the next step at once, or after the last one with the promotion if it is allowed."""
         self._rollouts.skip()
 
     def abort_rollout(self) -> None:
@@ -487,7 +487,7 @@ class Dashboard:
 
         At each of the steps, splits in percent, New has to answer so many `requests`. In the end it becomes
         the Current if it is better, or if there is no difference that matters. `progress` is called with the
-        rollout as it goes on. An interrupt (Ctrl-C) pauses it: `resume_rollout` goes on with it, and
+        rollout as it progresses. An interrupt (Ctrl-C) pauses it: `resume_rollout` continues it, and
         `abort_rollout` sends all requests to Current. Raises EngineError as `start_rollout` does.
         """
         options = CheckOptions(None, Terms(level, margin), guard or Guard())

@@ -127,13 +127,12 @@ class CheckRun:
     def _ask_all(self, pool: ThreadPoolExecutor) -> str:
         """Ask about one batch after another; return why it ended."""
         order = np.random.default_rng(self.check.options.seed).permutation(len(self._digits))
-        while not (ended := self._why_end()):
+        ended = self._why_end()
+        while not ended:
             start, end = self.check.digits_asked, self.check.planned
             if start >= end:
                 start = len(self.check.repeats) % end
-            ended = self._ask_batch(pool, order[start : min(start + BATCH, end)])
-            if ended:
-                break
+            ended = self._ask_batch(pool, order[start : min(start + BATCH, end)]) or self._why_end()
         return ended
 
     def _why_end(self) -> str:

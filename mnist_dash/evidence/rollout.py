@@ -176,7 +176,7 @@ class Rollout:
 
     @property
     def can_pause(self) -> bool:
-        """Whether it can be paused: a promotion goes on to its end."""
+        """Whether it can be paused. A promotion under way cannot."""
         return self.status is RolloutStatus.RUNNING and not self.is_promoting
 
     @property
@@ -197,7 +197,7 @@ class Rollout:
         return why_not_check(snapshot) or ("" if is_in_force else GATEWAY_PENDING)
 
     def why_not_resume(self, snapshot: Snapshot) -> str:
-        """Return why a paused rollout cannot go on: its evidence is not about other models."""
+        """Return why a paused rollout cannot continue: its evidence is not about other models."""
         if change := self.setup.describe_model_change(snapshot, "rollout"):
             return f"{change} Abort the rollout, and start another one."
         return ""
@@ -207,14 +207,14 @@ class Rollout:
         return replace(self, status=RolloutStatus.PAUSED, reason=reason) if self.can_pause else self
 
     def resume(self, snapshot: Snapshot) -> Rollout:
-        """Go on with the present step, after `why_not_resume` found no reason against it."""
+        """Continue the present step, after `why_not_resume` found no reason against it."""
         if self.status is not RolloutStatus.PAUSED:
             return self
         resumed = replace(self, status=RolloutStatus.RUNNING, reason="", is_overridden=False)
         return replace(resumed, etags=_etags(snapshot)).note_split(snapshot.split_desired).decide()
 
     def skip(self) -> Rollout:
-        """Go on to the next step at once."""
+        """Continue with the next step at once."""
         if not self.can_skip:
             return self
         return replace(self, step=self.step + 1, answered=0, status=RolloutStatus.RUNNING, reason="")

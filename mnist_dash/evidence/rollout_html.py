@@ -74,7 +74,7 @@ def describe_place(rollout: Rollout) -> str:
 
 
 def describe_end(rollout: Rollout) -> str:
-    """Describe why a rollout does not go on, and where the requests go then; empty while it does.
+    """Describe why a rollout does not continue, and where the requests go then; empty while it does.
 
     The verdict, or what the guard found, is in large type beside it.
     """

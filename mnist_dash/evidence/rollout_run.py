@@ -28,7 +28,7 @@ RETRY_SECONDS = 2.0
 """After a refused return to Current."""
 RENEW_SECONDS = 4.0
 LEASE_SECONDS = 15.0
-"""A rollout whose note its driver has not renewed for so long is carried on by another dashboard."""
+"""A rollout whose note its driver has not renewed for so long is continued by another dashboard."""
 ATTEMPTS: Final = 5
 STEP_ENDED: Final = "The step has ended."
 DAMAGED: Final = "The state of the automatic rollout cannot be read: it was dropped. Start another rollout."
@@ -124,14 +124,14 @@ class Rollouts:
         self._update(lambda rollout: rollout.pause(reason))
 
     def resume(self) -> None:
-        """Go on with a paused rollout; raises EngineError if other models are deployed now."""
+        """Continue a paused rollout; raises EngineError if other models are deployed now."""
         snapshot = self._engine.snapshot()
         if (rollout := self.noted) and (reason := rollout.why_not_resume(snapshot)) and not rollout.is_ended:
             raise EngineError(reason)
         self._take(lambda rollout: rollout.resume(snapshot))
 
     def skip(self) -> None:
-        """Go on to the next step at once, if that is possible."""
+        """Continue with the next step at once, if that is possible."""
         self._take(Rollout.skip)
 
     def abort(self, reason: str) -> None:
@@ -139,7 +139,7 @@ class Rollouts:
         self._take(lambda rollout: rollout.abort(reason))
 
     def close(self) -> None:
-        """Stop for good; the rollout goes on after the next start, or on another dashboard."""
+        """Stop driving the rollout; it continues after the next start, or on another dashboard."""
         self._closing.set()
         self._wake.set()
 

@@ -21,12 +21,11 @@ from mnist_dash.evidence.rollout import (
     parse_steps,
     why_not_roll_out,
 )
-from mnist_dash.panels.session import session, signed_in_user
+from mnist_dash.panels.session import DOUBLE_CLICK_SECONDS, session, signed_in_user
 from mnist_dash.service import Dashboard
 
 START, STEPS, REQUESTS = "rollout-options", "rollout-steps", "rollout-requests"
 DEFAULTS: Final[dict[str, object]] = {STEPS: ", ".join(map(str, DEFAULT_STEPS)), REQUESTS: DEFAULT_REQUESTS}
-DOUBLE_CLICK_SECONDS: Final = 1.0
 EXPLANATION: Final = (
     "Sends New more and more of the requests, step by step, while a canary check runs. In the end New becomes"
     " the Current, if it is better or makes no difference. If Current is better, or New fails the guard, all"
@@ -124,7 +123,7 @@ def show_buttons(dash: Dashboard, rollout: Rollout) -> None:
                 "play_arrow",
                 Dashboard.resume_rollout,
                 is_paused and not why_not_resume,
-                why_not_resume or "Goes on with this step.",
+                why_not_resume or "Continues this step.",
             ),
             (
                 "Skip step",
@@ -132,7 +131,7 @@ def show_buttons(dash: Dashboard, rollout: Rollout) -> None:
                 "skip_next",
                 _skip,
                 rollout.can_skip,
-                "Goes on with the next step at once.",
+                "Continues with the next step at once.",
             ),
             ("Abort", "abort-rollout", "stop", Dashboard.abort_rollout, rollout.can_abort, returns),
         ):
@@ -148,10 +147,8 @@ def show_buttons(dash: Dashboard, rollout: Rollout) -> None:
 
 
 def _skip(dash: Dashboard) -> None:
-    """Skip a step, unless it is the second click of a double click: the next step has begun by then."""
-    state, now = session(), time.monotonic()
-    if now - state.skipped_at > DOUBLE_CLICK_SECONDS:
-        state.skipped_at = now
+    """Skip a step, once for a double click: its second half would skip the next step."""
+    if not session().is_double_click("skip-step"):
         dash.skip_rollout_step()
 
 

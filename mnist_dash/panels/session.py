@@ -28,6 +28,8 @@ from mnist_dash.domain import (
 )
 from mnist_dash.errors import MnistDashError
 
+DOUBLE_CLICK_SECONDS = 1.0
+"""Between the two halves of a double click, at most; the server may be slow to take the second."""
 STROKE_SECONDS = 1.0
 """How long after a click on Predict a stroke still belongs to it: the canvas sends a stroke 0.2 s late."""
 FIRST_STROKE_SECONDS = 5.0
@@ -153,12 +155,10 @@ class Session:
     answer: LastAnswer | None = None
     asked_at: float = field(default=-FIRST_STROKE_SECONDS)
     """When Predict was pressed last, by the monotonic clock."""
-    traffic_switched_at: float = float("-inf")
-    """When the traffic was started or stopped from here, by the monotonic clock."""
+    clicked_at: dict[str, float] = field(default_factory=dict)
+    """When buttons that mind a double click were clicked last, by the monotonic clock."""
     rollout_started_at: float = 0.0
     """When a rollout was started from here, by the monotonic clock, until the popover is closed."""
-    skipped_at: float = float("-inf")
-    """When a step of a rollout was skipped from here, by the monotonic clock."""
     wants_compare: bool = False
     """Whether the next run of the page is to switch Compare on."""
     check_choices: dict[str, object] = field(default_factory=dict)
@@ -201,6 +201,12 @@ class Session:
     def has_just_asked(self, seconds: float = STROKE_SECONDS) -> bool:
         """Whether Predict was pressed so recently that the last stroke may still be on its way."""
         return time.monotonic() - self.asked_at < seconds
+
+    def is_double_click(self, key: str) -> bool:
+        """Note a click on a button; return whether it is the second half of a double click."""
+        now = time.monotonic()
+        before, self.clicked_at[key] = self.clicked_at.get(key, -DOUBLE_CLICK_SECONDS), now
+        return now - before < DOUBLE_CLICK_SECONDS
 
     def open(self, role: Role, change: Remove | SetSplit | Promote | None = None) -> None:
         """Open the dialog that confirms a change, or that deploys; a run of the whole page shows it."""

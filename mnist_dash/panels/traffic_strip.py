@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Final
 
 import streamlit as st
@@ -18,7 +17,6 @@ from mnist_dash.traffic_generator import DEFAULT_RATE, MAX_RATE, MIN_RATE
 BUTTON, RATE = "send-traffic", "traffic-rate"
 BUTTON_WIDTH: Final = 148
 """In px: both labels fit, so that the button never changes its size."""
-DOUBLE_CLICK_SECONDS: Final = 1.0
 REFRESH_SECONDS: Final = 1.0
 IDLE_SECONDS: Final = 2.0
 """How soon the page shows what others did while no traffic runs."""
@@ -84,9 +82,7 @@ def _show_controls(dash: Dashboard, running: bool, why_not: str) -> None:
 
 def _switch(dash: Dashboard, on: bool) -> None:
     """Start or stop the traffic, once for a double click."""
-    state, now = session(), time.monotonic()
-    before, state.traffic_switched_at = state.traffic_switched_at, now
-    if now - before < DOUBLE_CLICK_SECONDS:
+    if session().is_double_click(BUTTON):
         return
     if on:
         _start(dash)

@@ -116,7 +116,7 @@ Fault = Callable[[FaultProxy], None]
 def test_a_slow_cluster_is_reported_while_it_is_waited_for(
     through_proxy: Dashboard, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the page shows is older by then."""
+    """The page then shows what was observed before."""
     monkeypatch.setattr(engine, "STALE_SECONDS", 0.1)  # 10 s in earnest
     monkeypatch.setattr(api_client, "READ_SECONDS", 1.0)  # 10 s in earnest
     proxy.silence(600)

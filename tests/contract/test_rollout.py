@@ -44,7 +44,7 @@ def wait_for_end(dash: Dashboard) -> Rollout:
 
 
 def test_a_better_new_becomes_the_current(both: Dashboard, image: Image) -> None:
-    """Step by step, while requests go on; the history says that the rollout did it, and for whom."""
+    """Step by step, under constant requests; the history says that the rollout did it, and for whom."""
     before = both.snapshot()
     with constant_load(both, image, threads=1) as load:
         rollout = both.on_behalf_of("ann").roll_out((20, 100), requests=30)
@@ -67,7 +67,7 @@ def test_a_better_new_becomes_the_current(both: Dashboard, image: Image) -> None
 def test_a_worse_new_is_rolled_back(
     dash: Dashboard, linear: str, cnn: str, checked: dict[str, ModelCheck], image: Image
 ) -> None:
-    """To the end, while requests go on, of which none fails."""
+    """To the end, under constant requests, of which none fails."""
     dash.deploy(Role.CURRENT, replace(checked["cnn"], base=cnn))
     dash.deploy(Role.NEW, replace(checked["linear"], base=linear))
     dash.wait_settled()
@@ -93,7 +93,7 @@ def test_a_red_guard_rolls_back(both: Dashboard) -> None:
 
 
 def test_it_is_paused_resumed_skipped_and_aborted(both: Dashboard) -> None:
-    """At any moment; the split is the one that it shows."""
+    """At any moment, with the split that it shows."""
     both.start_rollout(LONG)
     wait_until(both, lambda rollout: rollout.answered)
     both.on_behalf_of("ann").pause_rollout()

@@ -6,7 +6,7 @@ import re
 
 from playwright.sync_api import Locator, expect
 
-from mnist_dash.panels.traffic_strip import DOUBLE_CLICK_SECONDS
+from mnist_dash.panels.session import DOUBLE_CLICK_SECONDS
 from tests.e2e.browser import PATIENCE, SECONDS, Visitor
 from tests.e2e.conftest import Visit
 

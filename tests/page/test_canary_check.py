@@ -11,7 +11,7 @@ from mnist_dash.domain import Promote, Role, SetSplit, Snapshot, Strategy, UndoP
 from mnist_dash.evidence import rollout_run
 from mnist_dash.evidence.canary_check import CanaryCheck, CheckOptions, Guard
 from mnist_dash.evidence.rollout import Rollout, RolloutStatus
-from mnist_dash.panels import lifecycle, rollout_controls
+from mnist_dash.panels import lifecycle, session
 from mnist_dash.service import Dashboard
 from mnist_dash.settings import Settings
 from tests.fakes import FakeEngine, LabelledServing, deployment, snapshot
@@ -172,7 +172,7 @@ def test_without_two_ready_models_no_check_can_be_started(page: Page, engine: Fa
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a rollout go on at once."""
+    """Let a rollout continue at once."""
     monkeypatch.setattr(rollout_run, "LOOK_SECONDS", 0.02)
     monkeypatch.setattr(rollout_run, "ROUND_SECONDS", 0.01)
 
@@ -216,7 +216,7 @@ def test_a_rollout_can_be_paused_resumed_skipped_and_aborted_by_all(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A double click on Skip step skips one; the strategy's card says that a rollout is under way."""
-    monkeypatch.setattr(rollout_controls, "DOUBLE_CLICK_SECONDS", 60.0)
+    monkeypatch.setattr(session, "DOUBLE_CLICK_SECONDS", 60.0)
     models.pause = 0.05
     page.at.number_input("rollout-requests").set_value(2000)
     page.click("start-rollout")

@@ -39,7 +39,7 @@ def drawn(page: Page, canvas: Canvas, serving: FakeServing) -> Page:
 
 
 def test_the_page_asks_once_there_is_an_answer(page: Page, canvas: Canvas) -> None:
-    """About a drawing by hand, as long as it is the one that was answered."""
+    """The question is only about a drawing by hand that has just been answered."""
     assert ASKED not in page.text
     assert buttons(page) == []
     canvas.draw_stroke()

@@ -10,7 +10,7 @@ from streamlit.testing.v1.element_tree import Button
 
 from mnist_dash.domain import Role, Snapshot
 from mnist_dash.errors import ServingError
-from mnist_dash.panels import traffic_strip
+from mnist_dash.panels import session
 from mnist_dash.panels.traffic_strip import draw_note
 from mnist_dash.service import Dashboard
 from tests.fakes import FakeEngine, FakeServing
@@ -41,7 +41,7 @@ def button(page: Page) -> Button:
 
 def wait_out_double_click(page: Page) -> None:
     """Let so much time pass since the last click that the next one is not a double click."""
-    page.at.session_state["session"].traffic_switched_at -= 10
+    page.at.session_state["session"].clicked_at.clear()
 
 
 def test_the_button_sends_labelled_digits_until_it_is_pressed_again(page: Page, dash: Dashboard) -> None:
@@ -63,7 +63,7 @@ def test_a_double_click_starts_the_traffic_once(
     page: Page, dash: Dashboard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its second half does not stop it."""
-    monkeypatch.setattr(traffic_strip, "DOUBLE_CLICK_SECONDS", 60.0)
+    monkeypatch.setattr(session, "DOUBLE_CLICK_SECONDS", 60.0)
     page.click("send-traffic").click("send-traffic")
     assert dash.traffic().running
 
